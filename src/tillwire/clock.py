@@ -1,0 +1,62 @@
+"""Wall clock, monotonic time, ids.
+
+Wall time is an `Instant`: whole milliseconds since 1970-01-01T00:00Z. Timers use the event loop's
+monotonic time. Everything random or timed is asked of a `Clock`, so that a test can replay it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import NewType
+from zoneinfo import ZoneInfo
+
+Instant = NewType("Instant", int)
+"""Milliseconds since the Unix epoch, UTC."""
+
+_TRANSACTION_ID_DIGITS = 31
+_RANDOM_DIGITS = _TRANSACTION_ID_DIGITS - 13
+
+
+class SystemClock:
+    """The machine's clock and the operating system's randomness."""
+
+    def now(self) -> Instant:
+        """The wall time."""
+        return Instant(time.time_ns() // 1_000_000)
+
+    def monotonic(self) -> float:
+        """Seconds on the running event loop's clock, for deadlines."""
+        return asyncio.get_running_loop().time()
+
+    def random_digits(self, count: int) -> str:
+        """`count` random decimal digits."""
+        return str(secrets.randbelow(10**count)).zfill(count)
+
+    def token(self, size: int = 32) -> str:
+        """`size` random bytes, URL-safe: a secret that nobody guesses."""
+        return secrets.token_urlsafe(size)
+
+    def transaction_id(self) -> str:
+        """31 decimal digits: 13 of the millisecond, then random ones. Sorts by time, and reads
+        as the id of the MerchantAPI (source 004) does."""
+        return f"{self.now():013d}{self.random_digits(_RANDOM_DIGITS)}"
+
+
+def utc(instant: Instant) -> datetime:
+    """The instant as an aware datetime in UTC."""
+    return datetime.fromtimestamp(instant // 1000, UTC).replace(microsecond=instant % 1000 * 1000)
+
+
+def local(instant: Instant, time_zone: str) -> datetime:
+    """The instant in the zone of the IANA name `time_zone`."""
+    return utc(instant).astimezone(ZoneInfo(time_zone))
+
+
+def instant(moment: datetime) -> Instant:
+    """The instant of an aware datetime, cut to milliseconds."""
+    assert moment.tzinfo is not None, "a naive datetime has no instant"
+    whole = int(moment.replace(microsecond=0).timestamp())
+    return Instant(whole * 1000 + moment.microsecond // 1000)

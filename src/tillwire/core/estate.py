@@ -1,0 +1,116 @@
+"""The estate as it stands: an immutable picture that is read on every request.
+
+Loaded from the journal, replaced as a whole when the journal's estate has changed. Looks things up
+by what callers know of them; whether the caller may see them is the caller's question, which is
+why most look-ups take the organisation.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from tillwire.core.model import (
+    ApiKey,
+    Device,
+    Heading,
+    Lifecycle,
+    Merchant,
+    Organisation,
+    Store,
+    Terminal,
+)
+
+
+class Estate:
+    """Organisations with their keys, merchants, stores and terminals."""
+
+    def __init__(
+        self,
+        *,
+        version: int = 0,
+        organisations: Sequence[Organisation] = (),
+        api_keys: Sequence[ApiKey] = (),
+        merchants: Sequence[Merchant] = (),
+        stores: Sequence[Store] = (),
+        terminals: Sequence[Terminal] = (),
+        devices: Sequence[Device] = (),
+    ) -> None:
+        self.version = version
+        self.organisations = {thing.id: thing for thing in organisations}
+        self.api_keys = {thing.id: thing for thing in api_keys}
+        self.merchants = {thing.id: thing for thing in merchants}
+        self.stores = {thing.id: thing for thing in stores}
+        self.terminals = {thing.id: thing for thing in terminals}
+        self.devices: dict[str, list[Device]] = defaultdict(list)
+        for device in sorted(devices, key=lambda each: each.number):
+            self.devices[device.terminal_id].append(device)
+        self._by_name: dict[tuple[str, str], Terminal] = {}
+        self._by_digest: dict[bytes, Terminal] = {}
+        self._key_by_digest = {key.digest: key for key in api_keys}
+        for terminal in sorted(terminals, key=lambda each: each.lifecycle is not Lifecycle.REMOVED):
+            self._by_name[terminal.organisation_id, terminal.name.lower()] = terminal
+            if terminal.device_digest is not None:
+                self._by_digest[terminal.device_digest] = terminal
+
+    def terminal_named(self, organisation_id: str, name: str) -> Terminal | None:
+        """The organisation's terminal called `manufacturer-model-serial`, in any case. The whole
+        text is looked up, since a model may contain hyphens."""
+        return self._by_name.get((organisation_id, name.lower()))
+
+    def terminal_with_digest(self, digest: bytes) -> Terminal | None:
+        """The polling terminal whose secret has this SHA-256."""
+        return self._by_digest.get(digest)
+
+    def key_with_digest(self, digest: bytes) -> ApiKey | None:
+        """The API key whose secret has this SHA-256, valid or not."""
+        return self._key_by_digest.get(digest)
+
+    def organisation_of(self, store: Store) -> Organisation:
+        """Who owns the store."""
+        return self.organisations[self.merchants[store.merchant_id].organisation_id]
+
+    def keys_of(self, organisation_id: str) -> list[ApiKey]:
+        """The organisation's keys, oldest first."""
+        return sorted(
+            (key for key in self.api_keys.values() if key.organisation_id == organisation_id),
+            key=lambda key: (key.created_at, key.id),
+        )
+
+    def stores_of(self, organisation_id: str) -> list[Store]:
+        """The stores of all the organisation's merchants, by name."""
+        return sorted(
+            (
+                store
+                for store in self.stores.values()
+                if self.merchants[store.merchant_id].organisation_id == organisation_id
+            ),
+            key=lambda store: (store.name, store.id),
+        )
+
+    def terminals_of(self, organisation_id: str) -> list[Terminal]:
+        """The organisation's terminals that are not removed, by name."""
+        return sorted(
+            (
+                terminal
+                for terminal in self.terminals.values()
+                if terminal.organisation_id == organisation_id
+                and terminal.lifecycle is not Lifecycle.REMOVED
+            ),
+            key=lambda terminal: (terminal.name, terminal.id),
+        )
+
+    def heading(self, terminal: Terminal) -> Heading:
+        """What a receipt of the terminal is headed with, as of now."""
+        store = self.stores[terminal.store_id]
+        return Heading(
+            store_id=store.id,
+            store=store.name,
+            address=store.address,
+            zip_code=store.zip_code,
+            city=store.city,
+            country=store.country,
+            time_zone=store.time_zone,
+            terminal=terminal.name,
+            tid=terminal.tid,
+        )

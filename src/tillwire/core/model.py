@@ -1,0 +1,375 @@
+"""What there is: the estate (organisations, merchants, stores, terminals, keys), transactions,
+their outcomes and events.
+
+Values only: frozen, compared by content, without behaviour beyond what follows from themselves.
+Amounts are minor units; times are `Instant`s (ms since 1970, UTC). No card number can be held
+here: `card_last4` and `card_bin` are all there is (law 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from tillwire.clock import Instant
+from tillwire.errors import Proof
+from tillwire.money import Money
+
+# --- the estate -----------------------------------------------------------------------------
+
+
+class Organisation(msgspec.Struct, frozen=True):
+    """Who owns API keys and merchants. What belongs to another organisation does not exist."""
+
+    id: str
+    name: str
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key of an organisation. Only the hash of its secret is kept."""
+
+    id: int
+    organisation_id: str
+    label: str
+    digest: bytes
+    """SHA-256 of the secret. The secret carries 256 random bits, so no slow hash is needed."""
+    created_at: Instant
+    valid_from: Instant | None = None
+    """First instant of validity; None means from the beginning."""
+    valid_until: Instant | None = None
+    """First instant after validity; None means for good."""
+    revoked_at: Instant | None = None
+    last_used_at: Instant | None = None
+
+    def valid_at(self, now: Instant) -> bool:
+        """Whether the key opens anything at `now`."""
+        return (
+            self.revoked_at is None
+            and (self.valid_from is None or self.valid_from <= now)
+            and (self.valid_until is None or now < self.valid_until)
+        )
+
+
+class Merchant(msgspec.Struct, frozen=True):
+    """A trader of an organisation."""
+
+    id: str
+    organisation_id: str
+    name: str
+
+
+class Store(msgspec.Struct, frozen=True):
+    """A shop of a merchant: where and in which time zone and currency it sells."""
+
+    id: str
+    """UUID text."""
+    merchant_id: str
+    name: str
+    address: str
+    city: str
+    zip_code: str
+    country: str
+    """ISO 3166 alpha-2."""
+    time_zone: str
+    """IANA name."""
+    currency: str
+
+
+class Lifecycle(StrEnum):
+    """A terminal's, or one device's, place in its life."""
+
+    CREATED = "CREATED"
+    ACTIVATED = "ACTIVATED"
+    REMOVED = "REMOVED"
+
+
+class Terminal(msgspec.Struct, frozen=True):
+    """What reads the card: a place in a store, served by one physical device at a time."""
+
+    id: str
+    organisation_id: str
+    store_id: str
+    manufacturer: str
+    model: str
+    serial: str
+    tid: str
+    """The acquirer's terminal id; empty when there is none."""
+    driver: str
+    """The name of the driver that reaches it: `virtual`, `device`, ..."""
+    settings: Mapping[str, Any]
+    """The driver's own settings, validated by the driver."""
+    lifecycle: Lifecycle
+    device_digest: bytes | None = None
+    """SHA-256 of the secret with which the terminal polls us; None when it does not poll."""
+
+    @property
+    def name(self) -> str:
+        """`manufacturer-model-serial`, as tills and people name it."""
+        return f"{self.manufacturer}-{self.model}-{self.serial}"
+
+
+class Device(msgspec.Struct, frozen=True):
+    """One physical device that served a terminal, and when: the terminal's history."""
+
+    terminal_id: str
+    number: int
+    """1 for the first device of the terminal, and so on."""
+    serial: str
+    created_at: Instant
+    lifecycle: Lifecycle
+    activated_at: Instant | None = None
+    removed_at: Instant | None = None
+
+
+# --- transactions ---------------------------------------------------------------------------
+
+
+class TransactionType(StrEnum):
+    """One movement of money, or the try of one."""
+
+    PURCHASE = "PURCHASE"
+    REFUND = "REFUND"
+    REVERSAL = "REVERSAL"
+    PREAUTH = "PREAUTH"
+    INCREMENT = "INCREMENT"
+    CAPTURE = "CAPTURE"
+    CASH_ADVANCE = "CASH_ADVANCE"
+
+
+FOLLOW_UPS = frozenset(
+    {
+        TransactionType.REFUND,
+        TransactionType.REVERSAL,
+        TransactionType.INCREMENT,
+        TransactionType.CAPTURE,
+    }
+)
+"""Types that may name an `original`. All but REFUND must."""
+
+
+class State(StrEnum):
+    """Where a transaction is. `core/states.py` says how it moves."""
+
+    ACCEPTED = "ACCEPTED"
+    SENT = "SENT"
+    STARTED = "STARTED"
+    UNKNOWN = "UNKNOWN"
+    APPROVED = "APPROVED"
+    DECLINED = "DECLINED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+
+
+FINAL_STATES = frozenset({State.APPROVED, State.DECLINED, State.CANCELLED, State.FAILED})
+OPEN_STATES = frozenset(State) - FINAL_STATES
+
+
+class Verdict(StrEnum):
+    """How a transaction that reached a terminal ended."""
+
+    APPROVED = "APPROVED"
+    DECLINED = "DECLINED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def state(self) -> State:
+        """The transaction's state that this verdict leads to."""
+        return State(self.value)
+
+
+class EntryMode(StrEnum):
+    """How the card was read."""
+
+    CONTACTLESS = "CONTACTLESS"
+    CHIP = "CHIP"
+    SWIPE = "SWIPE"
+    MANUAL = "MANUAL"
+
+
+class Verification(StrEnum):
+    """How the cardholder was verified (CVM)."""
+
+    NONE = "NONE"
+    PIN = "PIN"
+    SIGNATURE = "SIGNATURE"
+    DEVICE = "DEVICE"
+
+
+class Evidence(StrEnum):
+    """How we know an outcome."""
+
+    ANSWER = "answer"
+    """The terminal answered the command."""
+    REPORTED = "reported"
+    """The terminal or its cloud told it unasked."""
+    RECOVERED = "recovered"
+    """Asked again after the answer was lost."""
+    PERSON = "person"
+    """A named person decided."""
+
+
+class Conversion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Dynamic currency conversion (DCC): what the cardholder's account was charged."""
+
+    amount: Money
+    rate: str
+    """Exact decimal text: units of the cardholder's currency for one of the shop's."""
+    markup: str = ""
+    """Percent over the wholesale rate, exact decimal text."""
+
+
+class Receipts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Receipts as the terminal wrote them, plain text with `\\n` line ends."""
+
+    cardholder: str = ""
+    merchant: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What happened to the money, with its evidence."""
+
+    verdict: Verdict
+    evidence: Evidence = Evidence.ANSWER
+    approved_amount: int = 0
+    """Minor units that really moved, tip included; 0 unless APPROVED."""
+    tip: int = 0
+    """Minor units of `approved_amount` that are a tip."""
+    at: Instant | None = None
+    """When the terminal or acquirer decided."""
+    reason: str = ""
+    """Why it was declined or cancelled, in words."""
+    response_code: str = ""
+    """ISO 8583 field 39: `00`, `05`, `51` ..."""
+    authorisation_code: str = ""
+    stan: str = ""
+    """System trace audit number, digits with leading zeros."""
+    brand: str = ""
+    card_last4: str = ""
+    card_bin: str = ""
+    application_id: str = ""
+    """EMV AID, hexadecimal."""
+    entry_mode: EntryMode | None = None
+    verification: Verification | None = None
+    acquirer_reference: str = ""
+    conversion: Conversion | None = None
+    receipts: Receipts | None = None
+
+    def same_money(self, other: Outcome) -> bool:
+        """Whether both say the same of the money, whatever else they tell."""
+        return (self.verdict, self.approved_amount) == (other.verdict, other.approved_amount)
+
+
+class Heading(msgspec.Struct, frozen=True):
+    """Whose receipt it is: the store as it was when the transaction was accepted."""
+
+    store_id: str
+    store: str
+    address: str
+    zip_code: str
+    city: str
+    country: str
+    time_zone: str
+    terminal: str
+    tid: str
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a till asks for, before it is a transaction."""
+
+    organisation_id: str
+    terminal_id: str
+    dialect: str
+    """The face through which it came."""
+    type: TransactionType
+    amount: Money
+    reference: str
+    """The till's own name for the sale. Not unique."""
+    original_id: str | None = None
+    """The transaction that a follow-up follows."""
+    partial_allowed: bool = False
+    """Whether an approval of less than `amount` is welcome."""
+    register: str = ""
+    idempotency_key: str = ""
+    """Empty, or a key under which this request is accepted once per organisation."""
+
+
+class Transaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One movement of money, or the try of one."""
+
+    id: str
+    """31 decimal digits; sorts by time of acceptance."""
+    version: int
+    """How many events it has; the last one's sequence number."""
+    organisation_id: str
+    terminal_id: str
+    dialect: str
+    type: TransactionType
+    state: State
+    amount: Money
+    reference: str
+    heading: Heading
+    created_at: Instant
+    original_id: str | None = None
+    partial_allowed: bool = False
+    register: str = ""
+    token: int = 0
+    """The fencing token with which it holds its terminal; 0 while it stands in the queue."""
+    sent_at: Instant | None = None
+    send_by: Instant | None = None
+    """No driver writes the command after this instant (law 5)."""
+    deadline: Instant | None = None
+    """When an outcome that has not come makes it UNKNOWN."""
+    started_at: Instant | None = None
+    peer: Mapping[str, str] = {}
+    """What the driver must remember to find it again: a polling URL, a STAN, a ServiceID."""
+    outcome: Outcome | None = None
+    proof: Proof | None = None
+    ended_at: Instant | None = None
+    cleared_at: Instant | None = None
+    """When it was known to be settled; a fact beside the state."""
+    reversed_at: Instant | None = None
+    """When another transaction reversed it; a fact beside the state."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no event can move it any more."""
+        return self.state in FINAL_STATES
+
+    @property
+    def approved_amount(self) -> int:
+        """Minor units that really moved; 0 unless APPROVED."""
+        return self.outcome.approved_amount if self.outcome else 0
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened to a transaction; never changed, never removed."""
+
+    transaction_id: str
+    sequence: int
+    """1 for the first event of the transaction, without gaps."""
+    name: str
+    """A word of `states.Event`, or of a fact beside the state."""
+    state: State
+    """The transaction's state after it."""
+    at: Instant
+    detail: Mapping[str, Any] = {}
+    position: int = 0
+    """Its place among all events of the journal, in commit order; 0 until it is committed."""
+
+
+class Discrepancy(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact that contradicts a final outcome. Open until a person closes it with a reason."""
+
+    id: int
+    transaction_id: str
+    at: Instant
+    known: str
+    """What the journal says, in one sentence."""
+    heard: str
+    """What contradicts it, in one sentence."""
+    closed_at: Instant | None = None
+    closed_by: str = ""
+    reason: str = ""

@@ -1,0 +1,300 @@
+"""All that core wants from outside: drivers, the journal, the clock, the network.
+
+Small on purpose. `Could not connect` (a proof) is never mixed with `lost the answer` (none): a
+dialer or HTTP client raises `NotDelivered` only when not one byte of the request was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from tillwire.clock import Instant
+from tillwire.core.estate import Estate
+from tillwire.core.model import (
+    ApiKey,
+    Device,
+    Discrepancy,
+    Event,
+    Merchant,
+    Organisation,
+    Outcome,
+    Store,
+    Terminal,
+    Transaction,
+    TransactionType,
+)
+from tillwire.errors import JournalError, Proof
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time and randomness."""
+
+    def now(self) -> Instant: ...
+    def monotonic(self) -> float: ...
+    def random_digits(self, count: int) -> str: ...
+    def token(self, size: int = 32) -> str: ...
+    def transaction_id(self) -> str: ...
+
+
+# --- drivers --------------------------------------------------------------------------------
+
+
+class Capabilities(msgspec.Struct, frozen=True):
+    """What a driver can do with its terminal: computed, shown, tested; never promised."""
+
+    types: frozenset[TransactionType]
+    pull: bool = False
+    """Whether the terminal fetches its transactions: they wait as ACCEPTED until it does."""
+    abort: bool = False
+    """Whether a command on its way can be called back."""
+    outcome_within: float = 180.0
+    """Seconds from sending until a missing outcome counts as lost."""
+    send_within: float = 5.0
+    """Seconds from the dispatching commit in which the command may be written (law 5)."""
+
+
+class Sign(msgspec.Struct, frozen=True):
+    """A sign of life, or what must survive, during a transaction."""
+
+    started: bool = False
+    """The terminal works on it."""
+    peer: Mapping[str, str] = {}
+    """Keys to journal before they are relied on."""
+    display: str = ""
+    """What the terminal shows, for the till."""
+
+
+Progress = Callable[[Sign], Awaitable[None]]
+"""Journals a sign; when it returns, the sign is durable."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Recovery found what happened."""
+
+    outcome: Outcome
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """Recovery proved that the transaction never reached the terminal (law 4)."""
+
+    detail: str
+    proof: Proof = Proof.ABSENT_AT_PEER
+
+
+class CannotTell(msgspec.Struct, frozen=True):
+    """Recovery learned nothing definite."""
+
+    detail: str
+    needs_person: bool = False
+    """Asking again will not help."""
+
+
+class AbortResult(StrEnum):
+    """How the wish to abort ended."""
+
+    ABORTED = "ABORTED"
+    TOO_LATE = "TOO_LATE"
+    UNKNOWN = "UNKNOWN"
+
+
+class TerminalStatus(msgspec.Struct, frozen=True):
+    """Whether a terminal can be reached, and what it says of itself."""
+
+    reachable: bool
+    detail: str = ""
+    boot: int | None = None
+
+
+class Driver(Protocol):
+    """The client side of a dialect: reaches one terminal. Keeps no state of its own."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def run(self, transaction: Transaction, progress: Progress) -> Outcome:
+        """Carry it to its end. Raises `NotDelivered` with a proof, or `AnswerLost`; anything else
+        that is raised counts as lost, too."""
+
+    async def recover(self, transaction: Transaction) -> Found | Absent | CannotTell:
+        """Ask what became of it. Reads only."""
+
+    async def abort(self, transaction: Transaction) -> AbortResult:
+        """Ask the terminal to drop it."""
+
+    async def status(self) -> TerminalStatus:
+        """Ask the terminal how it is."""
+
+
+class Inbox(Protocol):
+    """Where facts go that arrive unasked: each is journaled before the call returns, and whoever
+    carries the transaction, here or in another process, hears of it."""
+
+    async def heard_sign(self, transaction_id: str, sign: Sign) -> Transaction:
+        """A sign of life. Harmless when repeated or late."""
+
+    async def heard_outcome(self, transaction_id: str, outcome: Outcome) -> Transaction:
+        """An outcome. One that contradicts a final outcome opens a discrepancy."""
+
+    async def heard_loss(self, transaction_id: str, reason: str) -> Transaction:
+        """The terminal lost its memory of it: nobody can tell any more."""
+
+    async def outcome_of(self, transaction_id: str) -> Outcome:
+        """Wait until it has an outcome. Raises `NotDelivered` if it failed with proof."""
+
+
+# --- the journal ----------------------------------------------------------------------------
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Who holds a terminal."""
+
+    terminal_id: str
+    transaction_id: str
+    owner: str
+    token: int
+    deadline: Instant | None
+
+
+class Stale(JournalError):
+    """The journal has moved on since this was read."""
+
+
+EstateThing = Organisation | ApiKey | Merchant | Store | Terminal | Device
+
+
+class Unit(Protocol):
+    """One unit of work: committed as a whole, or not at all. Runs beside the event loop, so it
+    touches nothing but its arguments. It may be run twice when a neighbour of its group fails."""
+
+    def transaction(self, transaction_id: str) -> Transaction | None: ...
+    def insert(self, transaction: Transaction, events: Sequence[Event]) -> None: ...
+    def update(self, before: Transaction, after: Transaction, events: Sequence[Event]) -> None:
+        """Write `after` over `before`. Raises `Stale` when the journal has moved on."""
+
+    def hold(self, terminal_id: str) -> Hold | None: ...
+    def seize(
+        self, terminal_id: str, transaction_id: str, owner: str, deadline: Instant | None
+    ) -> int | None:
+        """Hold a free terminal; the fencing token, or None when somebody holds it."""
+
+    def pass_on(self, held: Transaction, owner: str) -> Hold | None:
+        """Let go of the terminal that `held` holds, to the oldest ACCEPTED transaction in its
+        queue; that one's hold, or None when the terminal is free now. Raises `Stale` when `held`
+        does not hold it with its token."""
+
+    def queue(self, terminal_id: str) -> list[Transaction]:
+        """ACCEPTED transactions of the terminal that do not hold it, oldest first."""
+
+    def follow_ups(self, original_id: str) -> list[Transaction]:
+        """Transactions that name the original, under a lock on the original's row."""
+
+    def idempotent(self, organisation_id: str, key: str) -> tuple[str, str] | None:
+        """(transaction id, fingerprint) accepted earlier under this key."""
+
+    def remember_key(
+        self, organisation_id: str, key: str, fingerprint: str, transaction_id: str, at: Instant
+    ) -> None: ...
+
+    def open_discrepancy(self, transaction_id: str, at: Instant, known: str, heard: str) -> None:
+        """Open one, unless the same is open already."""
+
+    def close_discrepancy(self, number: int, at: Instant, person: str, reason: str) -> bool:
+        """Close an open one; False when there is none of this number."""
+
+    def estate(self) -> Estate:
+        """The estate as of this unit."""
+
+    def put(self, thing: EstateThing) -> None:
+        """Create or overwrite a thing of the estate."""
+
+
+class Reader(Protocol):
+    """What can be read, beside the writer."""
+
+    def transaction(self, transaction_id: str) -> Transaction | None: ...
+    def open_transactions(self) -> list[Transaction]: ...
+    def terminal_transactions(
+        self, terminal_id: str, *, offset: int, limit: int
+    ) -> tuple[int, list[Transaction]]:
+        """How many there are, and one page of them, newest first."""
+
+    def by_reference(self, organisation_id: str, reference: str) -> list[Transaction]: ...
+    def ended_between(self, terminal_id: str, begin: Instant, end: Instant) -> list[Transaction]:
+        """Transactions of the terminal that ended in [begin, end), oldest first."""
+
+    def events(self, transaction_id: str) -> list[Event]: ...
+    def events_after(self, position: int, limit: int) -> list[Event]:
+        """Events of all transactions in commit order: follow this and none is skipped."""
+
+    def discrepancies(self, *, open_only: bool = True) -> list[Discrepancy]: ...
+    def estate(self) -> Estate: ...
+    def estate_version(self) -> int:
+        """A number that grows with every change of the estate, by whatever program."""
+
+
+class Journal(Protocol):
+    """Durable truth."""
+
+    async def commit(self, work: Callable[[Unit], T]) -> T:
+        """Run `work(unit)` and commit it. When this returns, it is durable; when it raises
+        `JournalError`, none of it is; when `work` raises, none of it is and that is raised."""
+
+    async def read(self, work: Callable[[Reader], T]) -> T:
+        """Run `work(reader)` on a consistent snapshot."""
+
+
+# --- the network ----------------------------------------------------------------------------
+
+
+class HttpResponse(msgspec.Struct, frozen=True):
+    """A whole HTTP response."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+class HttpClient(Protocol):
+    """Southbound HTTP. Follows no redirect; verifies TLS."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout: float,
+        limit: int = 1 << 20,
+    ) -> HttpResponse:
+        """Raises `NotDelivered` when no byte was written, `AnswerLost` when one may have been and
+        no whole response of at most `limit` bytes came within `timeout` seconds."""
+
+
+class Connection(Protocol):
+    """An open byte stream."""
+
+    async def read(self, limit: int = 65536) -> bytes:
+        """Some bytes, or none at the end. Raises `AnswerLost` when it broke."""
+
+    async def write(self, octets: bytes) -> None:
+        """Raises `AnswerLost` when it broke: some of it may have arrived."""
+
+    async def close(self) -> None: ...
+
+
+class Dialer(Protocol):
+    """Southbound TCP."""
+
+    async def connect(self, host: str, port: int, *, timeout: float) -> Connection:
+        """Raises `NotDelivered` when there is no connection within `timeout` seconds."""
+
+
+DriverOf = Callable[[Terminal], Driver]
+"""Builds the driver that reaches a terminal."""

@@ -1,0 +1,1 @@
+"""Durable truth: tables, statements, migrations, and the one writer that commits in groups."""

@@ -1,0 +1,197 @@
+"""Rows <-> values: how each value of `core/model.py` lies in its table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Final, TypeVar
+
+import msgspec
+from sqlalchemy import Table
+
+from tillwire.clock import Instant
+from tillwire.core.model import (
+    ApiKey,
+    Device,
+    Discrepancy,
+    Event,
+    Heading,
+    Lifecycle,
+    Merchant,
+    Organisation,
+    Outcome,
+    State,
+    Store,
+    Terminal,
+    Transaction,
+    TransactionType,
+)
+from tillwire.errors import Proof
+from tillwire.journal import tables
+from tillwire.money import Money
+
+Row = Sequence[Any]
+S = TypeVar("S", bound=msgspec.Struct)
+
+_encode = msgspec.json.Encoder().encode
+_heading = msgspec.json.Decoder(Heading)
+_outcome = msgspec.json.Decoder(Outcome)
+_peer = msgspec.json.Decoder(dict[str, str])
+_detail = msgspec.json.Decoder(dict[str, Any])
+_STATES: Final = {state.value: state for state in State}
+_TYPES: Final = {kind.value: kind for kind in TransactionType}
+
+ESTATE_TABLES: Final[dict[type[msgspec.Struct], Table]] = {
+    Organisation: tables.organisations,
+    ApiKey: tables.api_keys,
+    Merchant: tables.merchants,
+    Store: tables.stores,
+    Terminal: tables.terminals,
+    Device: tables.devices,
+}
+
+
+def json_text(value: object) -> str:
+    """JSON as it lies in a text column."""
+    return _encode(value).decode()
+
+
+def insert_values(transaction: Transaction) -> dict[str, Any]:
+    """Every column of a new transaction."""
+    return {
+        "id": transaction.id,
+        "organisation_id": transaction.organisation_id,
+        "terminal_id": transaction.terminal_id,
+        "dialect": transaction.dialect,
+        "type": transaction.type.value,
+        "amount": transaction.amount.minor,
+        "currency": transaction.amount.currency,
+        "reference": transaction.reference,
+        "heading": json_text(transaction.heading),
+        "created_at": transaction.created_at,
+        "original_id": transaction.original_id,
+        "partial_allowed": int(transaction.partial_allowed),
+        "register": transaction.register,
+        **moving_values(transaction),
+    }
+
+
+def moving_values(transaction: Transaction) -> dict[str, Any]:
+    """The columns of a transaction that change."""
+    return {
+        "version": transaction.version,
+        "state": transaction.state.value,
+        "token": transaction.token,
+        "sent_at": transaction.sent_at,
+        "send_by": transaction.send_by,
+        "deadline": transaction.deadline,
+        "started_at": transaction.started_at,
+        "peer": json_text(transaction.peer) if transaction.peer else None,
+        "outcome": json_text(transaction.outcome) if transaction.outcome else None,
+        "proof": transaction.proof.value if transaction.proof else None,
+        "ended_at": transaction.ended_at,
+        "cleared_at": transaction.cleared_at,
+        "reversed_at": transaction.reversed_at,
+    }
+
+
+def transaction(row: Row) -> Transaction:
+    """A transaction from a row with the columns of its table, in their order."""
+    (
+        id_, version, organisation_id, terminal_id, dialect, type_, state, amount, currency,
+        reference, heading, created_at, original_id, partial_allowed, register, token, sent_at,
+        send_by, deadline, started_at, peer, outcome, proof, ended_at, cleared_at, reversed_at,
+    ) = row  # fmt: skip
+    return Transaction(
+        id=id_,
+        version=version,
+        organisation_id=organisation_id,
+        terminal_id=terminal_id,
+        dialect=dialect,
+        type=_TYPES[type_],
+        state=_STATES[state],
+        amount=Money(amount, currency),
+        reference=reference,
+        heading=_heading.decode(heading),
+        created_at=created_at,
+        original_id=original_id,
+        partial_allowed=bool(partial_allowed),
+        register=register,
+        token=token,
+        sent_at=sent_at,
+        send_by=send_by,
+        deadline=deadline,
+        started_at=started_at,
+        peer=_peer.decode(peer) if peer else {},
+        outcome=_outcome.decode(outcome) if outcome else None,
+        proof=Proof(proof) if proof else None,
+        ended_at=ended_at,
+        cleared_at=cleared_at,
+        reversed_at=reversed_at,
+    )
+
+
+def event_values(event: Event) -> dict[str, Any]:
+    """The columns of a new event; its position is the database's to give."""
+    return {
+        "transaction_id": event.transaction_id,
+        "sequence": event.sequence,
+        "name": event.name,
+        "state": event.state.value,
+        "at": event.at,
+        "detail": json_text(event.detail) if event.detail else "{}",
+    }
+
+
+def event(row: Row) -> Event:
+    """An event from a row of its table."""
+    position, transaction_id, sequence, name, state, at, detail = row
+    return Event(
+        transaction_id=transaction_id,
+        sequence=sequence,
+        name=name,
+        state=_STATES[state],
+        at=Instant(at),
+        detail=_detail.decode(detail),
+        position=position,
+    )
+
+
+def discrepancy(row: Row) -> Discrepancy:
+    """A discrepancy from a row of its table."""
+    number, transaction_id, at, known, heard, closed_at, closed_by, reason = row
+    return Discrepancy(
+        id=number,
+        transaction_id=transaction_id,
+        at=at,
+        known=known,
+        heard=heard,
+        closed_at=closed_at,
+        closed_by=closed_by,
+        reason=reason,
+    )
+
+
+def estate_values(thing: msgspec.Struct) -> dict[str, Any]:
+    """The columns of a thing of the estate; they are named as its fields are."""
+    return {name: _column(getattr(thing, name)) for name in thing.__struct_fields__}
+
+
+def _column(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    return json_text(value) if isinstance(value, Mapping) else value
+
+
+def estate_thing(kind: type[S], row: Row) -> S:
+    """A thing of the estate from a row of its table."""
+    names = ESTATE_TABLES[kind].columns.keys()
+    values = dict(zip(names, row, strict=True))
+    if "lifecycle" in values:
+        values["lifecycle"] = Lifecycle(values["lifecycle"])
+    if "settings" in values:
+        values["settings"] = _detail.decode(values["settings"])
+    for binary in ("digest", "device_digest"):
+        if values.get(binary) is not None:
+            values[binary] = bytes(values[binary])
+    return kind(**values)

@@ -1,0 +1,178 @@
+"""Every statement that the journal runs, written once and compiled once per database.
+
+SQLAlchemy writes the SQL; the database's own driver runs it with named parameters, since a
+sale's handful of statements must not each pay for an ORM's machinery. Each statement is served by
+an index (`tests/unit/test_journal_plans.py` asks the planner).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Executable, Table, and_, bindparam, func, insert, select, text, update
+from sqlalchemy.engine import Dialect
+
+from tillwire.core.model import OPEN_STATES
+from tillwire.journal.rows import ESTATE_TABLES
+from tillwire.journal.tables import (
+    discrepancies,
+    estate_versions,
+    events,
+    idempotency,
+    occupancy,
+    transactions,
+)
+
+_IMMUTABLE: Final = frozenset(
+    {
+        "id", "organisation_id", "terminal_id", "dialect", "type", "amount", "currency",
+        "reference", "heading", "created_at", "original_id", "partial_allowed", "register",
+    }
+)  # fmt: skip
+
+_id = transactions.c.id
+_OPEN_TEXT = ", ".join(f"'{state}'" for state in sorted(OPEN_STATES))
+# Spelled as the partial index is, or the planner would not see that it serves.
+_is_open = text("state IN ('ACCEPTED', 'SENT', 'STARTED', 'UNKNOWN')")
+
+
+def _upsert(table: Table) -> Executable:
+    names = [column.name for column in table.columns]
+    keys = [column.name for column in table.primary_key.columns]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
+    return text(
+        f"INSERT INTO {table.name} ({', '.join(names)}) "  # noqa: S608 - names of our own tables
+        f"VALUES ({', '.join(':' + name for name in names)}) "
+        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+    )
+
+
+_STATEMENTS: Final[dict[str, Executable]] = {
+    "transaction": select(transactions).where(_id == bindparam("id")),
+    "lock_transaction": select(transactions).where(_id == bindparam("id")).with_for_update(),
+    "insert_transaction": insert(transactions),
+    "update_transaction": update(transactions)
+    .where(_id == bindparam("is_id"), transactions.c.version == bindparam("was_version"))
+    .values(
+        {name: bindparam(name) for name in transactions.columns.keys() if name not in _IMMUTABLE}
+    ),
+    "insert_event": insert(events).values(
+        {name: bindparam(name) for name in events.columns.keys() if name != "position"}
+    ),
+    "open_transactions": select(transactions).where(_is_open).order_by(_id),
+    "terminal_transactions": select(transactions)
+    .where(transactions.c.terminal_id == bindparam("terminal_id"))
+    .order_by(_id.desc())
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset")),
+    "count_transactions": select(func.count())
+    .select_from(transactions)
+    .where(transactions.c.terminal_id == bindparam("terminal_id")),
+    "by_reference": select(transactions)
+    .where(
+        transactions.c.organisation_id == bindparam("organisation_id"),
+        transactions.c.reference == bindparam("reference"),
+    )
+    .order_by(_id),
+    "newest_transactions": select(transactions).order_by(_id.desc()).limit(bindparam("limit")),
+    "ended_between": select(transactions)
+    .where(
+        transactions.c.terminal_id == bindparam("terminal_id"),
+        transactions.c.ended_at >= bindparam("begin"),
+        transactions.c.ended_at < bindparam("end"),
+    )
+    .order_by(transactions.c.ended_at, _id),
+    "follow_ups": select(transactions)
+    .where(transactions.c.original_id == bindparam("original_id"))
+    .order_by(_id),
+    "queue": select(transactions)
+    .where(
+        transactions.c.terminal_id == bindparam("terminal_id"),
+        transactions.c.state == "ACCEPTED",
+        transactions.c.token == 0,
+        _is_open,
+    )
+    .order_by(_id),
+    "events": select(events)
+    .where(events.c.transaction_id == bindparam("transaction_id"))
+    .order_by(events.c.sequence),
+    "events_after": select(events)
+    .where(events.c.position > bindparam("position"))
+    .order_by(events.c.position)
+    .limit(bindparam("limit")),
+    "hold": select(occupancy).where(occupancy.c.terminal_id == bindparam("terminal_id")),
+    "seize": text(
+        "INSERT INTO occupancy (terminal_id, transaction_id, owner, token, deadline) "
+        "VALUES (:terminal_id, :transaction_id, :owner, 1, :deadline) "
+        "ON CONFLICT (terminal_id) DO UPDATE SET transaction_id = excluded.transaction_id, "
+        "owner = excluded.owner, token = occupancy.token + 1, deadline = excluded.deadline "
+        "WHERE occupancy.transaction_id IS NULL RETURNING token"
+    ),
+    "pass_on": text(
+        "UPDATE occupancy SET token = token + 1, owner = :owner, deadline = NULL, "
+        "transaction_id = (SELECT id FROM transactions WHERE terminal_id = :terminal_id "
+        "AND state = 'ACCEPTED' AND token = 0 "
+        "AND state IN ('ACCEPTED', 'SENT', 'STARTED', 'UNKNOWN') ORDER BY id LIMIT 1) "
+        "WHERE terminal_id = :terminal_id AND transaction_id = :transaction_id "
+        "AND token = :token RETURNING transaction_id, token"
+    ),
+    "idempotent": select(idempotency.c.transaction_id, idempotency.c.fingerprint).where(
+        and_(
+            idempotency.c.organisation_id == bindparam("organisation_id"),
+            idempotency.c.key == bindparam("key"),
+        )
+    ),
+    "remember_key": insert(idempotency),
+    "open_discrepancies": select(discrepancies)
+    .where(discrepancies.c.closed_at.is_(None))
+    .order_by(discrepancies.c.id),
+    "all_discrepancies": select(discrepancies).order_by(discrepancies.c.id),
+    "same_discrepancy": select(discrepancies.c.id).where(
+        discrepancies.c.closed_at.is_(None),
+        discrepancies.c.transaction_id == bindparam("transaction_id"),
+        discrepancies.c.heard == bindparam("heard"),
+    ),
+    "insert_discrepancy": insert(discrepancies).values(
+        {
+            name: bindparam(name)
+            for name in discrepancies.columns.keys()
+            if name not in ("id", "closed_at")
+        }
+    ),
+    "close_discrepancy": update(discrepancies)
+    .where(discrepancies.c.id == bindparam("number"), discrepancies.c.closed_at.is_(None))
+    .values(closed_at=bindparam("at"), closed_by=bindparam("person"), reason=bindparam("because")),
+    "estate_version": select(estate_versions.c.version).where(estate_versions.c.id == 1),
+    "estate_changed": text(
+        "INSERT INTO estate_versions (id, version) VALUES (1, 1) "
+        "ON CONFLICT (id) DO UPDATE SET version = estate_versions.version + 1"
+    ),
+    **{f"put_{table.name}": _upsert(table) for table in ESTATE_TABLES.values()},
+    **{f"all_{table.name}": select(table) for table in ESTATE_TABLES.values()},
+}
+
+
+class Statement(NamedTuple):
+    """SQL for one database's driver, and the constants that were bound into it."""
+
+    sql: str
+    constants: dict[str, object]
+
+
+class Statements:
+    """The statements, compiled for one database."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._compiled: dict[str, Statement] = {}
+        for name, statement in _STATEMENTS.items():
+            compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+            constants = {key: value for key, value in compiled.params.items() if value is not None}
+            self._compiled[name] = Statement(str(compiled), constants)
+
+    def __getitem__(self, name: str) -> Statement:
+        return self._compiled[name]
+
+    def names(self) -> list[str]:
+        """All of them, for tests that look at every plan."""
+        return list(self._compiled)

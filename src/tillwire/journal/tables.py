@@ -1,0 +1,214 @@
+"""The tables, one definition for every database.
+
+Times are integers (ms since 1970, UTC), money is minor units beside a currency code, and what is
+never searched for is JSON text. So no column needs a conversion on its way, and the statements can
+be run on the database's own driver.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_OPEN = "state IN ('ACCEPTED', 'SENT', 'STARTED', 'UNKNOWN')"
+
+
+def _required(name: str, kind: type = Text) -> Column[object]:
+    return Column(name, kind, nullable=False)
+
+
+# --- the estate -----------------------------------------------------------------------------
+
+estate_versions = Table(
+    "estate_versions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _required("version", BigInteger),
+)
+"""One row; its number grows with every change, so that a running gateway notices."""
+
+organisations = Table(
+    "organisations", metadata, Column("id", Text, primary_key=True), _required("name")
+)
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("organisation_id", ForeignKey("organisations.id"), nullable=False, index=True),
+    _required("label"),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    _required("created_at", BigInteger),
+    Column("valid_from", BigInteger),
+    Column("valid_until", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("last_used_at", BigInteger),
+)
+merchants = Table(
+    "merchants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organisation_id", ForeignKey("organisations.id"), nullable=False),
+    _required("name"),
+)
+stores = Table(
+    "stores",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("merchant_id", ForeignKey("merchants.id"), nullable=False),
+    _required("name"),
+    _required("address"),
+    _required("city"),
+    _required("zip_code"),
+    _required("country"),
+    _required("time_zone"),
+    _required("currency"),
+)
+terminals = Table(
+    "terminals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organisation_id", ForeignKey("organisations.id"), nullable=False),
+    Column("store_id", ForeignKey("stores.id"), nullable=False),
+    _required("manufacturer"),
+    _required("model"),
+    _required("serial"),
+    _required("tid"),
+    _required("driver"),
+    _required("settings"),
+    _required("lifecycle"),
+    Column("device_digest", LargeBinary, unique=True),
+)
+devices = Table(
+    "devices",
+    metadata,
+    Column("terminal_id", ForeignKey("terminals.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    _required("serial"),
+    _required("created_at", BigInteger),
+    _required("lifecycle"),
+    Column("activated_at", BigInteger),
+    Column("removed_at", BigInteger),
+)
+
+# --- transactions ---------------------------------------------------------------------------
+
+transactions = Table(
+    "transactions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _required("version", Integer),
+    _required("organisation_id"),
+    _required("terminal_id"),
+    _required("dialect"),
+    _required("type"),
+    _required("state"),
+    _required("amount", BigInteger),
+    _required("currency"),
+    _required("reference"),
+    _required("heading"),
+    _required("created_at", BigInteger),
+    Column("original_id", Text),
+    _required("partial_allowed", Integer),
+    _required("register"),
+    _required("token", BigInteger),
+    Column("sent_at", BigInteger),
+    Column("send_by", BigInteger),
+    Column("deadline", BigInteger),
+    Column("started_at", BigInteger),
+    Column("peer", Text),
+    Column("outcome", Text),
+    Column("proof", Text),
+    Column("ended_at", BigInteger),
+    Column("cleared_at", BigInteger),
+    Column("reversed_at", BigInteger),
+    Index("ix_transactions_terminal_id_id", "terminal_id", "id"),
+    Index("ix_transactions_organisation_id_reference", "organisation_id", "reference"),
+    Index("ix_transactions_terminal_id_ended_at", "terminal_id", "ended_at"),
+    Index(
+        "ix_transactions_original_id",
+        "original_id",
+        sqlite_where=text("original_id IS NOT NULL"),
+        postgresql_where=text("original_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_transactions_open",
+        "terminal_id",
+        "state",
+        "id",
+        sqlite_where=text(_OPEN),
+        postgresql_where=text(_OPEN),
+    ),
+)
+events = Table(
+    "events",
+    metadata,
+    # Its order is the order of commits: SQLite has one writer; elsewhere writers take a lock first.
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    _required("transaction_id"),
+    _required("sequence", Integer),
+    _required("name"),
+    _required("state"),
+    _required("at", BigInteger),
+    _required("detail"),
+    UniqueConstraint("transaction_id", "sequence"),
+)
+occupancy = Table(
+    "occupancy",
+    metadata,
+    Column("terminal_id", Text, primary_key=True),
+    Column("transaction_id", Text),
+    _required("owner"),
+    _required("token", BigInteger),
+    Column("deadline", BigInteger),
+)
+"""Who holds each terminal. The row stays when the terminal is free, for its token only grows."""
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("organisation_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    _required("fingerprint"),
+    _required("transaction_id"),
+    _required("at", BigInteger),
+)
+discrepancies = Table(
+    "discrepancies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _required("transaction_id"),
+    _required("at", BigInteger),
+    _required("known"),
+    _required("heard"),
+    Column("closed_at", BigInteger),
+    _required("closed_by"),
+    _required("reason"),
+    Index(
+        "ix_discrepancies_open",
+        "transaction_id",
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+)

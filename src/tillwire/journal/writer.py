@@ -1,0 +1,189 @@
+"""Group commit: one writer that commits all waiting units of work together.
+
+While one group is being made durable, the next one gathers, so that under load many sales share
+one fsync and alone each has its own. A unit that fails must not take its neighbours along: one
+that fails before it wrote anything simply drops out; if it fails after, the group is rolled back
+and its units are run again one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from tillwire.errors import JournalError
+
+GROUP_LIMIT: Final = 256
+"""Units that share one commit at most: bounds how long the first of them waits."""
+QUEUE_LIMIT: Final = 65_536
+"""Units that may wait at most; more are refused before anything is sent."""
+
+U = TypeVar("U")
+
+
+class Committer(Protocol[U]):
+    """One database transaction at a time, on a connection of its own. Used by one thread."""
+
+    def begin(self) -> None: ...
+    def unit(self) -> U: ...
+    def wrote(self, unit: U) -> bool: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def translated(self, error: Exception) -> Exception:
+        """The same error in our own words, if it is the database's."""
+
+    def close(self) -> None: ...
+
+
+class _Job(Generic[U]):
+    __slots__ = ("error", "future", "loop", "result", "work")
+
+    def __init__(self, work: Callable[[U], Any], future: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.future = future
+        self.loop = future.get_loop()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def resolve(self) -> None:
+        if self.future.done():  # the caller was cancelled; what was committed stays committed
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+def run_group(committer: Committer[U], jobs: list[_Job[U]]) -> None:
+    """Run the jobs' work in one database transaction; afterwards each has its result or error."""
+    try:
+        committer.begin()
+        for job in jobs:
+            _attempt(committer, job)
+        committer.commit()
+    except Exception as error:  # noqa: BLE001 - whatever it was, the group did not become durable
+        _roll_back(committer)
+        if len(jobs) == 1:
+            jobs[0].error = _as_journal_error(committer, error)
+        else:
+            for job in jobs:
+                run_group(committer, [job])
+
+
+def _attempt(committer: Committer[U], job: _Job[U]) -> None:
+    job.result, job.error = None, None
+    unit = committer.unit()
+    try:
+        job.result = job.work(unit)
+    except Exception as error:
+        if committer.wrote(unit):
+            raise
+        job.error = committer.translated(error)
+
+
+def _roll_back(committer: Committer[U]) -> None:
+    try:
+        committer.rollback()
+    except Exception as error:  # noqa: BLE001 - the next begin will say what is wrong
+        committer.translated(error)
+
+
+def _as_journal_error(committer: Committer[U], error: Exception) -> Exception:
+    return committer.translated(error)
+
+
+class Writer(Generic[U]):
+    """The thread that owns the writing connection."""
+
+    def __init__(
+        self,
+        committer: Committer[U],
+        *,
+        name: str = "journal",
+        observe: Callable[[int, float], None] | None = None,
+    ) -> None:
+        """`observe(units, seconds)` is told of every group that was committed."""
+        self._committer = committer
+        self._observe = observe
+        self._waiting: deque[_Job[U]] = deque()
+        self._wake = threading.Semaphore(0)
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name=f"tillwire-{name}", daemon=True)
+        self._thread.start()
+
+    async def commit(self, work: Callable[[U], Any]) -> Any:
+        """Run `work(unit)` and commit it; its result, once it is durable."""
+        if self._closing:
+            raise JournalError("It is being closed.")
+        if len(self._waiting) >= QUEUE_LIMIT:
+            raise JournalError("Too many units of work are waiting to be committed.")
+        job = _Job(work, asyncio.get_running_loop().create_future())
+        self._waiting.append(job)
+        self._wake.release()
+        return await job.future
+
+    def _serve(self) -> None:
+        while True:
+            self._wake.acquire()
+            jobs: list[_Job[U]] = []
+            while self._waiting and len(jobs) < GROUP_LIMIT:
+                if jobs:
+                    self._wake.acquire()  # its release came with the job
+                jobs.append(self._waiting.popleft())
+            if not jobs:
+                return  # woken without a job: closing
+            begun = time.perf_counter()
+            run_group(self._committer, jobs)
+            if self._observe is not None:
+                self._observe(len(jobs), time.perf_counter() - begun)
+            _hand_back(jobs)
+
+    def close(self) -> None:
+        """Commit what waits, then stop. Blocks until the thread has ended."""
+        if not self._closing:
+            self._closing = True
+            self._wake.release()
+            self._thread.join()
+            self._committer.close()
+
+
+def _hand_back(jobs: list[_Job[Any]]) -> None:
+    """Resolve the jobs' futures, with one wake-up for each loop that waits."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job[Any]]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, its_jobs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_resolve_all, its_jobs)
+        except RuntimeError:  # the loop has closed: nobody waits any more
+            continue
+
+
+def _resolve_all(jobs: list[_Job[Any]]) -> None:
+    for job in jobs:
+        job.resolve()
+
+
+class InlineWriter(Generic[U]):
+    """The same without a thread, for a loop on a virtual clock: a commit takes two turns of the
+    loop, and what is durable after each turn is a matter of the seed alone."""
+
+    def __init__(self, committer: Committer[U]) -> None:
+        self._committer = committer
+
+    async def commit(self, work: Callable[[U], Any]) -> Any:
+        """Run `work(unit)` and commit it; its result, once it is durable."""
+        await asyncio.sleep(0)
+        job = _Job(work, asyncio.get_running_loop().create_future())
+        run_group(self._committer, [job])
+        job.resolve()
+        await asyncio.sleep(0)
+        return await job.future
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._committer.close()
