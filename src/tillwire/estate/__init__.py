@@ -1,0 +1,5 @@
+"""The estate as people describe it: a TOML file, what it would change, and the change itself.
+
+`file.py` reads and checks the file, `plan.py` compares it with the estate as it stands, `apply.py`
+writes the difference in one unit of work. `keys.py` makes the secrets, which stand in no file.
+"""
