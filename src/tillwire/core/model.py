@@ -292,6 +292,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     partial_allowed: bool = False
     """Whether an approval of less than `amount` is welcome."""
     register: str = ""
+    waits: bool = False
+    """Whether it may wait for its terminal even across a restart of the gateway."""
+    expires_in: float | None = None
+    """Seconds after which it is given up if it has not been sent; None: it waits for good."""
     idempotency_key: str = ""
     """Empty, or a key under which this request is accepted once per organisation."""
 
@@ -315,6 +319,10 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     original_id: str | None = None
     partial_allowed: bool = False
     register: str = ""
+    waits: bool = False
+    """Whether, not sent yet, it outlives a restart of the gateway."""
+    expires_at: Instant | None = None
+    """When it is given up if it has not been sent."""
     token: int = 0
     """The fencing token with which it holds its terminal; 0 while it stands in the queue."""
     sent_at: Instant | None = None

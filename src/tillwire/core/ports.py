@@ -148,6 +148,13 @@ class Inbox(Protocol):
         """Wait until it has an outcome. Raises `NotDelivered` if it failed with proof."""
 
 
+class Watch(Protocol):
+    """Whoever counts what happens: metrics, live pages."""
+
+    def transition(self, before: Transaction | None, after: Transaction, event: str) -> None:
+        """Called after each commit that moved a transaction. Must not block or raise."""
+
+
 # --- the journal ----------------------------------------------------------------------------
 
 
@@ -161,7 +168,7 @@ class Hold(msgspec.Struct, frozen=True):
     deadline: Instant | None
 
 
-class Stale(JournalError):
+class StaleError(JournalError):
     """The journal has moved on since this was read."""
 
 
@@ -175,7 +182,7 @@ class Unit(Protocol):
     def transaction(self, transaction_id: str) -> Transaction | None: ...
     def insert(self, transaction: Transaction, events: Sequence[Event]) -> None: ...
     def update(self, before: Transaction, after: Transaction, events: Sequence[Event]) -> None:
-        """Write `after` over `before`. Raises `Stale` when the journal has moved on."""
+        """Write `after` over `before`. Raises `StaleError` when the journal has moved on."""
 
     def hold(self, terminal_id: str) -> Hold | None: ...
     def seize(
@@ -185,8 +192,8 @@ class Unit(Protocol):
 
     def pass_on(self, held: Transaction, owner: str) -> Hold | None:
         """Let go of the terminal that `held` holds, to the oldest ACCEPTED transaction in its
-        queue; that one's hold, or None when the terminal is free now. Raises `Stale` when `held`
-        does not hold it with its token."""
+        queue; that one's hold, or None when the terminal is free now. Raises `StaleError` when
+        `held` does not hold it with its token."""
 
     def queue(self, terminal_id: str) -> list[Transaction]:
         """ACCEPTED transactions of the terminal that do not hold it, oldest first."""
@@ -201,8 +208,8 @@ class Unit(Protocol):
         self, organisation_id: str, key: str, fingerprint: str, transaction_id: str, at: Instant
     ) -> None: ...
 
-    def open_discrepancy(self, transaction_id: str, at: Instant, known: str, heard: str) -> None:
-        """Open one, unless the same is open already."""
+    def open_discrepancy(self, transaction_id: str, at: Instant, known: str, heard: str) -> bool:
+        """Open one; False, and nothing written, when the same is open already."""
 
     def close_discrepancy(self, number: int, at: Instant, person: str, reason: str) -> bool:
         """Close an open one; False when there is none of this number."""

@@ -50,6 +50,12 @@ ESTATE_TABLES: Final[dict[type[msgspec.Struct], Table]] = {
     Device: tables.devices,
 }
 
+MOVING_COLUMNS: Final = (
+    "version", "state", "token", "sent_at", "send_by", "deadline", "started_at", "peer",
+    "outcome", "proof", "ended_at", "cleared_at", "reversed_at",
+)  # fmt: skip
+"""The columns of a transaction that change after it was accepted."""
+
 
 def json_text(value: object) -> str:
     """JSON as it lies in a text column."""
@@ -72,6 +78,8 @@ def insert_values(transaction: Transaction) -> dict[str, Any]:
         "original_id": transaction.original_id,
         "partial_allowed": int(transaction.partial_allowed),
         "register": transaction.register,
+        "waits": int(transaction.waits),
+        "expires_at": transaction.expires_at,
         **moving_values(transaction),
     }
 
@@ -99,7 +107,8 @@ def transaction(row: Row) -> Transaction:
     """A transaction from a row with the columns of its table, in their order."""
     (
         id_, version, organisation_id, terminal_id, dialect, type_, state, amount, currency,
-        reference, heading, created_at, original_id, partial_allowed, register, token, sent_at,
+        reference, heading, created_at, original_id, partial_allowed, register, waits, expires_at,
+        token, sent_at,
         send_by, deadline, started_at, peer, outcome, proof, ended_at, cleared_at, reversed_at,
     ) = row  # fmt: skip
     return Transaction(
@@ -117,6 +126,8 @@ def transaction(row: Row) -> Transaction:
         original_id=original_id,
         partial_allowed=bool(partial_allowed),
         register=register,
+        waits=bool(waits),
+        expires_at=expires_at,
         token=token,
         sent_at=sent_at,
         send_by=send_by,

@@ -40,7 +40,7 @@ READERS: Final = 4
 """Threads that read beside the writer."""
 
 # A compiled dialect without an engine: statements are run on sqlite3 itself.
-_DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="named")  # type: ignore[no-untyped-call]
+_DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="named")
 
 
 def connect(

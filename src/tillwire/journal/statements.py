@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import msgspec
 from sqlalchemy import Executable, Table, and_, bindparam, func, insert, select, text, update
 from sqlalchemy.engine import Dialect
 
-from tillwire.core.model import OPEN_STATES
-from tillwire.journal.rows import ESTATE_TABLES
+from tillwire.journal.rows import ESTATE_TABLES, MOVING_COLUMNS
 from tillwire.journal.tables import (
     discrepancies,
     estate_versions,
@@ -24,15 +22,7 @@ from tillwire.journal.tables import (
     transactions,
 )
 
-_IMMUTABLE: Final = frozenset(
-    {
-        "id", "organisation_id", "terminal_id", "dialect", "type", "amount", "currency",
-        "reference", "heading", "created_at", "original_id", "partial_allowed", "register",
-    }
-)  # fmt: skip
-
 _id = transactions.c.id
-_OPEN_TEXT = ", ".join(f"'{state}'" for state in sorted(OPEN_STATES))
 # Spelled as the partial index is, or the planner would not see that it serves.
 _is_open = text("state IN ('ACCEPTED', 'SENT', 'STARTED', 'UNKNOWN')")
 
@@ -54,11 +44,9 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     "insert_transaction": insert(transactions),
     "update_transaction": update(transactions)
     .where(_id == bindparam("is_id"), transactions.c.version == bindparam("was_version"))
-    .values(
-        {name: bindparam(name) for name in transactions.columns.keys() if name not in _IMMUTABLE}
-    ),
+    .values({name: bindparam(name) for name in MOVING_COLUMNS}),
     "insert_event": insert(events).values(
-        {name: bindparam(name) for name in events.columns.keys() if name != "position"}
+        {column.name: bindparam(column.name) for column in events.c if column.name != "position"}
     ),
     "open_transactions": select(transactions).where(_is_open).order_by(_id),
     "terminal_transactions": select(transactions)
@@ -135,9 +123,9 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     ),
     "insert_discrepancy": insert(discrepancies).values(
         {
-            name: bindparam(name)
-            for name in discrepancies.columns.keys()
-            if name not in ("id", "closed_at")
+            column.name: bindparam(column.name)
+            for column in discrepancies.c
+            if column.name not in ("id", "closed_at")
         }
     ),
     "close_discrepancy": update(discrepancies)

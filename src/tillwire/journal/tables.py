@@ -132,6 +132,8 @@ transactions = Table(
     Column("original_id", Text),
     _required("partial_allowed", Integer),
     _required("register"),
+    _required("waits", Integer),
+    Column("expires_at", BigInteger),
     _required("token", BigInteger),
     Column("sent_at", BigInteger),
     Column("send_by", BigInteger),

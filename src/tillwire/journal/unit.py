@@ -1,4 +1,4 @@
-"""Units of work and readers: the journal's ports, in SQL over one connection of a database's driver.
+"""Units of work and readers: the journal's ports, in SQL over one connection of a driver.
 
 Both databases are the same here: statements come compiled (`statements.py`), values come and go
 through `rows.py`. What differs (locks, error classes) is the database's (`database.py`).
@@ -22,7 +22,7 @@ from tillwire.core.model import (
     Terminal,
     Transaction,
 )
-from tillwire.core.ports import EstateThing, Hold, Stale
+from tillwire.core.ports import EstateThing, Hold, StaleError
 from tillwire.journal import rows
 from tillwire.journal.statements import Statements
 
@@ -168,14 +168,16 @@ class SqlUnit(SqlReader):
         self._append(events)
 
     def update(self, before: Transaction, after: Transaction, events: Sequence[Event]) -> None:
-        """Write `after` over `before`. Raises `Stale` when the journal has moved on."""
+        """Write `after` over `before`. Raises `StaleError` when the journal has moved on."""
         assert before.id == after.id
         assert after.version == before.version + len(events) == events[-1].sequence
         values = rows.moving_values(after)
         values["is_id"] = before.id
         values["was_version"] = before.version
         if self._write("update_transaction", values).rowcount != 1:
-            raise Stale(f"Transaction {before.id} is not at version {before.version} any more.")
+            raise StaleError(
+                f"Transaction {before.id} is not at version {before.version} any more."
+            )
         self._append(events)
 
     def seize(
@@ -210,7 +212,7 @@ class SqlUnit(SqlReader):
             },
         ).fetchone()
         if row is None:
-            raise Stale(f"Transaction {held.id} does not hold its terminal with {held.token}.")
+            raise StaleError(f"Transaction {held.id} does not hold its terminal with {held.token}.")
         successor, token = row
         return Hold(held.terminal_id, successor, owner, token, None) if successor else None
 
@@ -239,21 +241,23 @@ class SqlUnit(SqlReader):
             },
         )
 
-    def open_discrepancy(self, transaction_id: str, at: Instant, known: str, heard: str) -> None:
-        """Open one, unless the same is open already."""
+    def open_discrepancy(self, transaction_id: str, at: Instant, known: str, heard: str) -> bool:
+        """Open one; False, and nothing written, when the same is open already."""
         same = self._run("same_discrepancy", {"transaction_id": transaction_id, "heard": heard})
-        if same.fetchone() is None:
-            self._write(
-                "insert_discrepancy",
-                {
-                    "transaction_id": transaction_id,
-                    "at": at,
-                    "known": known,
-                    "heard": heard,
-                    "closed_by": "",
-                    "reason": "",
-                },
-            )
+        if same.fetchone() is not None:
+            return False
+        self._write(
+            "insert_discrepancy",
+            {
+                "transaction_id": transaction_id,
+                "at": at,
+                "known": known,
+                "heard": heard,
+                "closed_by": "",
+                "reason": "",
+            },
+        )
+        return True
 
     def close_discrepancy(self, number: int, at: Instant, person: str, reason: str) -> bool:
         """Close an open one; False when there is none of this number."""

@@ -1,0 +1,93 @@
+"""Admission: how a till's request becomes a transaction, in one unit of work.
+
+Everything that is checked against the journal is checked here and committed with the transaction
+itself: the idempotency key, the cap of a follow-up, the place at the terminal. What may be sent at
+once is dispatched in the same commit, so a sale to a free terminal costs one commit before its
+first byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from tillwire.core import states
+from tillwire.core.follow_ups import check_follow_up
+from tillwire.core.model import FOLLOW_UPS, Event, Request, Transaction
+from tillwire.core.moves import Keeper, Move, dispatched, moved
+from tillwire.core.occupancy import WhenBusy, place_for
+from tillwire.core.ports import Unit
+from tillwire.errors import Conflict, Proof
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """A request that was let in."""
+
+    transaction: Transaction
+    moves: list[Move]
+    """All that was committed for it; empty when the request had been let in before."""
+
+
+def admit(
+    unit: Unit, *, draft: Transaction, request: Request, when_busy: WhenBusy, keeper: Keeper
+) -> Admission:
+    """Let the request in, or raise `InvalidRequest`, `Conflict` or `TerminalBusy`."""
+    if request.idempotency_key:
+        earlier = _earlier(unit, request)
+        if earlier is not None:
+            return Admission(earlier, [])
+    if draft.type in FOLLOW_UPS or draft.original_id is not None:
+        check_follow_up(unit, draft)
+    place = place_for(unit, draft, when_busy, keeper.owner)
+    token, moves = place.token, []
+    if place.replaced is not None:
+        moves = _replace(unit, place.replaced, draft, keeper)
+        if place.replaced.token:
+            token = unit.seize(draft.terminal_id, draft.id, keeper.owner, draft.expires_at) or 0
+    newcomer = msgspec.structs.replace(draft, token=token)
+    accepted = Event(draft.id, 1, states.Event.ACCEPT.value, draft.state, draft.created_at)
+    events, move = [accepted], Move(None, newcomer, accepted)
+    if token and not keeper.capabilities.pull:
+        sent = dispatched(newcomer, keeper, draft.created_at)
+        events.append(sent.event)
+        move = Move(None, sent.after, sent.event)
+    unit.insert(move.after, events)
+    if request.idempotency_key:
+        unit.remember_key(
+            request.organisation_id,
+            request.idempotency_key,
+            _fingerprint(request),
+            draft.id,
+            draft.created_at,
+        )
+    return Admission(move.after, [*moves, move])
+
+
+def _replace(unit: Unit, waiting: Transaction, by: Transaction, keeper: Keeper) -> list[Move]:
+    detail = {"by": by.id, "proof": Proof.NEVER_SENT}
+    now = by.created_at
+    move = moved(waiting, states.Event.REPLACE, now, detail, proof=Proof.NEVER_SENT)
+    return move.write(unit, keeper)
+
+
+def _earlier(unit: Unit, request: Request) -> Transaction | None:
+    known = unit.idempotent(request.organisation_id, request.idempotency_key)
+    if known is None:
+        return None
+    transaction_id, fingerprint = known
+    if fingerprint != _fingerprint(request):
+        raise Conflict("The same idempotency key came with another request before.")
+    return unit.transaction(transaction_id)
+
+
+def _fingerprint(request: Request) -> str:
+    """What makes two requests under one key the same."""
+    parts = (
+        request.terminal_id,
+        request.type,
+        str(request.amount),
+        request.reference,
+        request.original_id or "",
+    )
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()

@@ -1,0 +1,569 @@
+"""The engine: accept, dispatch, conclude, abort. The only writer of transaction state.
+
+Every public operation commits to the journal before it returns or sends (laws 1 and 2). What the
+engine keeps in memory is a mirror of committed rows, brought forward after each commit, so that a
+status read or an idle terminal's poll touches no database. A move that was decided on an outdated
+mirror is refused by the journal (`StaleError`), and decided again on what is true.
+
+It leaves to others: who may move where (`states.py`), what belongs into one commit (`moves.py`),
+who gets a terminal (`occupancy.py`), how much may follow (`follow_ups.py`), how an UNKNOWN is
+resolved (`recovery.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from tillwire.clock import Instant
+from tillwire.core import states
+from tillwire.core.admission import admit
+from tillwire.core.estate import Estate
+from tillwire.core.mirror import Mirror
+from tillwire.core.model import (
+    Evidence,
+    Lifecycle,
+    Outcome,
+    Request,
+    State,
+    Terminal,
+    Transaction,
+    TransactionType,
+    Verdict,
+)
+from tillwire.core.moves import (
+    Keeper,
+    Move,
+    check_outcome,
+    contradicted,
+    decided,
+    dispatched,
+    ended,
+    moved,
+    noted,
+    refused,
+)
+from tillwire.core.occupancy import WhenBusy
+from tillwire.core.ports import (
+    AbortResult,
+    Clock,
+    Driver,
+    DriverOf,
+    Journal,
+    Sign,
+    StaleError,
+    Unit,
+    Watch,
+)
+from tillwire.core.recovery import Recovery
+from tillwire.errors import (
+    AnswerLost,
+    Conflict,
+    InvalidRequest,
+    JournalError,
+    NotDelivered,
+    NotFound,
+    PeerError,
+    Proof,
+    Unsupported,
+)
+from tillwire.money import positive
+
+T = TypeVar("T")
+
+ABORT_WITHIN: Final = 10.0
+"""Seconds in which an abort that the terminal granted must show as the transaction's outcome."""
+_JOURNAL_PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between tries to journal what must not be lost; the last one repeats."""
+
+Decision = Callable[[Transaction], Move | None]
+"""What to do about a transaction as it stands; None: nothing."""
+
+
+class _NoWatch:
+    def transition(self, before: Transaction | None, after: Transaction, event: str) -> None:
+        pass
+
+
+class Engine:
+    """Carries transactions from a till's request to their outcome. Implements `ports.Inbox`."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        driver_of: DriverOf,
+        clock: Clock,
+        *,
+        owner: str = "gateway",
+        watch: Watch | None = None,
+    ) -> None:
+        """`owner` names this process in the journal's holds."""
+        self.journal = journal
+        self.clock = clock
+        self._driver_of = driver_of
+        self._owner = owner
+        self._watch: Watch = watch or _NoWatch()
+        self._mirror = Mirror()
+        self._estate = Estate()
+        self._aborting: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._recovery = Recovery(self, self._driver_for)
+
+    # --- life ---------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take up what the journal holds. What was on its way is UNKNOWN now, and recovery of it
+        starts at once, earliest deadline first; what waits goes on waiting where it may."""
+        self._estate = await self.journal.read(lambda reader: reader.estate())
+        remembered = await self.journal.read(lambda reader: reader.open_transactions())
+        remembered.sort(key=lambda each: (each.deadline or each.created_at, each.id))
+        for transaction in remembered:
+            self._mirror.put(transaction)
+        await asyncio.gather(*(self._take_up(each) for each in remembered))
+
+    async def _take_up(self, transaction: Transaction) -> None:
+        def after_restart(current: Transaction) -> Move | None:
+            now = self.clock.now()
+            if current.state in (State.SENT, State.STARTED):
+                reason = "The gateway restarted while it was on its way."
+                return moved(current, states.Event.LOSE, now, {"reason": reason})
+            if current.state is State.ACCEPTED and not current.waits:
+                detail = {"proof": Proof.NEVER_SENT, "reason": "The gateway restarted."}
+                return moved(current, states.Event.ABORT, now, detail, proof=Proof.NEVER_SENT)
+            return None
+
+        current = await self._change(transaction.id, after_restart)
+        if current.state is State.UNKNOWN:
+            self._spawn(self._recovery.resolve(current.id))
+        elif current.state is State.ACCEPTED:
+            self._limit_waiting(current)
+
+    async def stop(self) -> None:
+        """End all tasks. What is open stays open in the journal, for the next start."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            context = {"message": "A transaction's task failed", "exception": error, "task": task}
+            task.get_loop().call_exception_handler(context)
+
+    # --- the estate ---------------------------------------------------------------------------
+
+    @property
+    def estate(self) -> Estate:
+        """The estate as it stands; a new picture replaces it as a whole."""
+        return self._estate
+
+    async def change_estate(self, work: Callable[[Unit], T]) -> T:
+        """Commit a change of the estate and see it at once."""
+        result = await self.journal.commit(work)
+        self._estate = await self.journal.read(lambda reader: reader.estate())
+        return result
+
+    async def refresh_estate(self) -> None:
+        """See what another program changed, if it did."""
+        version = await self.journal.read(lambda reader: reader.estate_version())
+        if version != self._estate.version:
+            self._estate = await self.journal.read(lambda reader: reader.estate())
+
+    def _driver_for(self, transaction: Transaction) -> Driver:
+        return self._driver_of(self._estate.terminals[transaction.terminal_id])
+
+    def _keeper(self, terminal: Terminal) -> Keeper:
+        return Keeper(self._owner, self._driver_of(terminal).capabilities)
+
+    # --- accept -------------------------------------------------------------------------------
+
+    async def accept(self, request: Request, when_busy: WhenBusy) -> Transaction:
+        """Journal a till's request, and send it if its terminal is free.
+
+        Returns the transaction as committed: SENT, or ACCEPTED while it waits. Raises `NotFound`
+        (terminal), `InvalidRequest` (field as in `Request`), `Conflict` (`TerminalBusy`, too much
+        refunded, terminal not active), `Unsupported`, `JournalError` (nothing was sent).
+        """
+        terminal = self._estate.terminals.get(request.terminal_id)
+        if terminal is None or terminal.organisation_id != request.organisation_id:
+            raise NotFound(f"No terminal {request.terminal_id}.")
+        if terminal.lifecycle is not Lifecycle.ACTIVATED:
+            raise Conflict(f"Terminal {terminal.name} is {terminal.lifecycle}, not ACTIVATED.")
+        keeper = self._keeper(terminal)
+        if request.type not in keeper.capabilities.types:
+            raise Unsupported(f"Terminal {terminal.name} cannot do a {request.type}.")
+        if request.type is not TransactionType.INCREMENT:
+            positive(request.amount)
+        draft = self._draft(request, terminal)
+        admission = await self.journal.commit(
+            partial(admit, draft=draft, request=request, when_busy=when_busy, keeper=keeper)
+        )
+        self._publish(admission.moves)
+        return self._mirror.newest(admission.transaction)
+
+    def _draft(self, request: Request, terminal: Terminal) -> Transaction:
+        now = self.clock.now()
+        return Transaction(
+            id=self.clock.transaction_id(),
+            version=1,
+            organisation_id=request.organisation_id,
+            terminal_id=terminal.id,
+            dialect=request.dialect,
+            type=request.type,
+            state=states.after(None, states.Event.ACCEPT),
+            amount=request.amount,
+            reference=request.reference,
+            heading=self._estate.heading(terminal),
+            created_at=now,
+            original_id=request.original_id,
+            partial_allowed=request.partial_allowed,
+            register=request.register,
+            waits=request.waits,
+            expires_at=None
+            if request.expires_in is None
+            else Instant(now + round(request.expires_in * 1000)),
+        )
+
+    # --- changing a transaction ---------------------------------------------------------------
+
+    async def _change(self, transaction_id: str, decide: Decision) -> Transaction:
+        """Commit what `decide` makes of the transaction; again when it moved meanwhile."""
+        return (await self._change_once(transaction_id, decide))[0]
+
+    async def _change_once(self, transaction_id: str, decide: Decision) -> tuple[Transaction, bool]:
+        """The same; and whether it was this call that changed it."""
+        current = self._mirror.get(transaction_id)
+        if current is None:
+            current = await self._read(transaction_id)
+        while True:
+            move = decide(current)
+            if move is None:
+                return current, False
+            keeper = self._keeper(self._estate.terminals[current.terminal_id])
+            try:
+                moves = await self.journal.commit(partial(move.write, keeper=keeper))
+            except StaleError:
+                current = await self._read(transaction_id)
+                continue
+            self._publish(moves)
+            return (move.after, True) if moves else (current, False)
+
+    async def _read(self, transaction_id: str) -> Transaction:
+        found = await self.journal.read(lambda reader: reader.transaction(transaction_id))
+        if found is None:
+            raise NotFound(f"No transaction {transaction_id}.")
+        return self._mirror.newest(found)
+
+    async def _insist(self, transaction_id: str, decide: Decision) -> Transaction:
+        """The same, until the journal takes it: what was learned from a terminal is not lost to a
+        full disk as long as this process lives."""
+        pauses = iter(_JOURNAL_PAUSES)
+        while True:
+            try:
+                return await self._change(transaction_id, decide)
+            except JournalError:
+                await asyncio.sleep(next(pauses, _JOURNAL_PAUSES[-1]))
+
+    def _publish(self, moves: list[Move]) -> None:
+        """Remember newly committed moves, and do what they ask for."""
+        for move in moves:
+            self._mirror.put(move.after)
+            self._watch.transition(move.before, move.after, move.event.name)
+            if move.event.name == states.Event.DISPATCH:
+                self._spawn(self._carry(move.after))
+            elif move.event.name == states.Event.ACCEPT:
+                self._limit_waiting(move.after)
+
+    def _limit_waiting(self, transaction: Transaction) -> None:
+        if transaction.expires_at is not None:
+            self._spawn(self._expire(transaction.id, transaction.expires_at))
+
+    async def _expire(self, transaction_id: str, at: Instant) -> None:
+        await self.wait(transaction_id, _has_left_the_queue, (at - self.clock.now()) / 1000)
+
+        def give_up(current: Transaction) -> Move | None:
+            if _has_left_the_queue(current):
+                return None
+            detail = {"proof": Proof.NEVER_SENT, "reason": "Its time to wait has passed."}
+            now = self.clock.now()
+            return moved(current, states.Event.EXPIRE, now, detail, proof=Proof.NEVER_SENT)
+
+        await self._insist(transaction_id, give_up)
+
+    # --- carrying -----------------------------------------------------------------------------
+
+    async def _carry(self, transaction: Transaction) -> None:
+        """From dispatch to the end, by whatever way; every exit but success needs a reason."""
+        assert transaction.deadline is not None, "what was dispatched has a deadline"
+        left = (transaction.deadline - self.clock.now()) / 1000
+        reason = ""
+        try:
+            async with asyncio.timeout(left):
+                outcome = await self._driver_for(transaction).run(
+                    transaction, partial(self._progress, transaction.id)
+                )
+            check_outcome(transaction, outcome)
+            await self.conclude(transaction.id, outcome)
+        except NotDelivered as refusal:
+            await self.refuse(transaction.id, refusal.proof, str(refusal))
+        except TimeoutError:
+            reason = f"No outcome within {left:g} seconds."
+        except PeerError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises, nobody can tell
+            reason = f"The driver failed: {type(error).__name__}: {error}"
+        if reason:
+            await self._lose(transaction.id, reason)
+        await self._recovery.resolve(transaction.id)
+
+    async def _progress(self, transaction_id: str, sign: Sign) -> None:
+        await self.heard_sign(transaction_id, sign)
+
+    async def conclude(self, transaction_id: str, outcome: Outcome) -> Transaction:
+        """Journal an outcome, whatever it takes. One that contradicts a final state opens a
+        discrepancy."""
+        return await self._insist(transaction_id, partial(self._with_outcome, outcome))
+
+    def _with_outcome(self, outcome: Outcome, current: Transaction) -> Move | None:
+        now = self.clock.now()
+        if current.state in (State.SENT, State.STARTED, State.UNKNOWN):
+            return ended(current, outcome, now)
+        return contradicted(current, outcome, now)
+
+    async def refuse(self, transaction_id: str, proof: Proof, reason: str) -> Transaction:
+        """Journal that provably no money moved, whatever it takes."""
+
+        def fail(current: Transaction) -> Move | None:
+            if current.is_final:
+                return None
+            return refused(current, proof, reason, self.clock.now())
+
+        return await self._insist(transaction_id, fail)
+
+    async def _lose(self, transaction_id: str, reason: str) -> Transaction:
+        return await self._insist(transaction_id, partial(self._with_loss, reason))
+
+    async def note(self, transaction_id: str, name: str, detail: str) -> Transaction:
+        """Journal a fact beside the state."""
+
+        def write_down(current: Transaction) -> Move | None:
+            return noted(current, name, self.clock.now(), {"detail": detail})
+
+        return await self._insist(transaction_id, write_down)
+
+    # --- what is heard (ports.Inbox) ----------------------------------------------------------
+
+    async def heard_sign(self, transaction_id: str, sign: Sign) -> Transaction:
+        """Journal a sign of life, or what the driver must remember. Harmless when repeated."""
+
+        def take_down(current: Transaction) -> Move | None:
+            now = self.clock.now()
+            news: dict[str, Any] = {}
+            detail: dict[str, Any] = {}
+            if any(current.peer.get(key) != value for key, value in sign.peer.items()):
+                news["peer"] = {**current.peer, **sign.peer}
+                detail["peer"] = sorted(sign.peer)
+            if sign.display:
+                detail["display"] = sign.display
+            if sign.started and current.started_at is None and not current.is_final:
+                news["started_at"] = now
+                if current.state is State.SENT:
+                    return moved(current, states.Event.START, now, detail, **news)
+            return noted(current, "sign", now, detail, **news) if news or sign.display else None
+
+        return await self._change(transaction_id, take_down)
+
+    async def heard_outcome(self, transaction_id: str, outcome: Outcome) -> Transaction:
+        """Journal an outcome that came unasked.
+
+        Raises `NotFound`, `RemoteProtocolError` when it cannot be of this transaction, and
+        `JournalError`, upon which the teller should tell it again.
+        """
+        return await self._change(transaction_id, partial(self._with_outcome, outcome))
+
+    async def heard_loss(self, transaction_id: str, reason: str) -> Transaction:
+        """Journal that the terminal cannot answer for it any more."""
+        return await self._change(transaction_id, partial(self._with_loss, reason))
+
+    def _with_loss(self, reason: str, current: Transaction) -> Move | None:
+        if current.state not in (State.SENT, State.STARTED):
+            return None
+        return moved(current, states.Event.LOSE, self.clock.now(), {"reason": reason})
+
+    async def outcome_of(self, transaction_id: str) -> Outcome:
+        """Wait for the outcome. Raises `AnswerLost` once the transaction is UNKNOWN, and
+        `NotDelivered` when it failed with a proof."""
+        current = await self.wait(transaction_id, _is_settled, None)
+        if current.outcome is not None:
+            return current.outcome
+        if current.proof is not None:
+            raise NotDelivered(f"Transaction {transaction_id} failed.", current.proof)
+        raise AnswerLost(f"Nobody can tell about transaction {transaction_id} yet.")
+
+    # --- asking -------------------------------------------------------------------------------
+
+    async def find(self, transaction_id: str) -> Transaction | None:
+        """The transaction as committed; from memory when it is open or ended lately."""
+        known = self._mirror.get(transaction_id)
+        if known is not None:
+            return known
+        found = await self.journal.read(lambda reader: reader.transaction(transaction_id))
+        return None if found is None else self._mirror.newest(found)
+
+    async def wait(
+        self,
+        transaction_id: str,
+        until: Callable[[Transaction], bool],
+        timeout: float | None,
+    ) -> Transaction:
+        """Wait, `timeout` seconds at most, until the transaction fulfils `until`; its latest
+        state in either case. Raises `NotFound`."""
+        current = await self.find(transaction_id)
+        if current is None:
+            raise NotFound(f"No transaction {transaction_id}.")
+        end = None if timeout is None else self.clock.monotonic() + timeout
+        while not until(current):
+            left = None if end is None else end - self.clock.monotonic()
+            if left is not None and left <= 0:
+                break
+            if not await self._mirror.news_of(transaction_id, left):
+                break
+            current = self._mirror.newest(current)
+        return current
+
+    def open_count(self) -> Mapping[State, int]:
+        """How many open transactions there are in each state."""
+        return self._mirror.open_count()
+
+    # --- terminals that fetch -----------------------------------------------------------------
+
+    def offered(self, terminal_id: str) -> Transaction | None:
+        """What a fetch by this terminal would hand out. Touches no database."""
+        return self._mirror.holder(terminal_id)
+
+    async def wait_offered(self, terminal_id: str, timeout: float) -> Transaction | None:
+        """The same, waiting up to `timeout` seconds until there is something."""
+        end = self.clock.monotonic() + timeout
+        while (offer := self.offered(terminal_id)) is None:
+            left = end - self.clock.monotonic()
+            if left <= 0 or not await self._mirror.news_at(terminal_id, left):
+                break
+        return offer or self.offered(terminal_id)
+
+    async def fetch(
+        self, terminal_id: str, peer: Mapping[str, str] | None = None
+    ) -> Transaction | None:
+        """Hand the terminal its transaction: the waiting one is dispatched, an unfinished one is
+        handed out again under the same id. Either way there is a new `send_by` in the journal
+        before this returns; None when nothing is there, or when that instant has passed.
+
+        `peer` is remembered with a dispatch.
+        """
+        offer = self.offered(terminal_id)
+        if offer is None:
+            return None
+        keeper = self._keeper(self._estate.terminals[terminal_id])
+
+        def hand_out(current: Transaction) -> Move | None:
+            now = self.clock.now()
+            if current.is_final or not current.token:
+                return None
+            if current.state is State.ACCEPTED:
+                return dispatched(current, keeper, now, dict(peer or {}))
+            send_by = Instant(now + round(keeper.capabilities.send_within * 1000))
+            return noted(current, "redeliver", now, send_by=send_by)
+
+        handed = await self._change(offer.id, hand_out)
+        if handed.is_final:
+            return await self.fetch(terminal_id, peer)
+        assert handed.send_by is not None, "what is handed out has been dispatched"
+        return handed if self.clock.now() <= handed.send_by else None
+
+    # --- ending it from outside ---------------------------------------------------------------
+
+    async def abort(self, transaction_id: str) -> AbortResult:
+        """Wish that the transaction does not happen. ABORTED for exactly one caller; the
+        transaction's own outcome comes in any case. Raises `NotFound`."""
+
+        def drop(current: Transaction) -> Move | None:
+            if current.state is not State.ACCEPTED:
+                return None
+            detail = {"proof": Proof.NEVER_SENT}
+            now = self.clock.now()
+            return moved(current, states.Event.ABORT, now, detail, proof=Proof.NEVER_SENT)
+
+        current, mine = await self._change_once(transaction_id, drop)
+        if mine:
+            return AbortResult.ABORTED
+        if current.state is State.UNKNOWN:
+            return AbortResult.UNKNOWN
+        if current.is_final or transaction_id in self._aborting:
+            return AbortResult.TOO_LATE
+        driver = self._driver_for(current)
+        if not driver.capabilities.abort:
+            return AbortResult.TOO_LATE
+        self._aborting.add(transaction_id)
+        try:
+            return await self._abort_at_terminal(current, driver)
+        finally:
+            self._aborting.discard(transaction_id)
+
+    async def _abort_at_terminal(self, transaction: Transaction, driver: Driver) -> AbortResult:
+        await self.note(transaction.id, "abort_asked", "")
+        try:
+            async with asyncio.timeout(ABORT_WITHIN):
+                result = await driver.abort(transaction)
+        except (TimeoutError, PeerError):
+            return AbortResult.UNKNOWN
+        if result is not AbortResult.ABORTED:
+            return result
+        current = await self.wait(transaction.id, _is_settled, ABORT_WITHIN)
+        if current.state is State.CANCELLED:
+            return AbortResult.ABORTED
+        return AbortResult.TOO_LATE if current.is_final else AbortResult.UNKNOWN
+
+    async def decide(
+        self,
+        transaction_id: str,
+        verdict: Verdict,
+        *,
+        person: str,
+        reason: str,
+        approved_amount: int | None = None,
+    ) -> Transaction:
+        """A named person ends an UNKNOWN transaction. `approved_amount` (minor units) is the
+        amount asked for unless given. Raises `InvalidRequest`, `Conflict`, `NotFound`."""
+        for field, text in (("person", person), ("reason", reason)):
+            if not text.strip():
+                raise InvalidRequest(field, "it is empty", "a text that says who or why")
+
+        def settle(current: Transaction) -> Move | None:
+            if current.state is not State.UNKNOWN:
+                raise Conflict(f"Transaction {current.id} is {current.state}, not UNKNOWN.")
+            approved = current.amount.minor if approved_amount is None else approved_amount
+            outcome = Outcome(
+                verdict,
+                evidence=Evidence.PERSON,
+                approved_amount=approved if verdict is Verdict.APPROVED else 0,
+                at=self.clock.now(),
+                reason=reason,
+            )
+            return decided(current, outcome, person, reason, self.clock.now())
+
+        return await self._change(transaction_id, settle)
+
+
+def _is_settled(transaction: Transaction) -> bool:
+    return transaction.is_final or transaction.state is State.UNKNOWN
+
+
+def _has_left_the_queue(transaction: Transaction) -> bool:
+    return transaction.state is not State.ACCEPTED

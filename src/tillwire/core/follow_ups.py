@@ -1,0 +1,108 @@
+"""What may follow a transaction, and how much of it: refunds, reversals, increments, captures.
+
+Checked inside the accepting unit of work, under a lock on the original's row, so that ten racing
+refunds cannot together exceed what was paid. What counts against the original is what was approved
+and what may still be (open and UNKNOWN ones count in full).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from tillwire.core.model import State, Transaction, TransactionType
+from tillwire.core.ports import Unit
+from tillwire.errors import Conflict, InvalidRequest
+from tillwire.money import Money
+
+_T = TransactionType
+
+FOLLOWS: Final[dict[TransactionType, frozenset[TransactionType]]] = {
+    _T.REFUND: frozenset({_T.PURCHASE, _T.CAPTURE, _T.CASH_ADVANCE}),
+    _T.REVERSAL: frozenset(
+        {_T.PURCHASE, _T.REFUND, _T.PREAUTH, _T.INCREMENT, _T.CAPTURE, _T.CASH_ADVANCE}
+    ),
+    _T.INCREMENT: frozenset({_T.PREAUTH}),
+    _T.CAPTURE: frozenset({_T.PREAUTH}),
+}
+"""Which types a follow-up may have as its original."""
+
+
+def check_follow_up(unit: Unit, follow_up: Transaction) -> None:
+    """Raise `InvalidRequest` (field `original_id` or `amount`) or `Conflict` unless the follow-up
+    fits its original."""
+    allowed = FOLLOWS.get(follow_up.type)
+    if allowed is None:
+        raise InvalidRequest(
+            "original_id", f"a {follow_up.type} does not refer to another transaction", "none"
+        )
+    if follow_up.original_id is None:
+        if follow_up.type is _T.REFUND:
+            return
+        raise InvalidRequest(
+            "original_id", f"a {follow_up.type} needs its original", "the id of a transaction"
+        )
+    siblings = unit.follow_ups(follow_up.original_id)
+    original = unit.transaction(follow_up.original_id)
+    if original is None or original.organisation_id != follow_up.organisation_id:
+        raise InvalidRequest(
+            "original_id", "there is no such transaction", "the id of one of your transactions"
+        )
+    if original.type not in allowed:
+        raise InvalidRequest(
+            "original_id",
+            f"a {original.type} cannot have a {follow_up.type}",
+            "the id of a " + ", ".join(sorted(allowed)),
+        )
+    if original.amount.currency != follow_up.amount.currency:
+        raise InvalidRequest(
+            "amount.currency",
+            f"the original is in {original.amount.currency}",
+            original.amount.currency,
+        )
+    if original.state is not State.APPROVED:
+        raise Conflict(f"The original transaction is {original.state}, not APPROVED.")
+    _check_amount(original, siblings, follow_up)
+
+
+def _check_amount(
+    original: Transaction, siblings: Iterable[Transaction], follow_up: Transaction
+) -> None:
+    siblings = list(siblings)
+    remaining = original.approved_amount - _taken(siblings, _T.REFUND, _T.REVERSAL)
+    if original.type is _T.PREAUTH and follow_up.type is not _T.REVERSAL:
+        # Increments raise the reservation once approved, and lower it as soon as asked for.
+        remaining += sum(each.approved_amount for each in siblings if each.type is _T.INCREMENT)
+        remaining += sum(
+            each.amount.minor
+            for each in siblings
+            if each.type is _T.INCREMENT and not each.is_final and each.amount.minor < 0
+        )
+        remaining -= _taken(siblings, _T.CAPTURE)
+    wanted = follow_up.amount.minor
+    if follow_up.type is _T.INCREMENT:
+        if remaining + wanted < 0:
+            raise Conflict(f"Only {Money(remaining, original.amount.currency)} is reserved.")
+        return
+    if wanted > remaining:
+        left = Money(max(remaining, 0), original.amount.currency)
+        raise Conflict(
+            f"{follow_up.amount} is more than what is left of the original, which is {left}."
+        )
+
+
+def _taken(siblings: Iterable[Transaction], *types: TransactionType) -> int:
+    return sum(_claim(each) for each in siblings if each.type in types)
+
+
+def _claim(transaction: Transaction) -> int:
+    """Minor units that it took or may still take."""
+    return transaction.approved_amount if transaction.is_final else transaction.amount.minor
+
+
+def reverses_wholly(original: Transaction, siblings: Iterable[Transaction]) -> bool:
+    """Whether the approved reversals among `siblings` undo all of the original."""
+    reversed_amount = sum(
+        each.approved_amount for each in siblings if each.type is _T.REVERSAL and each.is_final
+    )
+    return original.state is State.APPROVED and reversed_amount >= original.approved_amount

@@ -1,0 +1,92 @@
+"""The ladder from UNKNOWN to fact.
+
+Each driver has its own rungs (`Driver.recover`); this is what climbs them: ask, wait, ask again,
+until there is an outcome, a proof of absence, or nothing left but a person. Asking reads only, so
+it may be repeated as often as it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from tillwire.core.model import Evidence, Outcome, State, Transaction
+from tillwire.core.moves import check_outcome
+from tillwire.core.ports import Absent, CannotTell, Clock, Driver, Found
+from tillwire.errors import Proof
+
+FIRST_PAUSE: Final = 1.0
+"""Seconds between losing an answer and asking for it."""
+LONGEST_PAUSE: Final = 10.0
+"""Seconds between two questions at most."""
+ASK_WITHIN: Final = 30.0
+"""Seconds that one question may take."""
+AT_ONCE: Final = 64
+"""Terminals that are asked at the same time at most."""
+
+
+class Subject(Protocol):
+    """What recovery needs of the engine."""
+
+    clock: Clock
+
+    async def find(self, transaction_id: str) -> Transaction | None: ...
+    async def wait(
+        self, transaction_id: str, until: Callable[[Transaction], bool], timeout: float | None
+    ) -> Transaction: ...
+    async def conclude(self, transaction_id: str, outcome: Outcome) -> Transaction: ...
+    async def refuse(self, transaction_id: str, proof: Proof, reason: str) -> Transaction: ...
+    async def note(self, transaction_id: str, name: str, detail: str) -> Transaction: ...
+
+
+class Recovery:
+    """Resolves UNKNOWN transactions through their drivers."""
+
+    def __init__(self, engine: Subject, driver_for: Callable[[Transaction], Driver]) -> None:
+        self._engine = engine
+        self._driver_for = driver_for
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def resolve(self, transaction_id: str) -> None:
+        """Ask until the transaction is not UNKNOWN any more, or only a person can tell."""
+        pause, said = FIRST_PAUSE, ""
+        transaction = await self._engine.find(transaction_id)
+        while transaction is not None and transaction.state is State.UNKNOWN:
+            transaction = await self._engine.wait(transaction_id, _resolved, pause)
+            if _resolved(transaction):
+                return
+            found = await self._ask(transaction)
+            if isinstance(found, Found):
+                outcome = msgspec.structs.replace(found.outcome, evidence=Evidence.RECOVERED)
+                transaction = await self._engine.conclude(transaction_id, outcome)
+            elif isinstance(found, Absent):
+                transaction = await self._engine.refuse(transaction_id, found.proof, found.detail)
+            else:
+                if found.needs_person:
+                    await self._engine.note(transaction_id, "needs_person", found.detail)
+                    return
+                if found.detail != said:
+                    await self._engine.note(transaction_id, "cannot_tell", found.detail)
+                    said = found.detail
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _ask(self, transaction: Transaction) -> Found | Absent | CannotTell:
+        assert transaction.send_by is not None, "only what was dispatched can be UNKNOWN"
+        async with self._places:
+            try:
+                async with asyncio.timeout(ASK_WITHIN):
+                    found = await self._driver_for(transaction).recover(transaction)
+                if isinstance(found, Found):
+                    check_outcome(transaction, found.outcome)
+            except Exception as error:  # noqa: BLE001 - a question that failed told us nothing
+                return CannotTell(f"Asking failed: {type(error).__name__}: {error}")
+        if isinstance(found, Absent) and self._engine.clock.now() <= transaction.send_by:
+            return CannotTell("It may still be written: its time to be sent has not passed.")
+        return found
+
+
+def _resolved(transaction: Transaction) -> bool:
+    return transaction.state is not State.UNKNOWN
