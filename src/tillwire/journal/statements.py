@@ -48,7 +48,7 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     "insert_event": insert(events).values(
         {column.name: bindparam(column.name) for column in events.c if column.name != "position"}
     ),
-    "open_transactions": select(transactions).where(_is_open).order_by(_id),
+    "open_transactions": select(transactions).where(_is_open),
     "terminal_transactions": select(transactions)
     .where(transactions.c.terminal_id == bindparam("terminal_id"))
     .order_by(_id.desc())

@@ -64,7 +64,7 @@ class SqlReader:
         return rows.transaction(row) if row else None
 
     def open_transactions(self) -> list[Transaction]:
-        """All that are not final, oldest first."""
+        """All that are not final, in no order."""
         return self._transactions("open_transactions")
 
     def terminal_transactions(
