@@ -1,0 +1,268 @@
+"""The settings of `tillwire serve`: what there is, and how a file becomes them.
+
+Every mistake in the file is a `ConfigurationError` that names the file, the setting, the problem
+and what is allowed. Paths in the file count from the folder that the file is in. What a face's own
+`settings` mean is the face's business: it hands in the struct that they must fit.
+`docs/configuration.md` is the reference for people.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, field
+
+from tillwire import strict_toml
+from tillwire.strict_toml import mistake
+
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class Level(StrEnum):
+    """From which weight on log lines are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Format(StrEnum):
+    """How log lines look: `auto` is `console` on a terminal, else `json`."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class Page(StrEnum):
+    """Pages of the gateway itself, at the root of a listener."""
+
+    START = "start"
+    """`/`: what runs where."""
+    HEALTH = "health"
+    """`/healthz` and `/readyz`."""
+    METRICS = "metrics"
+    """`/metrics`, for Prometheus."""
+
+
+class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class JournalSettings(_Settings, frozen=True):
+    """Where the durable truth is."""
+
+    path: Text
+
+
+class VirtualSettings(_Settings, frozen=True):
+    """Where virtual terminals, if there are any, keep their memory."""
+
+    directory: Text
+    pace: Annotated[float, Meta(gt=0, le=1000)] = 1.0
+    """Divides the virtual cardholder's waiting times."""
+
+
+class LogSettings(_Settings, frozen=True):
+    """What is logged to standard error, and how."""
+
+    level: Level = Level.INFO
+    format: Format = Format.AUTO
+
+
+class Limits(_Settings, frozen=True):
+    """What one listener puts up with."""
+
+    connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    """Open connections; one more is answered with 503 and closed."""
+    header_bytes: Annotated[int, Meta(ge=1024, le=1 << 20)] = 32_768
+    """Request line and headers together."""
+    header_seconds: Annotated[float, Meta(gt=0, le=600)] = 10.0
+    """Until the headers of a request must be there."""
+    keep_alive_seconds: Annotated[int, Meta(ge=1, le=3600)] = 75
+    """How long an idle connection is kept."""
+    backlog: Annotated[int, Meta(ge=1, le=65_535)] = 2048
+    """Connections that may wait to be accepted."""
+
+
+class TlsSettings(_Settings, frozen=True):
+    """The listener's certificate, and from whom it wants one."""
+
+    certificate: Text
+    """PEM: the certificate and its chain."""
+    key: Text
+    """PEM: the private key, without a passphrase."""
+    client_ca: str = ""
+    """PEM: clients must show a certificate of this authority. Empty: they need none."""
+
+
+class FaceSettings(_Settings, frozen=True):
+    """One face on a listener."""
+
+    name: Text
+    prefix: str = ""
+    """The path under which it stands; empty is the root."""
+    settings: Mapping[str, Any] = {}
+    """The face's own settings."""
+
+
+class ListenerSettings(_Settings, frozen=True):
+    """One address and port, and what is served there."""
+
+    name: Text
+    port: Annotated[int, Meta(ge=0, le=65_535)]
+    """0 lets the system choose; for tests."""
+    address: Text = "127.0.0.1"
+    public_url: str = ""
+    """How the world calls this listener, when a proxy is in front. Empty: as the client says."""
+    trusted_proxies: tuple[Text, ...] = ()
+    """Addresses whose X-Forwarded-For is believed."""
+    pages: tuple[Page, ...] = ()
+    tls: TlsSettings | None = None
+    limits: Limits = Limits()
+    faces: tuple[FaceSettings, ...] = field(default=(), name="face")
+
+
+class Configuration(_Settings, frozen=True):
+    """Everything that `tillwire serve` must be told."""
+
+    journal: JournalSettings
+    listeners: tuple[ListenerSettings, ...] = field(name="listener")
+    log: LogSettings = LogSettings()
+    virtual: VirtualSettings | None = None
+    stop_seconds: Annotated[float, Meta(ge=0, le=600)] = 10.0
+    """How long requests that are being answered may take after the signal to stop."""
+
+    def serves(self, page: Page) -> bool:
+        """Whether any listener shows the page."""
+        return any(page in listener.pages for listener in self.listeners)
+
+
+FaceKinds = Mapping[str, type[msgspec.Struct]]
+"""The faces there are, by name, and the struct that the settings of each must fit."""
+
+_LOOPBACK_ONLY: Final = frozenset({"virtual"})
+"""Faces without any authentication, which must not leave the machine."""
+
+
+def load(path: Path, faces: FaceKinds) -> Configuration:
+    """The configuration in the TOML file at `path`. Raises `ConfigurationError`."""
+    found = strict_toml.convert(strict_toml.read(path), Configuration, source=path)
+    return checked(found, faces, source=path, folder=path.resolve().parent)
+
+
+def checked(
+    found: Configuration, faces: FaceKinds, *, source: object, folder: Path
+) -> Configuration:
+    """The same with absolute paths (from `folder` on), and after every check that goes beyond
+    single settings. Raises `ConfigurationError`."""
+    _check_listeners(found, source)
+    listeners = tuple(
+        _checked_listener(listener, faces, source, folder, f"listener[{number}]")
+        for number, listener in enumerate(found.listeners)
+    )
+    virtual = found.virtual and msgspec.structs.replace(
+        found.virtual, directory=_absolute(found.virtual.directory, folder)
+    )
+    journal = JournalSettings(path=_absolute(found.journal.path, folder))
+    if not Path(journal.path).parent.is_dir():
+        problem = f"the folder {Path(journal.path).parent} does not exist"
+        raise mistake(source, "journal.path", problem, "a file in a folder that exists")
+    return msgspec.structs.replace(found, journal=journal, listeners=listeners, virtual=virtual)
+
+
+def _absolute(path: str, folder: Path) -> str:
+    return str(folder / Path(path).expanduser())
+
+
+def _check_listeners(found: Configuration, source: object) -> None:
+    if not found.listeners:
+        raise mistake(source, "listener", "there is none", "one [[listener]] or more")
+    names: dict[str, str] = {}
+    places: dict[tuple[str, int], str] = {}
+    for number, listener in enumerate(found.listeners):
+        path = f"listener[{number}]"
+        if listener.name in names:
+            problem = f"{listener.name!r} is the name of {names[listener.name]}, too"
+            raise mistake(source, f"{path}.name", problem, "a name of its own for each listener")
+        place = (listener.address, listener.port)
+        if listener.port and place in places:
+            problem = f"{listener.address}:{listener.port} is taken by {places[place]}"
+            raise mistake(source, f"{path}.port", problem, "an address and port of its own")
+        names[listener.name] = places[place] = path
+
+
+def _checked_listener(
+    listener: ListenerSettings, faces: FaceKinds, source: object, folder: Path, path: str
+) -> ListenerSettings:
+    _check_public_url(listener.public_url, source, f"{path}.public_url")
+    prefixes: set[str] = set()
+    for number, face in enumerate(listener.faces):
+        _check_face(face, listener, faces, source, f"{path}.face[{number}]")
+        if face.prefix in prefixes:
+            problem = f"{face.prefix or 'the root'!r} is used twice"
+            raise mistake(source, f"{path}.face[{number}].prefix", problem, "one face each")
+        prefixes.add(face.prefix)
+    if "" in prefixes and Page.START in listener.pages:
+        problem = "the start page and a face both want the root"
+        raise mistake(source, f"{path}.pages", problem, "health and metrics here")
+    if not listener.faces and not listener.pages:
+        raise mistake(source, path, "it serves nothing", "a [[listener.face]], or pages")
+    tls = listener.tls and _checked_tls(listener.tls, source, folder, f"{path}.tls")
+    return msgspec.structs.replace(listener, tls=tls)
+
+
+def _check_face(
+    face: FaceSettings, listener: ListenerSettings, faces: FaceKinds, source: object, path: str
+) -> None:
+    if face.name not in faces:
+        known = ", ".join(sorted(faces))
+        raise mistake(source, f"{path}.name", f"there is no face {face.name!r}", known)
+    if face.prefix and (not face.prefix.startswith("/") or face.prefix.endswith("/")):
+        allowed = "empty for the root, else a path such as /merchantapi, without a slash at its end"
+        raise mistake(source, f"{path}.prefix", f"{face.prefix!r} cannot be a prefix", allowed)
+    if face.name in _LOOPBACK_ONLY and not is_loopback(listener.address):
+        problem = f"the face {face.name!r} has no authentication, and {listener.address} is public"
+        raise mistake(source, path, problem, "a listener on 127.0.0.1 or ::1")
+    strict_toml.convert(face.settings, faces[face.name], source=source, at=f"{path}.settings")
+
+
+def _check_public_url(url: str, source: object, path: str) -> None:
+    if not url:
+        return
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise mistake(source, path, f"{url!r} is not an address", "such as https://pay.example.com")
+    if parts.query or parts.fragment or parts.username or url.endswith("/"):
+        allowed = "scheme, host, port and path, without a slash at its end"
+        raise mistake(source, path, f"{url!r} has more than that", allowed)
+
+
+def _checked_tls(tls: TlsSettings, source: object, folder: Path, path: str) -> TlsSettings:
+    absolute = {
+        name: _absolute(value, folder)
+        for name in ("certificate", "key", "client_ca")
+        if (value := getattr(tls, name))
+    }
+    for name, file in absolute.items():
+        if not Path(file).is_file():
+            problem = f"there is no file {file}"
+            raise mistake(source, f"{path}.{name}", problem, "a PEM file that can be read")
+    return msgspec.structs.replace(tls, **absolute)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether the address can only be reached from this machine."""
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,113 @@
+"""The one place that masks: what may not be read in a log line is cut here.
+
+Card numbers (digit runs that pass the Luhn check, law 7), secrets in running text (bearer tokens,
+API keys, passwords) and everything under a key that sounds like a secret. Wire parsers cut card
+numbers long before; this is the net below them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any, Final
+
+MASK: Final = "***"
+DEEPEST: Final = 6
+"""Levels of nested values that are looked at; what lies deeper is cut."""
+LONGEST_TEXT: Final = 20_000
+"""Characters of one value that are kept; a traceback fits."""
+
+_SHORTEST_PAN, _LONGEST_PAN = 12, 19
+_SECRET_KEY = re.compile(
+    r"key|secret|token|passw|passphrase|authori[sz]ation(?!_code)|credential|cookie|bearer|\bpin\b",
+    re.IGNORECASE,
+)
+_HARMLESS_KEY = re.compile(r"_(id|label|count|at)\Z", re.IGNORECASE)
+_DIGITS = re.compile(r"[0-9]+(?:[ -][0-9]+)*")
+_GROUP = re.compile(r"[0-9]+")
+_ENOUGH_DIGITS = re.compile(r"[0-9](?:[ -]?[0-9]){11}")
+_OWN_SECRET = re.compile(r"\btwd?_[A-Za-z0-9_-]{16,}")
+"""API keys and device tokens as `estate/keys.py` makes them."""
+_SCHEME = re.compile(r"\b(bearer|basic|digest)\s+[\w.~+/=-]{4,}", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    r"""(?P<name>\b(?:[\w-]*(?:api[-_]?key|secret|token|passw(?:or)?d|passphrase)|authorization|cookie)
+        ["']?\s*[:=]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s,;&"'}]+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def processor(_logger: object, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
+    """The log line with everything masked; a structlog processor."""
+    return {key: _masked(key, value, 0) for key, value in line.items()}
+
+
+def masked(value: object) -> Any:  # Any: what comes out is JSON of any shape
+    """The value without card numbers and secrets, made of plain JSON types only."""
+    return _masked("", value, 0)
+
+
+def _masked(key: str, value: object, depth: int) -> Any:
+    if key and _SECRET_KEY.search(key) and not _HARMLESS_KEY.search(key):
+        return MASK if value not in (None, "") else value
+    if isinstance(value, str):
+        return text(value)
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if text(str(value)) == str(value) else text(str(value))
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    if depth >= DEEPEST:
+        return MASK
+    if isinstance(value, Mapping):
+        return {text(str(k)): _masked(str(k), v, depth + 1) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked("", each, depth + 1) for each in value]
+    return text(str(value))
+
+
+def text(value: str) -> str:
+    """The text without card numbers and secrets."""
+    if len(value) > LONGEST_TEXT:
+        value = value[:LONGEST_TEXT] + "..."
+    if _ENOUGH_DIGITS.search(value):
+        value = _DIGITS.sub(lambda run: _without_pans(run[0]), value)
+    value = _OWN_SECRET.sub(MASK, value)
+    value = _SCHEME.sub(rf"\1 {MASK}", value)
+    return _ASSIGNED.sub(rf"\g<name>{MASK}", value)
+
+
+def _without_pans(run: str) -> str:
+    """A run of digit groups without those neighbouring groups that together are a card number.
+
+    Groups are looked at together because a number may stand beside a date: every stretch of whole
+    groups with 12 to 19 digits is tried. A longer single group is an id, not a card number.
+    """
+    for begin, end in _stretches(run):
+        digits = re.sub(r"[ -]", "", run[begin:end])
+        if luhn(digits):
+            return _without_pans(run[:begin]) + MASK + digits[-4:] + _without_pans(run[end:])
+    return run
+
+
+def _stretches(run: str) -> Iterator[tuple[int, int]]:
+    groups = [(found.start(), found.end()) for found in _GROUP.finditer(run)]
+    for first, (begin, _) in enumerate(groups):
+        count = 0
+        for start, end in groups[first:]:
+            count += end - start
+            if count > _LONGEST_PAN:
+                break
+            if count >= _SHORTEST_PAN:
+                yield begin, end
+
+
+def luhn(digits: str) -> bool:
+    """Whether the last digit is the check digit of ISO/IEC 7812 for those before it."""
+    total = 0
+    for position, digit in enumerate(reversed(digits)):
+        value = int(digit)
+        if position % 2:
+            value = value * 2 - 9 if value > 4 else value * 2
+        total += value
+    return total % 10 == 0

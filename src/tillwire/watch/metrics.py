@@ -1,0 +1,138 @@
+"""What Prometheus is told.
+
+Labels are words of a fixed vocabulary (dialects, states, faces, status codes), never ids,
+references or addresses: their number is bounded however long the gateway runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Final
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tillwire.core.model import OPEN_STATES, State, Transaction
+
+OpenCount = Callable[[], Mapping[State, int]]
+
+_OUTCOME_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 900, 3600)
+_COMMIT_SECONDS: Final = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.25, 1, 5)
+_COMMIT_UNITS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Route(StrEnum):
+    """The kinds of requests that are told apart."""
+
+    READ = "read"
+    WRITE = "write"
+    POLL = "poll"
+    """A terminal asks whether there is work for it."""
+    PAGE = "page"
+    """The gateway's own pages."""
+    NOWHERE = "nowhere"
+    """Nothing is served under this path."""
+
+
+class _OpenTransactions(Collector):
+    """Counted when asked, so that it cannot drift from what the engine holds."""
+
+    def __init__(self, open_count: OpenCount) -> None:
+        self._open_count = open_count
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "tillwire_open_transactions", "Transactions that are not final.", labels=["state"]
+        )
+        counted = self._open_count()
+        for state in sorted(OPEN_STATES):
+            family.add_metric([state.value], counted.get(state, 0))
+        return [family]
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+
+class Metrics:
+    """The gateway's numbers. Implements the engine's `Watch` port."""
+
+    def __init__(self, open_count: OpenCount = dict) -> None:
+        """`open_count` says how many transactions are open, by state."""
+        self._registry = CollectorRegistry()
+        self._transactions = Counter(
+            "tillwire_transactions",
+            "Transactions that reached a state.",
+            ["dialect", "state"],
+            registry=self._registry,
+        )
+        self._time_to_outcome = Histogram(
+            "tillwire_time_to_outcome_seconds",
+            "From acceptance to a final state.",
+            ["dialect", "verdict"],
+            buckets=_OUTCOME_SECONDS,
+            registry=self._registry,
+        )
+        self._commit_seconds = Histogram(
+            "tillwire_journal_commit_seconds",
+            "How long a group of units of work took to become durable.",
+            buckets=_COMMIT_SECONDS,
+            registry=self._registry,
+        )
+        self._commit_units = Histogram(
+            "tillwire_journal_commit_units",
+            "Units of work that shared one commit.",
+            buckets=_COMMIT_UNITS,
+            registry=self._registry,
+        )
+        self._polls = Counter(
+            "tillwire_polls",
+            "Terminals asking for work.",
+            ["result"],
+            registry=self._registry,
+        )
+        self._requests = Counter(
+            "tillwire_http_requests",
+            "HTTP requests answered.",
+            ["face", "route", "status"],
+            registry=self._registry,
+        )
+        self._registry.register(_OpenTransactions(open_count))
+        ProcessCollector(registry=self._registry)
+        self._request_children: dict[tuple[str, Route, int], Counter] = {}
+
+    def transition(self, before: Transaction | None, after: Transaction, event: str) -> None:
+        """A transaction moved; told after the commit."""
+        if before is not None and before.state is after.state:
+            return
+        self._transactions.labels(after.dialect, after.state.value).inc()
+        if after.is_final and after.ended_at is not None:
+            seconds = max(0, after.ended_at - after.created_at) / 1000
+            self._time_to_outcome.labels(after.dialect, after.state.value).observe(seconds)
+
+    def commit(self, units: int, seconds: float) -> None:
+        """A group of `units` units of work was committed within `seconds`."""
+        self._commit_seconds.observe(seconds)
+        self._commit_units.observe(units)
+
+    def request(self, face: str, route: Route, status: int) -> None:
+        """A request was answered. `face` is a face's name or empty."""
+        child = self._request_children.get((face, route, status))
+        if child is None:
+            child = self._requests.labels(face, route.value, str(status))
+            self._request_children[face, route, status] = child
+        child.inc()
+        if route is Route.POLL and status in (200, 204):
+            self._polls.labels("delivered" if status == 200 else "idle").inc()
+
+    def page(self) -> tuple[bytes, str]:
+        """The numbers as Prometheus reads them, and their content type."""
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
