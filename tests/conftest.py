@@ -1,0 +1,38 @@
+"""What holds for every test: how long Hypothesis looks, and that in CI nothing skips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+from hypothesis import settings
+
+# No deadline per example: the machine is shared with other test processes.
+settings.register_profile("short", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=2000)
+settings.load_profile("long" if os.environ.get("TILLWIRE_LONG") else "short")
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+_IN_CI = os.environ.get("CI") == "true"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a test that skips has failed: what it needs should have been there."""
+    return _no_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole module that skips."""
+    return _no_skip((yield))
+
+
+def _no_skip(report: Report) -> Report:
+    if _IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"In CI nothing may skip. {report.longrepr}"
+    return report
