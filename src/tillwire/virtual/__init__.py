@@ -1,0 +1,1 @@
+"""Virtual terminals: cards, scripts, faults, and an acquirer with a ledger of its own."""

@@ -1,0 +1,117 @@
+"""The acquirer behind the virtual terminals: decides, and keeps a ledger of what really moved.
+
+The ledger is apart from the journal, so that tests can compare the two. It has one entry for each
+transaction that the acquirer was asked about: approved, with what really moved (tip and partial
+approval included), or declined, with amount 0. What ended before the acquirer was asked (cancelled
+by the cardholder, no card presented, never delivered) has no entry.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
+
+import msgspec
+
+from tillwire.clock import Instant
+from tillwire.core.model import Conversion, Outcome, Transaction, TransactionType, Verdict
+from tillwire.money import CURRENCIES, Money
+from tillwire.virtual import cards
+from tillwire.virtual.script import Script
+
+HIGHEST_STAN: Final = 999_999
+"""A system trace audit number has six digits, and starts again with 1."""
+MARKUP: Final = "3.00"
+_EUR_PER_USD: Final = "0.9217"
+_USD_PER_OTHER: Final = "1.0850"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of the ledger."""
+
+    terminal: str
+    """`manufacturer-model-serial`."""
+    type: TransactionType
+    amount: int
+    """Minor units that really moved; 0 if declined."""
+    currency: str
+    reference: str
+    """The till's own."""
+    approved: bool
+    at: Instant
+
+
+def answer(transaction: Transaction, script: Script, number: int, at: Instant) -> Outcome:
+    """What becomes of the transaction. `number` is the terminal's own count of its transactions,
+    `at` when the card is presented or given up."""
+    asked = transaction.amount.minor
+    if script.verdict is Verdict.CANCELLED:
+        return Outcome(Verdict.CANCELLED, at=at, reason=script.reason)
+    stan = f"{(number - 1) % HIGHEST_STAN + 1:06d}"
+    card = cards.card_for(transaction.id)
+    entry_mode, verification = cards.reading(asked, signature=script.signature)
+    decided = Outcome(
+        Verdict.DECLINED,
+        at=at,
+        stan=stan,
+        brand=card.brand,
+        card_last4=card.last4,
+        card_bin=card.bin,
+        application_id=card.application_id,
+        entry_mode=entry_mode,
+        verification=verification,
+        response_code=script.response_code,
+        reason=script.reason,
+    )
+    if script.verdict is Verdict.DECLINED:
+        return decided
+    if script.half and not (transaction.partial_allowed and asked >= 2):
+        return msgspec.structs.replace(
+            decided, response_code="51", reason="Insufficient funds for the whole amount."
+        )
+    tip = _tip(transaction, script)
+    approved = asked // 2 if script.half else asked + tip
+    return msgspec.structs.replace(
+        decided,
+        verdict=Verdict.APPROVED,
+        approved_amount=approved,
+        tip=tip,
+        reason="",
+        response_code="10" if script.half else "00",  # ISO 8583: partial approval is 10
+        authorisation_code=cards.authorisation_code(transaction.id),
+        acquirer_reference=f"{at // 1000 % 1_000_000:06d}{stan}",
+        conversion=_converted(Money(approved, transaction.amount.currency))
+        if script.conversion
+        else None,
+    )
+
+
+def entry(transaction: Transaction, terminal: str, outcome: Outcome, at: Instant) -> Entry | None:
+    """What the ledger says of an answer; None when the acquirer was not asked."""
+    if outcome.verdict is Verdict.CANCELLED:
+        return None
+    return Entry(
+        terminal=terminal,
+        type=transaction.type,
+        amount=outcome.approved_amount,
+        currency=transaction.amount.currency,
+        reference=transaction.reference,
+        approved=outcome.verdict is Verdict.APPROVED,
+        at=at,
+    )
+
+
+def _tip(transaction: Transaction, script: Script) -> int:
+    # Only a sale asks for a tip: a refund must not give back more than was asked for.
+    if transaction.type is not TransactionType.PURCHASE:
+        return 0
+    return transaction.amount.minor * script.tip_percent // 100
+
+
+def _converted(money: Money) -> Conversion:
+    home, rate = ("EUR", _EUR_PER_USD) if money.currency == "USD" else ("USD", _USD_PER_OTHER)
+    major = Decimal(money.minor).scaleb(-CURRENCIES[money.currency].exponent)
+    minor = (major * Decimal(rate)).scaleb(CURRENCIES[home].exponent)
+    return Conversion(
+        amount=Money(int(minor.to_integral_value(ROUND_HALF_UP)), home), rate=rate, markup=MARKUP
+    )

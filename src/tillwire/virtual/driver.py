@@ -1,0 +1,95 @@
+"""The driver of a virtual terminal: a driver like any other, over the virtual world.
+
+It keeps no state. What it adds to the world is the wire between gateway and terminal, which can
+lose an answer or carry it twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final
+
+import msgspec
+
+from tillwire.core.model import Evidence, Outcome, Terminal, Transaction, TransactionType
+from tillwire.core.ports import (
+    AbortResult,
+    Absent,
+    CannotTell,
+    Capabilities,
+    Found,
+    Inbox,
+    Progress,
+    Sign,
+    TerminalStatus,
+)
+from tillwire.errors import AnswerLost, NotDelivered
+from tillwire.virtual.memory import Deed
+from tillwire.virtual.world import World
+
+CAPABILITIES: Final = Capabilities(types=frozenset(TransactionType), abort=True)
+SETTLE_DELAY: Final = 1000
+"""Milliseconds after `send_by` before a transaction that is not there counts as absent (law 4)."""
+
+
+class VirtualDriver:
+    """Reaches one virtual terminal."""
+
+    def __init__(self, terminal: Terminal, world: World, inbox: Inbox) -> None:
+        self._terminal = terminal
+        self._world = world
+        self._inbox = inbox
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """All types of transaction, and an abort until the card is presented."""
+        return CAPABILITIES
+
+    async def run(self, transaction: Transaction, progress: Progress) -> Outcome:
+        """Carry it to its end, as its script says. Raises `NotDelivered`, `AnswerLost`."""
+        script = self._world.script_for(transaction)
+        deed = await self._world.arrive(self._terminal, transaction, script)
+        if deed.waiting:
+            # A quick cardholder costs no sign of life: the outcome follows within the moment.
+            await progress(Sign(started=True, display="Present card"))
+            deed = await self._world.cardholder(deed)
+        if script.answer_lost:
+            raise AnswerLost(f"{self._terminal.name} has acted, but its answer did not arrive.")
+        if script.twice:
+            self._world.later(self._say_again(deed))
+        return deed.outcome
+
+    async def _say_again(self, deed: Deed) -> None:
+        with contextlib.suppress(AnswerLost, NotDelivered):  # not heard the first time: now it is
+            await self._inbox.outcome_of(deed.transaction_id)
+        outcome = msgspec.structs.replace(deed.outcome, evidence=Evidence.REPORTED)
+        await self._inbox.heard_outcome(deed.transaction_id, outcome)
+
+    async def recover(self, transaction: Transaction) -> Found | Absent | CannotTell:
+        """Ask the terminal by the transaction's id."""
+        boot, deed = await self._world.recall(self._terminal.id, transaction.id)
+        if deed is None:
+            return self._absent(transaction)
+        if deed.boot != boot:
+            return CannotTell(
+                f"{self._terminal.name} has restarted and lost its memory: it was at boot "
+                f"{deed.boot} then, and is at {boot} now.",
+                needs_person=True,
+            )
+        if deed.waiting:
+            return CannotTell(f"{self._terminal.name} is waiting for the card.")
+        return Found(msgspec.structs.replace(deed.outcome, evidence=Evidence.RECOVERED))
+
+    def _absent(self, transaction: Transaction) -> Absent | CannotTell:
+        send_by = transaction.send_by
+        if send_by is None or self._world.clock.now() <= send_by + SETTLE_DELAY:
+            return CannotTell(f"{self._terminal.name} does not know it; it may still arrive.")
+        return Absent(f"{self._terminal.name} has never heard of it.")
+
+    async def abort(self, transaction: Transaction) -> AbortResult:
+        """Call it off: possible until the card is presented."""
+        return await self._world.call_off(self._terminal, transaction)
+
+    async def status(self) -> TerminalStatus:
+        """A virtual terminal is always there, whatever its script says of the next transaction."""
+        return TerminalStatus(reachable=True, boot=await self._world.boot(self._terminal.id))

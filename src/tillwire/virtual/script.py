@@ -1,0 +1,93 @@
+"""What a virtual terminal and its cardholder do with a transaction.
+
+A `Script` says it in whole. Without one that was set for the terminal, the last two digits of the
+amount in minor units choose from `ENDINGS`, for every type that has an amount. What the acquirer
+makes of it is `acquirer.py`'s, and what survives a crash is `world.py`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from tillwire.core.model import Verdict
+
+NO_CARD_SECONDS: Final = 30.0
+"""Seconds after which a terminal that was shown no card gives up."""
+SLOW_CARDHOLDER_SECONDS: Final = 20.0
+TIP_PERCENT: Final = 10
+
+
+class Script(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One course of events at a virtual terminal."""
+
+    verdict: Verdict = Verdict.APPROVED
+    seconds: float = 0.0
+    """How long the cardholder takes, or the terminal waits in vain, before `pace` divides it."""
+    response_code: str = "00"
+    """ISO 8583 field 39, if the acquirer was asked."""
+    reason: str = ""
+    """Why it was declined or cancelled, in words."""
+    half: bool = False
+    """Approved for half of the amount (rounded down to whole minor units) if the till allows
+    partial approval, else declined."""
+    tip_percent: int = 0
+    """Added on the terminal to a PURCHASE, rounded down to whole minor units."""
+    signature: bool = False
+    """The cardholder signs."""
+    conversion: bool = False
+    """The cardholder pays in another currency (DCC)."""
+    answer_lost: bool = False
+    """The terminal's answer does not reach the gateway."""
+    restart: bool = False
+    """The terminal restarts without its memory right after it has charged the card."""
+    twice: bool = False
+    """The answer comes, and comes again."""
+    unreachable: bool = False
+    """The terminal refuses the connection."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds <= 3600:
+            raise ValueError("seconds must be from 0 to 3600")
+        if not 0 <= self.tip_percent <= 100:
+            raise ValueError("tip_percent must be from 0 to 100")
+        if len(self.response_code) > 2 or len(self.reason) > 200:
+            raise ValueError("response_code has at most 2 characters, reason at most 200")
+
+
+def _declined(code: str, reason: str, *, answer_lost: bool = False) -> Script:
+    return Script(
+        verdict=Verdict.DECLINED, response_code=code, reason=reason, answer_lost=answer_lost
+    )
+
+
+def _cancelled(reason: str, seconds: float = 0.0) -> Script:
+    return Script(verdict=Verdict.CANCELLED, response_code="", reason=reason, seconds=seconds)
+
+
+APPROVED: Final = Script()
+
+ENDINGS: Final[dict[int, Script]] = {
+    40: _declined("05", "Do not honour."),
+    41: _declined("51", "Insufficient funds."),
+    42: _declined("54", "Expired card."),
+    43: _cancelled("Cancelled by the cardholder."),
+    44: _cancelled("No card was presented in time.", NO_CARD_SECONDS),
+    45: Script(half=True),
+    46: Script(answer_lost=True),
+    47: Script(answer_lost=True, restart=True),
+    48: Script(twice=True),
+    49: Script(seconds=SLOW_CARDHOLDER_SECONDS),
+    50: Script(signature=True),
+    51: Script(conversion=True),
+    52: Script(unreachable=True),
+    53: _declined("05", "Do not honour.", answer_lost=True),
+    54: Script(tip_percent=TIP_PERCENT),
+}
+"""Last two digits of the amount in minor units -> what happens. Any other ending is approved."""
+
+
+def script_for(minor: int) -> Script:
+    """The script of an amount in minor units; a negative one counts by its size."""
+    return ENDINGS.get(abs(minor) % 100, APPROVED)

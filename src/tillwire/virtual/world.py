@@ -1,0 +1,263 @@
+"""The virtual world: what happens at the virtual terminals, whether or not the gateway lives.
+
+Everything that a terminal does is committed here before its answer is given, so the gateway may
+die at any moment and ask again later. A cardholder who was about to act when the gateway died acts
+all the same: the deed was written down with its time and its end, and takes effect when somebody
+looks after that time (`settle`). So no transaction that has arrived can ever be called absent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tillwire.clock import Instant
+from tillwire.core.model import Outcome, Terminal, Transaction, Verdict
+from tillwire.core.ports import AbortResult, Clock
+from tillwire.errors import NotDelivered, Proof
+from tillwire.journal.writer import InlineWriter, Writer
+from tillwire.virtual import acquirer
+from tillwire.virtual.acquirer import Entry
+from tillwire.virtual.memory import Deed, Page, SetScript, WorldCommitter, read_ledger
+from tillwire.virtual.script import Script, script_for
+
+FILE: Final = "world.db"
+ABORTED_BY_TILL: Final = "Cancelled by the till."
+
+
+class World:
+    """Terminals, cardholders and the acquirer, durable in `directory`/world.db."""
+
+    def __init__(
+        self, directory: Path, clock: Clock, pace: float = 1.0, *, inline: bool = False
+    ) -> None:
+        """Open or create the world. `pace` divides what cardholders take their time for; `inline`
+        runs everything on the event loop (for virtual clocks). Raises `JournalError`,
+        `ConfigurationError`."""
+        assert pace > 0, "time does not stand still"
+        directory.mkdir(parents=True, exist_ok=True)
+        self.path: Final = directory / FILE
+        self.clock = clock
+        self._pace = pace
+        self._inline = inline
+        committer = WorldCommitter(self.path)
+        self._scripts = committer.unit().scripts()
+        self._writer: Writer[Page] | InlineWriter[Page] = (
+            InlineWriter(committer) if inline else Writer(committer, name="world")
+        )
+        self._wakes: dict[str, asyncio.Event] = {}
+        self._echoes: set[asyncio.Task[None]] = set()
+
+    # --- scripts ------------------------------------------------------------------------------
+
+    def script_of(self, terminal_id: str) -> SetScript | None:
+        """The script that was set for the terminal, if any is left."""
+        return self._scripts.get(terminal_id)
+
+    async def set_script(self, terminal_id: str, chosen: SetScript | None) -> None:
+        """Let the terminal follow a script, whatever the amounts end in; None: the amounts."""
+        await self._writer.commit(lambda page: page.set_script(terminal_id, chosen))
+        if chosen is None:
+            self._scripts.pop(terminal_id, None)
+        else:
+            self._scripts[terminal_id] = chosen
+
+    def script_for(self, transaction: Transaction) -> Script:
+        """What will happen to the transaction."""
+        chosen = self._scripts.get(transaction.terminal_id)
+        return chosen.script if chosen else script_for(transaction.amount.minor)
+
+    async def _use_script(self, terminal_id: str) -> None:
+        """One transaction less for the script that was set, if any."""
+        if (chosen := self._scripts.get(terminal_id)) is not None:
+            left = SetScript(chosen.script, chosen.times - 1)
+            await self.set_script(terminal_id, left if left.times else None)
+
+    # --- what happens at a terminal -----------------------------------------------------------
+
+    async def arrive(self, terminal: Terminal, transaction: Transaction, script: Script) -> Deed:
+        """The transaction arrives at its terminal: done at once, or waiting for the cardholder.
+        One that arrived before is not done again.
+
+        Raises `NotDelivered`: refused by the script, or too late to be written (law 5; looked at
+        under the world's write lock, so nothing comes between the look and the deed).
+        """
+        if script.unreachable:
+            await self._use_script(terminal.id)
+            raise NotDelivered(f"{terminal.name} refuses the connection.", Proof.CONNECT_REFUSED)
+
+        def take(page: Page) -> Deed:
+            now = self.clock.now()
+            if transaction.send_by is not None and now > transaction.send_by:
+                raise NotDelivered(f"It was too late to send it to {terminal.name}.")
+            deed = self._planned(page, terminal, transaction, script, now)
+            if page.add(deed):
+                return deed
+            known = page.deed(transaction.id)
+            assert known is not None, "what cannot be added is there"
+            return known
+
+        deed: Deed = await self._writer.commit(take)
+        await self._use_script(terminal.id)
+        return deed
+
+    def _planned(
+        self,
+        page: Page,
+        terminal: Terminal,
+        transaction: Transaction,
+        script: Script,
+        now: Instant,
+    ) -> Deed:
+        boot, number = page.boot_and_number(terminal.id)
+        acts_at = Instant(now + round(script.seconds * 1000 / self._pace))
+        outcome = acquirer.answer(transaction, script, number, acts_at)
+        return Deed(
+            transaction_id=transaction.id,
+            terminal_id=terminal.id,
+            boot=boot,
+            number=number,
+            waiting=script.seconds > 0,
+            acts_at=acts_at,
+            restart=script.restart,
+            outcome=outcome,
+            entry=acquirer.entry(transaction, terminal.name, outcome, acts_at),
+        )
+
+    async def cardholder(self, deed: Deed) -> Deed:
+        """Wait until the cardholder of a waiting deed acts or the till calls it off; the deed as
+        it ended."""
+        wake = self._wakes.setdefault(deed.transaction_id, asyncio.Event())
+        try:
+            # It may have been called off before there was anybody to wake.
+            _, known = await self.recall(deed.terminal_id, deed.transaction_id)
+            if known is not None and known.waiting:
+                async with asyncio.timeout(max(0, known.acts_at - self.clock.now()) / 1000):
+                    await wake.wait()
+        except TimeoutError:
+            pass  # the cardholder's time has come
+        finally:
+            self._wakes.pop(deed.transaction_id, None)
+
+        def act(page: Page) -> Deed:
+            known = page.deed(deed.transaction_id)
+            assert known is not None, "a deed is never deleted"
+            return _finished(page, known) if known.waiting else known
+
+        done: Deed = await self._writer.commit(act)
+        return done
+
+    async def call_off(self, terminal: Terminal, transaction: Transaction) -> AbortResult:
+        """The till does not want the transaction any more. Before the card is presented that ends
+        it, also when it has not even arrived; afterwards it is too late."""
+
+        def drop(page: Page) -> AbortResult:
+            now = self.clock.now()
+            boot, number = page.boot_and_number(terminal.id)
+            known = page.deed(transaction.id)
+            outcome = Outcome(Verdict.CANCELLED, at=now, reason=ABORTED_BY_TILL)
+            if known is None:
+                page.add(
+                    Deed(
+                        transaction.id, terminal.id, boot, number, False, now, False, outcome, None
+                    )
+                )
+                return AbortResult.ABORTED
+            if known.boot != boot:
+                return AbortResult.UNKNOWN
+            if not known.waiting:
+                return AbortResult.TOO_LATE
+            if known.acts_at <= now:
+                _finished(page, known)
+                return AbortResult.TOO_LATE
+            page.finish(
+                msgspec.structs.replace(
+                    known, waiting=False, acts_at=now, restart=False, outcome=outcome, entry=None
+                )
+            )
+            return AbortResult.ABORTED
+
+        result: AbortResult = await self._writer.commit(drop)
+        if wake := self._wakes.get(transaction.id):
+            wake.set()
+        return result
+
+    # --- what can be asked --------------------------------------------------------------------
+
+    async def recall(self, terminal_id: str, transaction_id: str) -> tuple[int, Deed | None]:
+        """The terminal's boot number now, and what it or an earlier boot of it did with the
+        transaction; a cardholder whose time has come has acted before this returns."""
+
+        def look(page: Page) -> tuple[int, Deed | None]:
+            known = page.deed(transaction_id)
+            if known is not None and known.waiting and known.acts_at <= self.clock.now():
+                known = _finished(page, known)
+            return page.boot_and_number(terminal_id)[0], known
+
+        found: tuple[int, Deed | None] = await self._writer.commit(look)
+        return found
+
+    async def boot(self, terminal_id: str) -> int:
+        """The terminal's boot number: 1, and one more for each restart."""
+        number: int = await self._writer.commit(lambda page: page.boot_and_number(terminal_id)[0])
+        return number
+
+    async def waiting(self) -> list[Deed]:
+        """What waits for a cardholder, the next to act first."""
+        deeds: list[Deed] = await self._writer.commit(lambda page: page.waiting())
+        return deeds
+
+    async def settle(self) -> None:
+        """Let every cardholder act whose time has come, also those of a gateway that died."""
+
+        def act(page: Page) -> None:
+            for deed in page.waiting(self.clock.now()):
+                _finished(page, deed)
+
+        await self._writer.commit(act)
+
+    async def ledger(self, terminal: str | None = None) -> list[Entry]:
+        """The acquirer's entries, oldest first: of the terminal of this name, or of all."""
+        await self.settle()
+        if self._inline:
+            return read_ledger(self.path, terminal)
+        return await asyncio.to_thread(read_ledger, self.path, terminal)
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def later(self, echo: Coroutine[Any, Any, None]) -> None:
+        """Let something happen on its own: an answer that comes again."""
+        task = asyncio.get_running_loop().create_task(echo)
+        self._echoes.add(task)
+        task.add_done_callback(self._echoed)
+
+    def _echoed(self, task: asyncio.Task[None]) -> None:
+        self._echoes.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            context = {"message": "A second answer failed", "exception": error, "task": task}
+            task.get_loop().call_exception_handler(context)
+
+    async def quiet(self) -> None:
+        """Wait until nothing happens on its own any more."""
+        while self._echoes:
+            await asyncio.wait(self._echoes)
+
+    async def stop(self) -> None:
+        """End what happens on its own. The world stays as it is, for the next start."""
+        for task in (tasks := list(self._echoes)):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def close(self) -> None:
+        """Commit what waits, then let go of the file."""
+        self._writer.close()
+
+
+def _finished(page: Page, deed: Deed) -> Deed:
+    done = msgspec.structs.replace(deed, waiting=False)
+    page.finish(done)
+    return done

@@ -1,0 +1,115 @@
+"""The ledger, the terminals and their scripts over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.kit.runner import virtual
+from tests.unit.asgi_client import AsgiClient
+from tests.unit.virtual.shop import Shop, shop_in
+from tillwire.core.model import State
+from tillwire.virtual import face
+
+
+def client_of(shop: Shop) -> AsgiClient:
+    return AsgiClient(face.create(shop.world, lambda: shop.engine.estate), root="/v1/virtual")
+
+
+@virtual()
+async def test_the_ledger_is_as_the_sandbox_card_describes_it(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        client = client_of(shop)
+        assert (await client.get("/ledger")).json() == []
+        await shop.paid(1054, reference="sale-7")
+        await shop.paid(1040, terminal="t2")
+        answer = await client.get("/ledger")
+        assert answer.status == 200
+        assert answer.headers["content-type"] == "application/json"
+        first, second = answer.json()
+        assert first.pop("at").endswith("Z")
+        assert first == {
+            "terminal": "TILLWIRE-V1-t1",
+            "type": "PURCHASE",
+            "amount": 1159,
+            "currency": "EUR",
+            "reference": "sale-7",
+            "approved": True,
+        }
+        assert (second["amount"], second["approved"]) == (0, False)
+        one = (await client.get("/ledger?terminal=TILLWIRE-V1-t2")).json()
+        assert [each["terminal"] for each in one] == ["TILLWIRE-V1-t2"]
+
+
+@virtual()
+async def test_terminals_show_boot_number_and_what_they_wait_for(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        client = client_of(shop)
+        sent = await shop.pay(1049)
+        await shop.until(sent, State.STARTED)
+        first = (await client.get("/terminals")).json()[0]
+        assert (first["terminal"], first["boot"], first["script"]) == ("TILLWIRE-V1-t1", 1, None)
+        assert [each["transaction"] for each in first["waiting"]] == [sent.id]
+        await shop.until_final(sent)
+        lost = await shop.pay(1047, terminal="t2")
+        await shop.until(lost, State.UNKNOWN)
+        terminals = (await client.get("/terminals")).json()
+        assert [(each["boot"], each["waiting"]) for each in terminals] == [
+            (1, []),
+            (2, []),
+            (1, []),
+            (1, []),
+        ]
+
+
+@virtual()
+async def test_a_script_is_set_and_taken_away(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        client = client_of(shop)
+        path = "/terminals/tillwire-v1-T1/script"
+        answer = await client.put(path, {"ending": 40, "times": 2})
+        assert answer.status == 200
+        assert answer.json()["script"]["verdict"] == "DECLINED"
+        assert (await shop.paid(1000)).state is State.DECLINED
+        assert (await client.get("/terminals")).json()[0]["times"] == 1
+        assert (await client.delete(path)).status == 204
+        assert (await shop.paid(1000)).state is State.APPROVED
+        own = {"script": {"verdict": "CANCELLED", "reason": "Out of paper."}}
+        assert (await client.put(path, own)).status == 200
+        cancelled = await shop.paid(1000)
+        assert cancelled.outcome is not None
+        assert cancelled.outcome.reason == "Out of paper."
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/nothing", b"", 404),
+        ("POST", "/ledger", b"", 405),
+        ("PUT", "/terminals/TILLWIRE-V1-t9/script", b"{}", 404),
+        ("PUT", "/terminals/TILLWIRE-V1-t1/script", b"{}", 400),
+        ("PUT", "/terminals/TILLWIRE-V1-t1/script", b"nonsense", 400),
+        ("PUT", "/terminals/TILLWIRE-V1-t1/script", b'{"ending": 100}', 400),
+        ("PUT", "/terminals/TILLWIRE-V1-t1/script", b'{"ending": 1, "script": {}}', 400),
+        ("PUT", "/terminals/TILLWIRE-V1-t1/script", b'{"script": {"seconds": -1}}', 400),
+        ("PUT", "/terminals/TILLWIRE-V1-t1/script", b'{"script": {"what": 1}}', 400),
+        ("PUT", "/terminals/TILLWIRE-V1-t1/script", b" " * 5000, 413),
+    ],
+)
+def test_what_is_wrong_is_said_as_a_problem(
+    tmp_path: Path, method: str, path: str, body: bytes, status: int
+) -> None:
+    @virtual()
+    async def scenario() -> None:
+        async with shop_in(tmp_path) as shop:
+            answer = await client_of(shop).ask(method, path, body)
+            assert answer.status == status
+            assert answer.headers["content-type"] == "application/problem+json"
+            problem = msgspec.json.decode(answer.body)
+            assert problem["status"] == status
+            assert problem["detail"]
+            assert problem["instance"] == "/v1/virtual" + path
+
+    scenario()
