@@ -165,7 +165,14 @@ def checked(
     single settings. Raises `ConfigurationError`."""
     _check_listeners(found, source)
     listeners = tuple(
-        _checked_listener(listener, faces, source, folder, f"listener[{number}]")
+        _checked_listener(
+            listener,
+            faces,
+            source,
+            folder,
+            f"listener[{number}]",
+            virtual=found.virtual is not None,
+        )
         for number, listener in enumerate(found.listeners)
     )
     virtual = found.virtual and msgspec.structs.replace(
@@ -200,7 +207,13 @@ def _check_listeners(found: Configuration, source: object) -> None:
 
 
 def _checked_listener(
-    listener: ListenerSettings, faces: FaceKinds, source: object, folder: Path, path: str
+    listener: ListenerSettings,
+    faces: FaceKinds,
+    source: object,
+    folder: Path,
+    path: str,
+    *,
+    virtual: bool,
 ) -> ListenerSettings:
     _check_public_url(listener.public_url, source, f"{path}.public_url")
     prefixes: set[str] = set()
@@ -213,6 +226,9 @@ def _checked_listener(
     if "" in prefixes and Page.START in listener.pages:
         problem = "the start page and a face both want the root"
         raise mistake(source, f"{path}.pages", problem, "health and metrics here")
+    if "virtual" in (face.name for face in listener.faces) and not virtual:
+        problem = "there are no virtual terminals here"
+        raise mistake(source, f"{path}.face", problem, "with the table [virtual] only")
     if not listener.faces and not listener.pages:
         raise mistake(source, path, "it serves nothing", "a [[listener.face]], or pages")
     tls = listener.tls and _checked_tls(listener.tls, source, folder, f"{path}.tls")

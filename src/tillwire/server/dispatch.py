@@ -1,0 +1,192 @@
+"""Leads each request of a listener to a face, by its path's prefix.
+
+Mounts by the rules of ASGI: `path` stays whole, `root_path` grows by the prefix, so that a face
+knows nothing of where it stands. A listener's public address replaces scheme and host, so that a
+face writes links that work behind a proxy. Every request is counted and, where it is worth it,
+logged: writes and errors as `info`, reads and polls as `debug`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from tillwire.net import asgi
+from tillwire.net.asgi import App, Headers, HttpError, Message, Receive, Scope, Send
+from tillwire.watch.metrics import Metrics, Route
+
+HTML: Final = "text/html; charset=utf-8"
+NOT_FOUND: Final = (
+    b'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    b'<meta name="viewport" content="width=device-width, initial-scale=1">'
+    b"<title>Not found</title></head><body><main><h1>Not found</h1>"
+    b"<p>Nothing is served under this address.</p></main></body></html>"
+)
+READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """A face in its place on a listener."""
+
+    face: str
+    prefix: str
+    """Empty for the root, else it starts with a slash and does not end with one."""
+    app: App
+    polls: frozenset[str] = frozenset()
+    """Paths below the prefix at which terminals ask for work."""
+
+
+class OwnPage(Protocol):
+    """One of the gateway's own pages."""
+
+    async def __call__(self, scope: Scope, send: Send) -> None: ...
+
+
+class Dispatcher:
+    """The ASGI application of one listener."""
+
+    def __init__(
+        self,
+        mounts: Sequence[Mount],
+        pages: Mapping[str, OwnPage],
+        metrics: Metrics,
+        *,
+        public_url: str = "",
+    ) -> None:
+        """`pages` are the gateway's own, by exact path. `public_url` is how the world calls the
+        listener; empty: as each client says."""
+        self._mounts = sorted(mounts, key=lambda mount: -len(mount.prefix))
+        self._pages = pages
+        self._metrics = metrics
+        public = urlsplit(public_url)
+        self._scheme, self._host = public.scheme, public.netloc.encode()
+        self._base = public.path
+        self._log = structlog.get_logger().bind()
+        self._polling: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        assert scope["type"] == "http", "lifespans and WebSockets are not dispatched"
+        begun = time.perf_counter()
+        face, route, app = self._find(scope)
+        watched = _Watched(send)
+        try:
+            if route is Route.POLL:
+                await self._poll(app, scope, receive, watched)
+            else:
+                await app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if not self._draining:
+                raise
+            await watched.unless_started(scope, 503, "The gateway is stopping; try again.")
+        except Exception:  # noqa: BLE001 - the last net below every face
+            self._log.exception("a face failed", face=face, path=scope["path"])
+            await watched.unless_started(
+                scope, 500, "Something went wrong here; it has been logged."
+            )
+        finally:
+            self._note(scope, face, route, watched.status, begun)
+
+    def drain(self) -> None:
+        """Answer the polls that are being held, and from now on expect to be cut off."""
+        self._draining = True
+        for task in self._polling:
+            task.cancel()
+
+    async def _poll(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._polling.add(task)
+        try:
+            await app(scope, receive, send)
+        finally:
+            self._polling.discard(task)
+
+    def _find(self, scope: Scope) -> tuple[str, Route, App]:
+        path: str = scope["path"]
+        page = self._pages.get(path)
+        if page is not None:
+            return "", Route.PAGE, _of_page(page)
+        for mount in self._mounts:
+            rest = path[len(mount.prefix) :]
+            if path.startswith(mount.prefix) and (not rest or rest[0] == "/"):
+                self._place(scope, mount.prefix)
+                reads = Route.READ if scope["method"] in READS else Route.WRITE
+                return mount.face, Route.POLL if rest in mount.polls else reads, mount.app
+        return "", Route.NOWHERE, _nowhere
+
+    def _place(self, scope: Scope, prefix: str) -> None:
+        scope["root_path"] = self._base + prefix
+        if self._base:
+            scope["path"] = self._base + scope["path"]
+            scope["raw_path"] = self._base.encode() + scope["raw_path"]
+        if self._host:
+            scope["scheme"] = self._scheme
+            others = [pair for pair in scope["headers"] if pair[0] != b"host"]
+            scope["headers"] = [(b"host", self._host), *others]
+
+    def _note(self, scope: Scope, face: str, route: Route, status: int, begun: float) -> None:
+        self._metrics.request(face, route, status)
+        if status >= 500:
+            write = self._log.error
+        else:
+            write = self._log.info if route is Route.WRITE or status >= 400 else self._log.debug
+        write(
+            "request",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            face=face,
+            ms=round((time.perf_counter() - begun) * 1000, 2),
+        )
+
+
+class _Watched:
+    """A `send` that remembers the status."""
+
+    __slots__ = ("_send", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+    async def unless_started(self, scope: Scope, status: int, detail: str) -> None:
+        """Answer with a problem, if nothing has been answered yet."""
+        if not self.status:
+            await _refuse(scope, self, status, detail, [(b"connection", b"close")])
+
+
+def _of_page(page: OwnPage) -> App:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            allow = [(b"allow", b"GET, HEAD")]
+            await _refuse(scope, send, 405, "This page can only be read.", allow)
+            return
+        await page(scope, send)
+
+    return app
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    if "text/html" in asgi.header(scope, b"accept"):
+        await asgi.answer(send, 404, NOT_FOUND, HTML)
+    else:
+        await _refuse(scope, send, 404, "Nothing is served under this path.")
+
+
+async def _refuse(
+    scope: Scope, send: Send, status: int, detail: str, headers: Headers | None = None
+) -> None:
+    await asgi.refuse(scope, send, HttpError(status, detail, headers))

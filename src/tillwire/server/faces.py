@@ -1,0 +1,69 @@
+"""The faces there are: by what name the configuration calls them, and how each is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from tillwire.core.engine import Engine
+from tillwire.core.ports import Clock
+from tillwire.device import face as device_face
+from tillwire.device.presence import Presence
+from tillwire.net.asgi import App
+from tillwire.virtual import face as virtual_face
+from tillwire.virtual.world import World
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a face may be built from."""
+
+    engine: Engine
+    clock: Clock
+    presence: Presence
+    world: World | None
+    """Present when the gateway has virtual terminals."""
+
+
+class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of a face that has none."""
+
+
+@dataclass(frozen=True)
+class FaceKind:
+    """One face, in its kind."""
+
+    title: str
+    """For people."""
+    create: Callable[[Parts, Any], App]
+    """Builds it from the parts and its settings; the settings are of the type `settings`."""
+    settings: type[msgspec.Struct] = NoSettings
+    polls: frozenset[str] = frozenset()
+    """Paths below its prefix at which terminals ask for work."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Words -> path below its prefix, of documents for people."""
+
+
+def _device(parts: Parts, settings: NoSettings) -> App:
+    return device_face.create(parts.engine, parts.clock, parts.presence)
+
+
+def _virtual(parts: Parts, settings: NoSettings) -> App:
+    assert parts.world is not None, "the configuration was checked"
+    return virtual_face.create(parts.world, lambda: parts.engine.estate)
+
+
+FACES: Final[Mapping[str, FaceKind]] = {
+    "device": FaceKind(
+        "Terminals that fetch their transactions", _device, polls=frozenset({"/next"})
+    ),
+    "virtual": FaceKind(
+        "The virtual world: terminals and the acquirer's ledger",
+        _virtual,
+        links={"The acquirer's ledger": "/ledger", "The virtual terminals": "/terminals"},
+    ),
+}
+"""The faces of this version."""

@@ -1,0 +1,244 @@
+"""The whole gateway in one object: journal, world, engine, faces and listeners, started in this
+order and stopped in the reverse one.
+
+`open` takes what only one process can have (the journal, the ports) and sends nothing; `start`
+takes up open transactions and accepts connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from tillwire.clock import SystemClock
+from tillwire.config import Configuration, FaceSettings, ListenerSettings
+from tillwire.core.engine import Engine
+from tillwire.core.model import Lifecycle, State
+from tillwire.core.ports import Clock
+from tillwire.device.driver import DeviceDriver
+from tillwire.device.presence import Presence
+from tillwire.errors import ConfigurationError, JournalError
+from tillwire.journal.sqlite import SqliteJournal
+from tillwire.server.dispatch import Dispatcher, Mount
+from tillwire.server.drivers import Build, Drivers
+from tillwire.server.faces import FACES, FaceKind, Parts
+from tillwire.server.lifespan import Lifespan
+from tillwire.server.listeners import Listener, bind, tls_context
+from tillwire.server.pages import Guide, Pages, Place
+from tillwire.server.readiness import ReadyCheck
+from tillwire.virtual.driver import VirtualDriver
+from tillwire.virtual.world import World
+from tillwire.watch.metrics import Metrics
+from tillwire.watch.transitions import TransitionLog
+
+ESTATE_EVERY: Final = 1.0
+"""Seconds between looks whether another program has changed the estate."""
+
+
+class Gateway:
+    """One gateway in one process, on one event loop."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        clock: Clock | None = None,
+        faces: Mapping[str, FaceKind] = FACES,
+        choose_port: str = "",
+    ) -> None:
+        """`choose_port` tells a person how to choose another port when one is taken."""
+        self.configuration = configuration
+        self.clock: Clock = clock or SystemClock()
+        self.metrics = Metrics(lambda: self.engine.open_count())
+        self.guide: Guide | None = None
+        self.listeners: dict[str, Listener] = {}
+        self._faces = faces
+        self._presence = Presence(self.clock)
+        self._choose_port = choose_port
+        self._cleanup = AsyncExitStack()
+        self._sockets: dict[str, socket.socket] = {}
+        self._places: list[Place] = []
+        self._log = structlog.get_logger().bind()
+
+    # --- open ---------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Own the journal and bind every port. Raises `ConfigurationError`, `JournalError`."""
+        try:
+            self._open_journal()
+            for settings in self.configuration.listeners:
+                self._bind(settings)
+            self._open_world()
+        except BaseException:
+            await self._cleanup.aclose()
+            raise
+        self.engine = Engine(
+            self.journal,
+            Drivers(self._driver_kinds()),
+            self.clock,
+            watch=TransitionLog(self.metrics),
+        )
+
+    def _open_journal(self) -> None:
+        path = Path(self.configuration.journal.path)
+        self.journal = SqliteJournal(path, observe=self._committed)
+        self._cleanup.callback(self.journal.close)
+        self.journal.own()
+        self._ready = ReadyCheck(self.journal, path)
+
+    def _committed(self, units: int, seconds: float) -> None:
+        self.metrics.commit(units, seconds)
+        self._ready.committed()
+
+    def _bind(self, settings: ListenerSettings) -> None:
+        bound = bind(settings, choose=self._choose_port)
+        self._cleanup.callback(bound.close)
+        self._sockets[settings.name] = bound
+
+    def _open_world(self) -> None:
+        self.world: World | None = None
+        if (virtual := self.configuration.virtual) is not None:
+            directory = Path(virtual.directory)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.world = World(directory, self.clock, virtual.pace)
+            self._cleanup.callback(self.world.close)
+            self._cleanup.push_async_callback(self.world.stop)
+
+    def _driver_kinds(self) -> dict[str, Build]:
+        kinds: dict[str, Build] = {
+            "device": lambda each: DeviceDriver(each, self.engine, self._presence)
+        }
+        if (world := self.world) is not None:
+            kinds["virtual"] = lambda each: VirtualDriver(each, world, self.engine)
+        return kinds
+
+    # --- start --------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take up what is open, and serve; returns when every listener accepts connections.
+
+        Raises `ConfigurationError`, `JournalError`; the gateway is stopped then.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self._cleanup.aclose()
+            raise
+
+    async def _start(self) -> None:
+        self._cleanup.push_async_callback(self.engine.stop)
+        await self.engine.start()
+        self._warn_of_unknown_drivers()
+        await self._watch_estate()
+        pages = self._pages()
+        dispatchers = []
+        for settings in self.configuration.listeners:
+            listener, dispatcher = await self._listener(settings, pages)
+            self.listeners[settings.name] = listener
+            dispatchers.append(dispatcher)
+        self._cleanup.push_async_callback(self._stop_listeners, dispatchers)
+        for listener in self.listeners.values():
+            await listener.start()
+            self._log.info("listening", listener=listener.settings.name, url=listener.url)
+
+    def _pages(self) -> Pages:
+        return Pages(
+            self.metrics,
+            readiness=self._ready,
+            open_count=self.open_count,
+            places=lambda: self._places,
+            guide=lambda: self.guide,
+        )
+
+    def open_count(self) -> Mapping[State, int]:
+        """How many transactions are open, by state."""
+        return self.engine.open_count()
+
+    def _warn_of_unknown_drivers(self) -> None:
+        kinds = self._driver_kinds()
+        for terminal in self.engine.estate.terminals.values():
+            if terminal.driver not in kinds and terminal.lifecycle is not Lifecycle.REMOVED:
+                self._log.warning(
+                    "no driver for a terminal; add [virtual] or change the estate",
+                    terminal=terminal.name,
+                    driver=terminal.driver,
+                )
+
+    async def _watch_estate(self) -> None:
+        task = asyncio.create_task(self._follow_estate(), name="estate")
+
+        async def end() -> None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+        self._cleanup.push_async_callback(end)
+
+    async def _follow_estate(self) -> None:
+        while True:
+            await asyncio.sleep(ESTATE_EVERY)
+            try:
+                await self.engine.refresh_estate()
+            except JournalError as error:
+                self._log.warning("the estate cannot be read", reason=str(error))
+
+    # --- listeners ----------------------------------------------------------------------------
+
+    async def _listener(
+        self, settings: ListenerSettings, pages: Pages
+    ) -> tuple[Listener, Dispatcher]:
+        mounts = [await self._mount(face) for face in settings.faces]
+        dispatcher = Dispatcher(
+            mounts, pages.of(settings.pages), self.metrics, public_url=settings.public_url
+        )
+        tls = tls_context(settings.tls, settings.name) if settings.tls else None
+        listener = Listener(
+            settings,
+            self._sockets[settings.name],
+            dispatcher,
+            tls,
+            stop_seconds=self.configuration.stop_seconds,
+        )
+        self._places += [self._place(face, listener.url) for face in settings.faces]
+        return listener, dispatcher
+
+    async def _mount(self, face: FaceSettings) -> Mount:
+        kind = self._faces[face.name]
+        settings = msgspec.convert(face.settings, kind.settings)
+        app = kind.create(Parts(self.engine, self.clock, self._presence, self.world), settings)
+        lifespan = Lifespan(app, face.name)
+        await lifespan.start()
+        self._cleanup.push_async_callback(lifespan.stop)
+        return Mount(face.name, face.prefix, app, kind.polls)
+
+    def _place(self, face: FaceSettings, url: str) -> Place:
+        kind = self._faces[face.name]
+        base = url + face.prefix
+        return Place(kind.title, base, [(words, base + path) for words, path in kind.links.items()])
+
+    async def _stop_listeners(self, dispatchers: Sequence[Dispatcher]) -> None:
+        for dispatcher in dispatchers:
+            dispatcher.drain()
+        await asyncio.gather(*(listener.stop() for listener in self.listeners.values()))
+
+    def reload_certificates(self) -> None:
+        """Read renewed certificates; one that cannot be used is logged, and the old one stays."""
+        for listener in self.listeners.values():
+            try:
+                listener.reload_certificate()
+            except ConfigurationError as error:
+                self._log.error("a certificate was not renewed", reason=str(error))
+
+    async def stop(self) -> None:
+        """Answer what is being answered, then let go of everything. What is open stays open in
+        the journal."""
+        self._log.info("stopping")
+        await self._cleanup.aclose()

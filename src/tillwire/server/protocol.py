@@ -1,0 +1,129 @@
+"""HTTP/1.1 connections with limits: how long and how large a request's head may be, and how many
+connections there may be at once.
+
+uvicorn's protocol does the work; it has no limits of its own on headers, and a client that never
+finishes its request line would be waited for without end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from tillwire.config import Limits
+from tillwire.net import asgi
+
+_PER_HEADER = 4
+"""Octets on the wire beside a header's name and value: colon, space, line end."""
+
+
+class _HeadTooLargeError(Exception):
+    """Stops the parser."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection, within a listener's limits."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: Limits,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._in_head = True
+        self._head_octets = 0
+        self._too_large = False
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.connections:
+            self._refuse(503, "Too many connections are open; try again later.")
+            return
+        self._start_head_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            # Counted by what arrives: a header that never ends reaches no parser callback.
+            self._head_octets += len(data)
+        super().data_received(data)
+        if self._in_head:
+            if self._head_octets > self._limits.header_bytes:
+                self._refuse_head()
+            elif self._head_timer is None:
+                self._start_head_timer()
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._head_octets = max(self._head_octets, 1)
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_octets = 0
+        self._stop_head_timer()
+        octets = len(self.url) + sum(
+            len(name) + len(value) + _PER_HEADER for name, value in self.headers
+        )
+        if octets > self._limits.header_bytes:
+            self._too_large = True
+            raise _HeadTooLargeError
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Called by the base class when the parser gave up, or a callback raised."""
+        if self._too_large:
+            self._refuse_head()
+        else:
+            self._refuse(400, "This is not an HTTP/1.1 request.")
+
+    def _refuse_head(self) -> None:
+        limit = self._limits.header_bytes
+        self._refuse(431, f"Request line and headers may have {limit} octets together.")
+
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(self._limits.header_seconds, self._head_timed_out)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_timed_out(self) -> None:
+        self._head_timer = None
+        if self._head_octets:
+            self._refuse(408, "The request's headers did not arrive in time.")
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answer with a problem on the bare connection, and close it."""
+        if self.transport.is_closing():
+            return
+        self._stop_head_timer()
+        phrase = HTTPStatus(status).phrase
+        body = msgspec.json.encode({"title": phrase, "status": status, "detail": detail})
+        head = (
+            f"HTTP/1.1 {status} {phrase}\r\n"
+            f"content-type: {asgi.PROBLEM}\r\ncontent-length: {len(body)}\r\n"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()

@@ -1,0 +1,189 @@
+"""The settings file: what is right is read, and every mistake is told so that it can be mended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tillwire import config
+from tillwire.config import Configuration, Format, Level, Page
+from tillwire.errors import ConfigurationError
+
+
+class TillSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    page_size: int = 10
+
+
+FACES = {"tills": TillSettings, "virtual": TillSettings}
+
+SMALLEST = """
+[journal]
+path = "journal.db"
+
+[[listener]]
+name = "front"
+port = 8080
+pages = ["start"]
+"""
+
+
+def load(folder: Path, text: str) -> Configuration:
+    file = folder / "tillwire.toml"
+    file.write_text(text)
+    return config.load(file, FACES)
+
+
+def test_the_smallest_file_has_defaults_for_the_rest(tmp_path: Path) -> None:
+    found = load(tmp_path, SMALLEST)
+    (listener,) = found.listeners
+    assert listener.address == "127.0.0.1"
+    assert listener.limits.header_bytes == 32_768
+    assert (found.log.level, found.log.format) == (Level.INFO, Format.AUTO)
+    assert not found.serves(Page.METRICS)
+
+
+def test_paths_count_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    found = load(tmp_path, SMALLEST.replace("journal.db", "data/journal.db"))
+    assert found.journal.path == str(tmp_path / "data/journal.db")
+
+
+def test_a_whole_file_is_read(tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem", "ca.pem"):
+        (tmp_path / name).touch()
+    found = load(
+        tmp_path,
+        SMALLEST
+        + """
+public_url = "https://pay.example.com/tills"
+trusted_proxies = ["10.0.0.1"]
+limits = { connections = 5, header_bytes = 2048 }
+tls = { certificate = "cert.pem", key = "key.pem", client_ca = "ca.pem" }
+
+[[listener.face]]
+name = "tills"
+prefix = "/merchantapi"
+settings = { page_size = 7 }
+
+[log]
+level = "debug"
+format = "json"
+""",
+    )
+    (listener,) = found.listeners
+    assert listener.public_url == "https://pay.example.com/tills"
+    assert listener.limits.connections == 5
+    assert listener.tls is not None
+    assert listener.tls.client_ca == str(tmp_path / "ca.pem")
+    assert listener.faces[0].settings == {"page_size": 7}
+    assert found.log.format is Format.JSON
+
+
+FACE = '\n[[listener.face]]\nname = "tills"\n'
+
+MISTAKES = {
+    "a misspelt setting": (
+        SMALLEST + 'adress = "::1"',
+        "listener[0].adress: there is no such setting; did you mean 'address'?",
+    ),
+    "a misspelt table": (
+        SMALLEST + "[logs]",
+        "logs: there is no such setting; did you mean 'log'?",
+    ),
+    "a setting of a face that it does not have": (
+        SMALLEST + FACE + "settings = { page_sise = 3 }",
+        "listener[0].face[0].settings.page_sise: there is no such setting; "
+        "did you mean 'page_size'?",
+    ),
+    "a missing setting": (
+        SMALLEST.replace("port = 8080", ""),
+        "listener[0].port: this setting is missing. Allowed: a whole number from 0 to 65535.",
+    ),
+    "a wrong type": (
+        SMALLEST.replace("8080", '"8080"'),
+        "listener[0].port: expected a whole number, got text. "
+        "Allowed: a whole number from 0 to 65535.",
+    ),
+    "a number out of range": (
+        SMALLEST.replace("8080", "80800"),
+        "listener[0].port: expected a whole number <= 65535.",
+    ),
+    "a word that is none of its values": (
+        SMALLEST.replace("start", "home"),
+        "listener[0].pages[0]: 'home' is not one of its values. Allowed: start, health, metrics.",
+    ),
+    "no such face": (
+        SMALLEST + FACE.replace("tills", "till"),
+        "listener[0].face[0].name: there is no face 'till'. Allowed: tills, virtual.",
+    ),
+    "a prefix that ends with a slash": (
+        SMALLEST + FACE + 'prefix = "/tills/"',
+        "listener[0].face[0].prefix: '/tills/' cannot be a prefix.",
+    ),
+    "two faces in one place": (
+        SMALLEST + 2 * (FACE + 'prefix = "/tills"'),
+        "listener[0].face[1].prefix: '/tills' is used twice.",
+    ),
+    "a face on the start page's place": (
+        SMALLEST + FACE,
+        "listener[0].pages: the start page and a face both want the root.",
+    ),
+    "a listener that serves nothing": (
+        SMALLEST.replace('["start"]', "[]"),
+        "listener[0]: it serves nothing.",
+    ),
+    "two listeners of one name": (
+        SMALLEST + '[[listener]]\nname = "front"\nport = 8081\npages = ["start"]',
+        "listener[1].name: 'front' is the name of listener[0], too.",
+    ),
+    "two listeners in one place": (
+        SMALLEST + '[[listener]]\nname = "back"\nport = 8080\npages = ["start"]',
+        "listener[1].port: 127.0.0.1:8080 is taken by listener[0].",
+    ),
+    "a public address that is none": (
+        SMALLEST + 'public_url = "pay.example.com"',
+        "listener[0].public_url: 'pay.example.com' is not an address.",
+    ),
+    "a public address with a slash at its end": (
+        SMALLEST + 'public_url = "https://pay.example.com/"',
+        "listener[0].public_url: 'https://pay.example.com/' has more than that.",
+    ),
+    "a certificate that is not there": (
+        SMALLEST + 'tls = { certificate = "cert.pem", key = "key.pem" }',
+        "listener[0].tls.certificate: there is no file",
+    ),
+    "the open virtual world in public": (
+        SMALLEST.replace("8080", '8080\naddress = "0.0.0.0"')
+        + FACE.replace("tills", "virtual")
+        + 'prefix = "/virtual"',
+        "listener[0].face[0]: the face 'virtual' has no authentication, and 0.0.0.0 is public.",
+    ),
+    "a virtual world that is not there": (
+        SMALLEST + FACE.replace("tills", "virtual") + 'prefix = "/virtual"',
+        "listener[0].face: there are no virtual terminals here.",
+    ),
+    "no listener": ('[journal]\npath = "j.db"\n', "listener: this setting is missing."),
+    "a journal in a folder that is not there": (
+        SMALLEST.replace("journal.db", "nowhere/journal.db"),
+        "journal.path: the folder",
+    ),
+    "not TOML": ("journal", "it is not valid TOML"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_with_file_setting_and_what_is_allowed(
+    mistake: str, tmp_path: Path
+) -> None:
+    text, told = MISTAKES[mistake]
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert str(tmp_path / "tillwire.toml") in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.toml: it cannot be read"):
+        config.load(tmp_path / "nowhere.toml", FACES)
