@@ -1,0 +1,1 @@
+"""The network as it is: the `HttpClient` and `Dialer` ports over real sockets."""

@@ -1,0 +1,1 @@
+"""What every later test stands on: virtual time, an in-memory network, a gateway to kill."""

@@ -1,0 +1,75 @@
+"""Serves an ASGI application in process, on whatever loop is running.
+
+Through uvicorn's own protocol class, as in earnest, but without uvicorn's `Server`, whose signals
+and wall clock a test has no use for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+AsgiApp = Any
+"""An ASGI 3 application; its own type is a callable of mappings without a shape."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """An application that is being served."""
+
+    host: str
+    port: int
+    url: str
+    """Where it is, without a trailing slash."""
+    server: asyncio.AbstractServer
+    state: ServerState
+    lifespan: Any
+    """uvicorn's: one of two classes without a common one."""
+
+    async def close(self) -> None:
+        """Take no more connections, end those that are idle, and end the application."""
+        self.server.close()
+        for connection in list(self.state.connections):
+            connection.shutdown()
+        await self.lifespan.shutdown()
+
+
+async def serve_app(
+    app: AsgiApp,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    tls: ssl.SSLContext | None = None,
+    lifespan: bool = False,
+) -> Served:
+    """Serve `app` at `host`:`port` (0: a free port). `lifespan`: run its start and its end."""
+    config = Config(
+        app,
+        http=HttpToolsProtocol,
+        ws="none",
+        loop="none",
+        lifespan="on" if lifespan else "off",
+        log_config=None,
+        access_log=False,
+        date_header=False,
+        server_header=False,
+    )
+    config.load()
+    its_lifespan: Any = config.lifespan_class(config)
+    await its_lifespan.startup()
+    assert not its_lifespan.should_exit, "the application failed to start"
+    state = ServerState()
+
+    def protocol() -> HttpToolsProtocol:
+        return HttpToolsProtocol(config, state, its_lifespan.state)
+
+    server: Any = await asyncio.get_running_loop().create_server(protocol, host, port, ssl=tls)
+    bound = server.sockets[0].getsockname()[1]
+    url = f"{'https' if tls else 'http'}://{host}:{bound}"
+    return Served(host, bound, url, server, state, its_lifespan)
