@@ -106,7 +106,7 @@ def _imported(node: ast.AST, sources: dict[str, Path]) -> Iterator[tuple[int, st
 
 def _room(module: str) -> str:
     """The first folder or file below the package: `core`, `money`; `__init__` for itself."""
-    return (module.split(".") + ["__init__"])[1]
+    return [*module.split("."), "__init__"][1]
 
 
 def _folder(module: str) -> str:
