@@ -6,7 +6,7 @@ dialer or HTTP client raises `NotDelivered` only when not one byte of the reques
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
@@ -227,9 +227,17 @@ class Reader(Protocol):
     def transaction(self, transaction_id: str) -> Transaction | None: ...
     def open_transactions(self) -> list[Transaction]: ...
     def terminal_transactions(
-        self, terminal_id: str, *, offset: int, limit: int
+        self,
+        terminal_id: str,
+        *,
+        offset: int,
+        limit: int,
+        types: Collection[TransactionType] = tuple(TransactionType),
     ) -> tuple[int, list[Transaction]]:
-        """How many there are, and one page of them, newest first."""
+        """How many of these types the terminal has, and one page of them, newest first."""
+
+    def newest_transactions(self, limit: int) -> list[Transaction]:
+        """The newest of all terminals, newest first."""
 
     def by_reference(self, organisation_id: str, reference: str) -> list[Transaction]: ...
     def ended_between(self, terminal_id: str, begin: Instant, end: Instant) -> list[Transaction]:

@@ -9,9 +9,21 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import Executable, Table, and_, bindparam, func, insert, select, text, update
+from sqlalchemy import (
+    Executable,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.engine import Dialect
 
+from tillwire.core.model import TransactionType
 from tillwire.journal.rows import ESTATE_TABLES, MOVING_COLUMNS
 from tillwire.journal.tables import (
     discrepancies,
@@ -25,6 +37,10 @@ from tillwire.journal.tables import (
 _id = transactions.c.id
 # Spelled as the partial index is, or the planner would not see that it serves.
 _is_open = text("state IN ('ACCEPTED', 'SENT', 'STARTED', 'UNKNOWN')")
+
+TYPE_PARAMETERS: Final = {f"type_{kind.lower()}": kind for kind in TransactionType}
+"""Parameters that choose types of transactions: each is its type, or NULL where it is not meant."""
+_is_of_types = transactions.c.type.in_([bindparam(name, type_=Text) for name in TYPE_PARAMETERS])
 
 
 def _upsert(table: Table) -> Executable:
@@ -50,13 +66,13 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     ),
     "open_transactions": select(transactions).where(_is_open),
     "terminal_transactions": select(transactions)
-    .where(transactions.c.terminal_id == bindparam("terminal_id"))
+    .where(transactions.c.terminal_id == bindparam("terminal_id"), _is_of_types)
     .order_by(_id.desc())
     .limit(bindparam("limit"))
     .offset(bindparam("offset")),
     "count_transactions": select(func.count())
     .select_from(transactions)
-    .where(transactions.c.terminal_id == bindparam("terminal_id")),
+    .where(transactions.c.terminal_id == bindparam("terminal_id"), _is_of_types),
     "by_reference": select(transactions)
     .where(
         transactions.c.organisation_id == bindparam("organisation_id"),

@@ -145,7 +145,7 @@ transactions = Table(
     Column("ended_at", BigInteger),
     Column("cleared_at", BigInteger),
     Column("reversed_at", BigInteger),
-    Index("ix_transactions_terminal_id_id", "terminal_id", "id"),
+    Index("ix_transactions_terminal_id_id_type", "terminal_id", "id", "type"),
     Index("ix_transactions_organisation_id_reference", "organisation_id", "reference"),
     Index("ix_transactions_terminal_id_ended_at", "terminal_id", "ended_at"),
     Index(

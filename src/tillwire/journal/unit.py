@@ -6,7 +6,7 @@ through `rows.py`. What differs (locks, error classes) is the database's (`datab
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from tillwire.clock import Instant
@@ -21,10 +21,11 @@ from tillwire.core.model import (
     Store,
     Terminal,
     Transaction,
+    TransactionType,
 )
 from tillwire.core.ports import EstateThing, Hold, StaleError
 from tillwire.journal import rows
-from tillwire.journal.statements import Statements
+from tillwire.journal.statements import TYPE_PARAMETERS, Statements
 
 
 class Cursor(Protocol):
@@ -68,13 +69,18 @@ class SqlReader:
         return self._transactions("open_transactions")
 
     def terminal_transactions(
-        self, terminal_id: str, *, offset: int, limit: int
+        self,
+        terminal_id: str,
+        *,
+        offset: int,
+        limit: int,
+        types: Collection[TransactionType] = tuple(TransactionType),
     ) -> tuple[int, list[Transaction]]:
-        """How many the terminal has, and one page of them, newest first."""
-        count = self._run("count_transactions", {"terminal_id": terminal_id}).fetchone()[0]
-        page = self._transactions(
-            "terminal_transactions", terminal_id=terminal_id, offset=offset, limit=limit
-        )
+        """How many of these types the terminal has, and one page of them, newest first."""
+        which: dict[str, object] = {"terminal_id": terminal_id}
+        which |= {name: kind if kind in types else None for name, kind in TYPE_PARAMETERS.items()}
+        count = self._run("count_transactions", which).fetchone()[0]
+        page = self._transactions("terminal_transactions", **which, offset=offset, limit=limit)
         return count, page
 
     def newest_transactions(self, limit: int) -> list[Transaction]:

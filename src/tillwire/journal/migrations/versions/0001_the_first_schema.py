@@ -135,7 +135,9 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_transactions_terminal_id_ended_at", ["terminal_id", "ended_at"], unique=False
         )
-        batch_op.create_index("ix_transactions_terminal_id_id", ["terminal_id", "id"], unique=False)
+        batch_op.create_index(
+            "ix_transactions_terminal_id_id_type", ["terminal_id", "id", "type"], unique=False
+        )
 
     op.create_table(
         "api_keys",
@@ -231,7 +233,7 @@ def downgrade() -> None:
 
     op.drop_table("api_keys")
     with op.batch_alter_table("transactions", schema=None) as batch_op:
-        batch_op.drop_index("ix_transactions_terminal_id_id")
+        batch_op.drop_index("ix_transactions_terminal_id_id_type")
         batch_op.drop_index("ix_transactions_terminal_id_ended_at")
         batch_op.drop_index(
             "ix_transactions_original_id",
