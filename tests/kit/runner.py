@@ -32,10 +32,15 @@ def run(scenario: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:
     """Run a scenario to its end on `loop`, end what it left behind, and close the loop.
 
     Raises what the scenario raises, and `AssertionError` when something failed that nobody
-    awaited. `Killed` comes out as it is, and leaves the loop as it was at that step.
+    awaited; what was going on is thrown away then. `Killed` comes out as it is, and leaves the
+    loop as it was at that step, for the caller to `abandon`.
     """
-    result = loop.run_until_complete(scenario)
-    loop.run_until_complete(_wind_up(loop))
+    try:
+        result = loop.run_until_complete(scenario)
+        loop.run_until_complete(_wind_up(loop))
+    except Exception:
+        loop.abandon()
+        raise
     loop.close()
     # asyncio's stream servers complain of their own handlers' cancellation, which was ours.
     cancelled = asyncio.CancelledError

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from tests.kit.network import Network, ProtocolFactory
-from tillwire.clock import Instant
+from tillwire.clock import Instant, TransactionIds
 
 T = TypeVar("T")
 
@@ -211,27 +211,28 @@ class VirtualClock:
     """The `Clock` port on a virtual loop: its time, its seed."""
 
     def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
+        self.loop = loop
+        self._ids = TransactionIds(self.random_digits)
 
     def now(self) -> Instant:
         """The wall time."""
-        return Instant(EPOCH + round(self._loop.time() * 1000))
+        return Instant(EPOCH + round(self.loop.time() * 1000))
 
     def monotonic(self) -> float:
         """Seconds on the loop's clock."""
-        return self._loop.time()
+        return self.loop.time()
 
     def random_digits(self, count: int) -> str:
         """`count` decimal digits of the seed."""
-        return str(self._loop.random.randrange(10**count)).zfill(count)
+        return str(self.loop.random.randrange(10**count)).zfill(count)
 
     def token(self, size: int = 32) -> str:
         """`size` bytes of the seed in hexadecimal."""
-        return self._loop.random.randbytes(size).hex()
+        return self.loop.random.randbytes(size).hex()
 
     def transaction_id(self) -> str:
-        """31 digits that sort by time."""
-        return f"{self.now():013d}{self.random_digits(18)}"
+        """An id that no transaction has."""
+        return self._ids.next(self.now())
 
 
 def virtual_loop() -> VirtualLoop:

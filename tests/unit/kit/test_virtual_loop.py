@@ -71,7 +71,6 @@ def test_everybody_waiting_for_ever_is_an_error_that_says_where() -> None:
     loop = VirtualLoop()
     with pytest.raises(DeadlockError, match=r"waits at .* in wait_for_nobody"):
         run(wait_for_nobody(), loop)
-    loop.abandon()
 
 
 def test_time_has_a_limit() -> None:
@@ -83,7 +82,6 @@ def test_time_has_a_limit() -> None:
     with pytest.raises(RunawayError):
         run(never_end(), loop)
     assert TIME_LIMIT < loop.time() < TIME_LIMIT + 7200
-    loop.abandon()
 
 
 def test_an_error_that_nobody_awaited_fails_the_run() -> None:

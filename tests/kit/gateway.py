@@ -1,0 +1,109 @@
+"""The gateway under test: journal, world, engine and faces on the running virtual loop.
+
+One object is one life of the process. What it leaves on the disk is what the next life starts
+from; `machine.py` kills and restarts it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.kit import shop
+from tests.kit.serving import Served, serve_app
+from tests.kit.virtual_loop import virtual_loop
+from tillwire.core.engine import Engine
+from tillwire.core.model import Event, Terminal, Transaction
+from tillwire.core.ports import HttpClient, Reader
+from tillwire.device.driver import DeviceDriver
+from tillwire.device.presence import Presence
+from tillwire.journal.sqlite import SqliteJournal
+from tillwire.net.http_client import AiohttpClient
+from tillwire.server.drivers import Drivers
+from tillwire.server.faces import FACES, Parts
+from tillwire.virtual.acquirer import Entry
+from tillwire.virtual.driver import VirtualDriver
+from tillwire.virtual.world import World
+
+JOURNAL: Final = "journal.db"
+PORTS: Final[Mapping[str, int]] = {"merchantapi": 8701, "device": 8702}
+"""Where each face listens, in memory."""
+
+
+class GatewayUnderTest:
+    """One life of the gateway."""
+
+    def __init__(self, directory: Path, faces: Mapping[str, int] = PORTS) -> None:
+        """On the journal and the world in `directory`; `faces` says which face listens where."""
+        self._faces = faces
+        self.clock = virtual_loop().clock
+        self.journal = SqliteJournal(directory / JOURNAL, inline=True)
+        self.world = World(directory, self.clock, inline=True)
+        self.presence = Presence(self.clock)
+        self.engine = Engine(
+            self.journal,
+            Drivers(
+                {
+                    "virtual": lambda each: VirtualDriver(each, self.world, self.engine),
+                    "device": lambda each: DeviceDriver(each, self.engine, self.presence),
+                }
+            ),
+            self.clock,
+        )
+        self._served: list[Served] = []
+        self._clients: list[AiohttpClient] = []
+
+    async def start(self) -> None:
+        """Take up what is open, and serve the faces."""
+        await self.engine.start()
+        parts = Parts(self.engine, self.clock, self.presence, self.world)
+        for name, port in self._faces.items():
+            kind = FACES[name]
+            app: Any = kind.create(parts, kind.settings())
+            self._served.append(await serve_app(app, port=port))
+
+    def client(self) -> HttpClient:
+        """A real HTTP client on the in-memory network."""
+        client = AiohttpClient()
+        self._clients.append(client)
+        return client
+
+    async def stop(self) -> None:
+        """End in good order."""
+        for client in self._clients:
+            await client.close()
+        for served in self._served:
+            await served.close()
+        await self.engine.stop()
+        await self.world.stop()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the files."""
+        self.journal.close()
+        self.world.close()
+
+    # --- what a test compares -------------------------------------------------------------------
+
+    def transactions(self) -> list[Transaction]:
+        """Every transaction of the journal, oldest first."""
+        return sorted(
+            itertools.chain(*(self._at(each) for each in (*shop.VIRTUAL, shop.POLLING))),
+            key=lambda transaction: transaction.id,
+        )
+
+    def _at(self, terminal: Terminal) -> list[Transaction]:
+        def page(reader: Reader) -> list[Transaction]:
+            return reader.terminal_transactions(terminal.id, offset=0, limit=10_000)[1]
+
+        return self.journal.read_now(page)
+
+    def events(self, transaction_id: str) -> list[Event]:
+        """What happened to a transaction."""
+        return self.journal.read_now(lambda reader: reader.events(transaction_id))
+
+    async def ledger(self) -> list[Entry]:
+        """What the acquirer really charged."""
+        return await self.world.ledger()

@@ -1,0 +1,146 @@
+"""A machine on which the gateway lives, dies and lives again, in virtual time.
+
+The disk is a folder. A kill ends the process between two steps of its loop, with nothing run
+after it: the files are copied as they lie there in that moment (SQLite's log included), the dead
+process is thrown away on the old folder, and the next life starts from the copy. Time goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from tests.kit import shop
+from tests.kit.gateway import JOURNAL, PORTS, GatewayUnderTest
+from tests.kit.runner import run
+from tests.kit.virtual_loop import Killed, VirtualLoop
+from tillwire.journal.sqlite import SqliteJournal
+
+T = TypeVar("T")
+
+Scenario = Callable[[GatewayUnderTest], Coroutine[Any, Any, T]]
+
+_MEMORY_DISK: Final = Path("/dev/shm")
+_NOT_DURABLE: Final = ("-shm", ".owner")
+"""Ends of file names that a restart makes anew."""
+
+
+@dataclass(frozen=True)
+class Life(Generic[T]):
+    """One life of the process."""
+
+    killed: bool
+    result: T | None
+    """What the scenario returned; None when it was killed."""
+    first_step: int
+    """The step of the loop at which the scenario began: before it, the gateway started."""
+    last_step: int
+
+
+class Machine:
+    """Runs one life after the other on one disk."""
+
+    def __init__(self, disk: Path, seed: int = 0, faces: Mapping[str, int] = PORTS) -> None:
+        """`disk` is an empty folder, which gets the shop's journal. Without `faces`, a scenario
+        talks to the engine itself."""
+        self._disk = disk
+        self._faces = faces
+        self._seed = seed
+        self._life = 0
+        self._time = 0.0
+        self.here = disk / "life-0"
+        self.here.mkdir()
+        shutil.copy(_founded_journal(), self.here / JOURNAL)
+
+    def live(
+        self,
+        scenario: Scenario[T],
+        *,
+        kill_at: int | None = None,
+        prepare: Callable[[VirtualLoop], None] | None = None,
+    ) -> Life[T]:
+        """Start the gateway and play the scenario; die right before the step `kill_at` (counted
+        from the process's own start) if that comes. `prepare` may set faults or pauses."""
+        loop = VirtualLoop(self._seed * 1_000_003 + self._life, begin=self._time)
+        if kill_at is not None:
+            loop.kill_at(kill_at)
+        if prepare is not None:
+            prepare(loop)
+        process = _Process(self.here, self._faces, scenario)
+        try:
+            result = run(process.main(), loop)
+        except Killed:
+            self._bury(process, loop)
+            return Life(True, None, process.first_step, loop.steps)
+        except BaseException:
+            process.let_go()
+            raise
+        finally:
+            self._life += 1
+            self._time = loop.time()
+        return Life(False, result, process.first_step, process.last_step)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass while nothing runs."""
+        self._time += seconds
+
+    def _bury(self, process: _Process[T], loop: VirtualLoop) -> None:
+        grave, self.here = self.here, self._disk / f"life-{self._life + 1}"
+        self.here.mkdir()
+        for file in grave.iterdir():
+            if not file.name.endswith(_NOT_DURABLE):
+                shutil.copy(file, self.here / file.name)
+        loop.abandon()
+        process.let_go()
+        shutil.rmtree(grave)
+
+
+class _Process(Generic[T]):
+    def __init__(self, directory: Path, faces: Mapping[str, int], scenario: Scenario[T]) -> None:
+        self._directory = directory
+        self._faces = faces
+        self._scenario = scenario
+        self._gateway: GatewayUnderTest | None = None
+        self.first_step = 0
+        self.last_step = 0
+
+    async def main(self) -> T:
+        gateway = self._gateway = GatewayUnderTest(self._directory, self._faces)
+        loop = gateway.clock.loop
+        await gateway.start()
+        self.first_step = loop.steps
+        result = await self._scenario(gateway)
+        self.last_step = loop.steps
+        await gateway.stop()
+        return result
+
+    def let_go(self) -> None:
+        if self._gateway is not None:
+            self._gateway.let_go()
+
+
+def memory_disk() -> tempfile.TemporaryDirectory[str]:
+    """An empty folder, in memory where the system has such: many kills need many commits."""
+    where = _MEMORY_DISK if _MEMORY_DISK.is_dir() else None
+    return tempfile.TemporaryDirectory(prefix="tillwire-", dir=where)
+
+
+@functools.cache
+def _founded_journal() -> Path:
+    # Made once for all machines of this test run: migrations are slow.
+    directory = memory_disk()
+    _kept.append(directory)
+    path = Path(directory.name) / JOURNAL
+    journal = SqliteJournal(path, inline=True)
+    run(journal.commit(shop.found), VirtualLoop())
+    journal.close()
+    return path
+
+
+_kept: Final[list[tempfile.TemporaryDirectory[str]]] = []
+"""Folders that live until the interpreter ends."""
