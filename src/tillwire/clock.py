@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NewType
 from zoneinfo import ZoneInfo
@@ -16,12 +17,34 @@ from zoneinfo import ZoneInfo
 Instant = NewType("Instant", int)
 """Milliseconds since the Unix epoch, UTC."""
 
-_TRANSACTION_ID_DIGITS = 31
-_RANDOM_DIGITS = _TRANSACTION_ID_DIGITS - 13
+_RANDOM_DIGITS = 18
+_STEP_DIGITS = 9
+
+
+class TransactionIds:
+    """Ids that grow: 31 decimal digits, 13 of the millisecond and 18 random ones, which reads as
+    an id of the MerchantAPI (source 004) does. Within one process each is greater than the one
+    before, also in the same millisecond and when the wall clock steps back, so that a queue in
+    the order of ids is a queue in the order of arrival."""
+
+    def __init__(self, random_digits: Callable[[int], str]) -> None:
+        self._random_digits = random_digits
+        self._last = 0
+
+    def next(self, now: Instant) -> str:
+        """The next id, as of `now`."""
+        fresh = now * 10**_RANDOM_DIGITS + int(self._random_digits(_RANDOM_DIGITS))
+        if fresh <= self._last:
+            fresh = self._last + 1 + int(self._random_digits(_STEP_DIGITS))
+        self._last = fresh
+        return f"{fresh:031d}"
 
 
 class SystemClock:
     """The machine's clock and the operating system's randomness."""
+
+    def __init__(self) -> None:
+        self._ids = TransactionIds(self.random_digits)
 
     def now(self) -> Instant:
         """The wall time."""
@@ -40,9 +63,8 @@ class SystemClock:
         return secrets.token_urlsafe(size)
 
     def transaction_id(self) -> str:
-        """31 decimal digits: 13 of the millisecond, then random ones. Sorts by time, and reads
-        as the id of the MerchantAPI (source 004) does."""
-        return f"{self.now():013d}{self.random_digits(_RANDOM_DIGITS)}"
+        """An id that no transaction has."""
+        return self._ids.next(self.now())
 
 
 def utc(instant: Instant) -> datetime:

@@ -62,6 +62,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self.unnoticed: list[dict[str, Any]] = []
         """Contexts of errors that nobody awaited (asyncio's exception handler was called)."""
+        self.after_step: Callable[[], None] | None = None
+        """Called after every step, to look at what it left."""
         self._now = begin
         self._time_limit = begin + TIME_LIMIT
         self._remains: set[asyncio.Task[Any]] = set()
@@ -118,6 +120,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if self.steps in self._interventions:
             self._interventions.pop(self.steps)()
         handle._run()
+        if self.after_step is not None:
+            self.after_step()
 
     def _waiting(self) -> str:
         lines = []

@@ -54,7 +54,7 @@ def purchase(
     minor: int = 1250,
     *,
     terminal: str = "t1",
-    type: TransactionType = TransactionType.PURCHASE,
+    type: TransactionType = TransactionType.PURCHASE,  # noqa: A002 - it is the field's name
     original: str | None = None,
     currency: str = "EUR",
     reference: str = "sale-1",

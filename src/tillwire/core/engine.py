@@ -78,6 +78,9 @@ ABORT_WITHIN: Final = 10.0
 _JOURNAL_PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between tries to journal what must not be lost; the last one repeats."""
 
+_TRIES: Final = 1000
+"""How often a move is decided anew because the transaction moved meanwhile."""
+
 Decision = Callable[[Transaction], Move | None]
 """What to do about a transaction as it stands; None: nothing."""
 
@@ -243,7 +246,7 @@ class Engine:
         current = self._mirror.get(transaction_id)
         if current is None:
             current = await self._read(transaction_id)
-        while True:
+        for _ in range(_TRIES):
             move = decide(current)
             if move is None:
                 return current, False
@@ -255,6 +258,7 @@ class Engine:
                 continue
             self._publish(moves)
             return (move.after, True) if moves else (current, False)
+        raise JournalError(f"Transaction {transaction_id} moved on {_TRIES} times meanwhile.")
 
     async def _read(self, transaction_id: str) -> Transaction:
         found = await self.journal.read(lambda reader: reader.transaction(transaction_id))

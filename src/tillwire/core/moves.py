@@ -71,7 +71,9 @@ class Move(msgspec.Struct, frozen=True):
             return []
         unit.update(self.before, self.after, [self.event])
         moves = [self]
-        if self.after.is_final and self.after.token:
+        if self.before.is_final or not self.after.is_final:
+            return moves
+        if self.after.token:
             moves += keeper.pass_on(unit, self.after, self.event.at)
         if self.after.type is TransactionType.REVERSAL and self.after.state is State.APPROVED:
             moves += _mark_reversed(unit, self.after, self.event.at)
