@@ -1,0 +1,71 @@
+"""`tillwire discrepancies`: facts that contradict a final outcome, until a person closes them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tillwire.cli.journals import ConfigOption, JournalOption, commit, locate, opened
+from tillwire.cli.options import JsonOption
+from tillwire.cli.output import say, say_json, say_table
+from tillwire.cli.times import rfc3339
+from tillwire.cli.views import discrepancy_view
+from tillwire.clock import SystemClock
+from tillwire.errors import InvalidRequest, NotFound
+
+app = typer.Typer(
+    name="discrepancies",
+    help="Facts that contradict what a transaction ended with.",
+    no_args_is_help=True,
+)
+
+
+@app.command("list")
+def list_discrepancies(
+    closed: Annotated[bool, typer.Option("--all", help="Closed ones, too.")] = False,
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List discrepancies, oldest first."""
+    with opened(locate(journal, config)) as books:
+        found = books.read_now(lambda reader: reader.discrepancies(open_only=not closed))
+    if as_json:
+        say_json([discrepancy_view(each) for each in found])
+        return
+    say_table(
+        ["NUMBER", "SINCE", "TRANSACTION", "KNOWN", "HEARD", "CLOSED"],
+        [
+            [
+                str(each.id),
+                rfc3339(each.at) or "",
+                each.transaction_id,
+                each.known,
+                each.heard,
+                f"{each.closed_by}: {each.reason}" if each.closed_at is not None else "",
+            ]
+            for each in found
+        ],
+    )
+
+
+@app.command()
+def close(
+    number: Annotated[int, typer.Argument(help="Its number in the list.", show_default=False)],
+    person: Annotated[str, typer.Option("--person", help="Who closes it.", show_default=False)],
+    reason: Annotated[
+        str, typer.Option("--reason", help="How it was settled.", show_default=False)
+    ],
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Close a discrepancy that was settled. The transaction stays as it is."""
+    for option, text in (("--person", person), ("--reason", reason)):
+        if not text.strip():
+            raise InvalidRequest(option, "it is empty", "a text that says who or why")
+    now = SystemClock().now()
+    with opened(locate(journal, config)) as books:
+        if not commit(books, lambda unit: unit.close_discrepancy(number, now, person, reason)):
+            raise NotFound(f"No open discrepancy {number}.")
+    say(f"Discrepancy {number} is closed.")

@@ -1,0 +1,81 @@
+"""Which journal a command works on, and how it gets at it beside a running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+import typer
+
+from tillwire import config
+from tillwire.core.ports import Unit
+from tillwire.errors import ConfigurationError
+from tillwire.journal.sqlite import SqliteJournal
+
+T = TypeVar("T")
+
+SANDBOX_JOURNAL: Final = Path("sandbox/journal.db")
+"""Where `tillwire sandbox` keeps its journal, from the folder that it was started in."""
+
+JournalOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        envvar="TILLWIRE_JOURNAL",
+        help="The journal file. Default: the configuration's, else the sandbox's in ./sandbox.",
+        show_default=False,
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        envvar="TILLWIRE_CONFIG",
+        help="The configuration of `tillwire serve`, which names the journal.",
+        show_default=False,
+    ),
+]
+
+
+def locate(journal: Path | None, configuration: Path | None) -> Path:
+    """The journal that the options mean. Raises `ConfigurationError`."""
+    if journal is not None:
+        return journal
+    if configuration is not None:
+        return _of_configuration(configuration)
+    if SANDBOX_JOURNAL.exists():
+        return SANDBOX_JOURNAL
+    raise ConfigurationError(
+        "Say which journal is meant: --journal PATH, or --config FILE (the one of "
+        "`tillwire serve`), or start `tillwire sandbox` in this folder."
+    )
+
+
+def _of_configuration(path: Path) -> Path:
+    from tillwire.server.faces import FACES
+
+    loaded = config.load(path, {name: face.settings for name, face in FACES.items()})
+    return Path(loaded.journal.path)
+
+
+@contextmanager
+def opened(path: Path, *, create: bool = False) -> Iterator[SqliteJournal]:
+    """The journal at `path`, which must exist unless it may be created. Raises
+    `ConfigurationError`, `JournalError`."""
+    if not create and not path.exists():
+        raise ConfigurationError(f"There is no journal at {path}.")
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"There is no folder {path.parent} for the journal {path}.")
+    journal = SqliteJournal(path)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+def commit(journal: SqliteJournal, work: Callable[[Unit], T]) -> T:
+    """Run `work(unit)` and commit it, from a program without an event loop."""
+    return asyncio.run(journal.commit(work))

@@ -1,0 +1,73 @@
+"""Transactions, events and discrepancies as JSON for programs: times as RFC 3339 in UTC, amounts
+both as minor units and as exact decimal text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tillwire.cli.times import rfc3339
+from tillwire.core.model import Discrepancy, Event, Outcome, Transaction
+from tillwire.money import Money
+
+View = dict[str, Any]  # Any: a JSON document
+
+
+def money_view(money: Money) -> View:
+    """An amount."""
+    return {"minor": money.minor, "decimal": money.decimal(), "currency": money.currency}
+
+
+def transaction_view(transaction: Transaction) -> View:
+    """A transaction with its outcome, if it has one."""
+    currency = transaction.amount.currency
+    return {
+        "id": transaction.id,
+        "state": transaction.state,
+        "type": transaction.type,
+        "amount": money_view(transaction.amount),
+        "approved_amount": money_view(Money(transaction.approved_amount, currency)),
+        "reference": transaction.reference,
+        "organisation": transaction.organisation_id,
+        "terminal": transaction.heading.terminal,
+        "terminal_id": transaction.terminal_id,
+        "store": transaction.heading.store,
+        "dialect": transaction.dialect,
+        "original_id": transaction.original_id,
+        "accepted_at": rfc3339(transaction.created_at),
+        "sent_at": rfc3339(transaction.sent_at),
+        "started_at": rfc3339(transaction.started_at),
+        "ended_at": rfc3339(transaction.ended_at),
+        "cleared_at": rfc3339(transaction.cleared_at),
+        "reversed_at": rfc3339(transaction.reversed_at),
+        "proof": transaction.proof,
+        "outcome": None if transaction.outcome is None else _outcome_view(transaction.outcome),
+    }
+
+
+def _outcome_view(outcome: Outcome) -> View:
+    view: View = msgspec.to_builtins(outcome)
+    view.pop("receipts", None)
+    view["at"] = rfc3339(outcome.at)
+    return view
+
+
+def event_view(event: Event) -> View:
+    """An event of a transaction."""
+    return {
+        "sequence": event.sequence,
+        "at": rfc3339(event.at),
+        "name": event.name,
+        "state": event.state,
+        "detail": event.detail,
+    }
+
+
+def discrepancy_view(discrepancy: Discrepancy) -> View:
+    """A discrepancy."""
+    return {
+        **msgspec.to_builtins(discrepancy),
+        "at": rfc3339(discrepancy.at),
+        "closed_at": rfc3339(discrepancy.closed_at),
+    }
