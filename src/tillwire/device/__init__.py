@@ -1,0 +1,1 @@
+"""tillwire's own link for terminals that fetch their transactions from us."""

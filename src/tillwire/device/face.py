@@ -1,0 +1,296 @@
+"""The device link's server side: hands terminals their transactions, and hears their events.
+
+Raw ASGI, because an idle terminal's poll is the most frequent request of all: it costs a hash and
+two look-ups in memory, and no database. What an event tells is durable before it is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from typing import Final
+
+import msgspec
+
+from tillwire.core.engine import Engine
+from tillwire.core.model import (
+    EntryMode,
+    Evidence,
+    Lifecycle,
+    Outcome,
+    Receipts,
+    State,
+    Terminal,
+    Transaction,
+    Verdict,
+    Verification,
+)
+from tillwire.core.ports import Clock, Sign
+from tillwire.device import wire
+from tillwire.device.presence import Presence
+from tillwire.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    NotPermitted,
+    RemoteProtocolError,
+    TillwireError,
+)
+from tillwire.net import asgi
+from tillwire.net.asgi import HttpError, Receive, Scope, Send
+
+DRIVER: Final = "device"
+POLL_INTERVAL: Final = 5
+"""Seconds between two plain polls, unless the terminal's settings say otherwise."""
+
+_EVENTS_BEGIN, _EVENTS_END = "/transactions/", "/events"
+_VERDICTS: Final[dict[type[msgspec.Struct], Verdict]] = {
+    wire.Approved: Verdict.APPROVED,
+    wire.Declined: Verdict.DECLINED,
+    wire.Cancelled: Verdict.CANCELLED,
+}
+
+
+def create(engine: Engine, clock: Clock, presence: Presence | None = None) -> DeviceFace:
+    """The face as an ASGI application. `presence`, shared with the drivers, learns of polls."""
+    return DeviceFace(engine, clock, presence or Presence(clock))
+
+
+class DeviceFace:
+    """Serves the terminals that fetch."""
+
+    def __init__(self, engine: Engine, clock: Clock, presence: Presence) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._presence = presence
+        self._held: dict[str, asyncio.Future[None]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        assert scope["type"] == "http", "there is nothing but HTTP here"
+        try:
+            await self._route(scope, receive, send)
+        except asgi.DisconnectedError:
+            return
+        except TillwireError as error:
+            await asgi.refuse(scope, send, error)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = asgi.path(scope)
+        if path == "/next":
+            asgi.allow(scope, "POST")
+            await self._next(self._terminal(scope), scope, receive, send)
+        elif path == "/configuration":
+            asgi.allow(scope, "GET")
+            configuration = self._configuration(self._terminal(scope))
+            await asgi.answer(send, 200, wire.encode(configuration))
+        elif path.startswith(_EVENTS_BEGIN) and path.endswith(_EVENTS_END):
+            asgi.allow(scope, "POST")
+            terminal = self._terminal(scope)
+            transaction_id = path[len(_EVENTS_BEGIN) : -len(_EVENTS_END)]
+            body = await asgi.json_body(scope, receive, wire.LARGEST_EVENT)
+            heard = await self._hear(terminal, transaction_id, wire.parse_event(body))
+            receipt = wire.Receipt(heard.id, heard.state.value)
+            await asgi.answer(send, 200, wire.encode(receipt))
+        else:
+            raise NotFound("Nothing is served under this path.")
+
+    def _terminal(self, scope: Scope) -> Terminal:
+        digest = wire.digest_of_bearer(asgi.header(scope, b"authorization"))
+        terminal = self._engine.estate.terminal_with_digest(digest) if digest else None
+        if (
+            digest is None
+            or terminal is None
+            or terminal.device_digest is None
+            or not hmac.compare_digest(terminal.device_digest, digest)
+        ):
+            raise HttpError(
+                401,
+                "A terminal's own token is needed as a Bearer token.",
+                [(b"www-authenticate", b'Bearer realm="tillwire device"')],
+            )
+        if terminal.driver != DRIVER:
+            raise NotPermitted(f"Terminal {terminal.name} does not fetch its transactions.")
+        return terminal
+
+    # --- fetching -----------------------------------------------------------------------------
+
+    async def _next(self, terminal: Terminal, scope: Scope, receive: Receive, send: Send) -> None:
+        if terminal.lifecycle is not Lifecycle.ACTIVATED:
+            raise NotPermitted(f"Terminal {terminal.name} is {terminal.lifecycle}.")
+        poll = wire.parse_poll(scope["query_string"])
+        self._presence.seen(terminal.id, poll.boot)
+        ready = await self._ready(terminal, poll)
+        if not ready and poll.wait:
+            ready = await self._hold(terminal, poll, receive)
+        offer = await self._fetch(terminal, poll) if ready else None
+        if offer is None:
+            await asgi.answer(send, 204)
+        else:
+            await asgi.answer(send, 200, wire.encode(offer))
+
+    async def _ready(self, terminal: Terminal, poll: wire.Poll) -> bool:
+        """Whether there is something to fetch for this terminal in this boot of it."""
+        offered = self._engine.offered(terminal.id)
+        return offered is not None and not await self._forgotten(offered, poll)
+
+    async def _forgotten(self, offered: Transaction, poll: wire.Poll) -> bool:
+        """Whether the terminal has lost its memory since it fetched the transaction. It could
+        charge the card once more then, and so does not get it again: a person must decide."""
+        if offered.state is State.ACCEPTED or poll.boot is None:
+            return False
+        fetched = offered.peer.get("boot")
+        if fetched == str(poll.boot):
+            return False
+        reason = f"The terminal has restarted: it was at boot {fetched or 'unknown'} when it "
+        reason += f"fetched the transaction, and is at boot {poll.boot} now."
+        await self._engine.heard_loss(offered.id, reason)
+        return True
+
+    async def _fetch(self, terminal: Terminal, poll: wire.Poll) -> wire.Offer | None:
+        peer = {} if poll.boot is None else {"boot": str(poll.boot)}
+        transaction = await self._engine.fetch(terminal.id, peer)
+        # An earlier boot's poll may have been quicker.
+        if transaction is None or await self._forgotten(transaction, poll):
+            return None
+        return wire.Offer(
+            id=transaction.id,
+            type=transaction.type.value,
+            amount=wire.Amount.of(transaction.amount),
+            reference=transaction.reference,
+            resume=transaction.started_at is not None,
+            partial_allowed=transaction.partial_allowed,
+            original_id=transaction.original_id,
+        )
+
+    async def _hold(self, terminal: Terminal, poll: wire.Poll, receive: Receive) -> bool:
+        """Hold the poll until there is something to fetch; False when there is nothing in time,
+        or a newer poll of the same terminal takes its place. Raises `DisconnectedError`."""
+        superseded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        earlier = self._held.pop(terminal.id, None)
+        if earlier is not None and not earlier.done():
+            earlier.set_result(None)
+        self._held[terminal.id] = superseded
+        waiting = asyncio.create_task(self._wait(terminal, poll))
+        gone = asyncio.create_task(asgi.disconnected(receive))
+        try:
+            await asyncio.wait((waiting, gone, superseded), return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                raise asgi.DisconnectedError
+            return waiting.done() and waiting.result()
+        finally:
+            if self._held.get(terminal.id) is superseded:
+                del self._held[terminal.id]
+            waiting.cancel()
+            gone.cancel()
+            await asyncio.gather(waiting, gone, return_exceptions=True)
+
+    async def _wait(self, terminal: Terminal, poll: wire.Poll) -> bool:
+        end = self._clock.monotonic() + poll.wait
+        while (left := end - self._clock.monotonic()) > 0:
+            offered = await self._engine.wait_offered(terminal.id, left)
+            if offered is None:
+                return False
+            if not await self._forgotten(offered, poll):
+                return True
+            await self._engine.wait(offered.id, lambda each: each.is_final, left)
+        return False
+
+    # --- hearing ------------------------------------------------------------------------------
+
+    async def _hear(
+        self, terminal: Terminal, transaction_id: str, event: wire.Event
+    ) -> Transaction:
+        transaction = await self._engine.find(transaction_id)
+        if transaction is None or transaction.terminal_id != terminal.id:
+            raise NotFound(f"Terminal {terminal.name} has no transaction {transaction_id[:40]}.")
+        if transaction.sent_at is None:
+            raise Conflict(f"The transaction is {transaction.state}, and was never handed out.")
+        if isinstance(event, wire.CardPresented):
+            return await self._card_presented(transaction)
+        outcome = self._outcome(transaction, event)
+        try:
+            heard = await self._engine.heard_outcome(transaction.id, outcome)
+        except RemoteProtocolError as error:
+            raise InvalidRequest("approved_amount", error.detail.rstrip(".")) from None
+        if not _agrees(heard, outcome):
+            raise Conflict(
+                f"The transaction is {heard.state} already. What was told is written down as a "
+                "discrepancy, for a person to look at."
+            )
+        return heard
+
+    async def _card_presented(self, transaction: Transaction) -> Transaction:
+        sign = Sign(started=True, display="Card presented")
+        if not transaction.is_final:
+            transaction = await self._engine.heard_sign(transaction.id, sign)
+        if transaction.is_final and not _ended_by_terminal(transaction):
+            raise Conflict(f"The transaction is {transaction.state}: the card must not be charged.")
+        return transaction
+
+    def _outcome(
+        self, transaction: Transaction, event: wire.Approved | wire.Declined | wire.Cancelled
+    ) -> Outcome:
+        outcome = Outcome(
+            _VERDICTS[type(event)],
+            evidence=Evidence.REPORTED,
+            at=self._clock.now(),
+            reason=event.reason,
+            receipts=Receipts(event.receipt, event.merchant_receipt)
+            if event.receipt or event.merchant_receipt
+            else None,
+        )
+        if isinstance(event, wire.Cancelled):
+            return outcome
+        outcome = msgspec.structs.replace(
+            outcome,
+            response_code=event.response_code,
+            stan=event.stan,
+            brand=event.brand,
+            card_last4=event.card_last4,
+            application_id=event.application_id,
+            entry_mode=EntryMode(event.entry_mode) if event.entry_mode else None,
+            verification=Verification(event.verification) if event.verification else None,
+        )
+        if isinstance(event, wire.Declined):
+            return outcome
+        moved = event.approved_amount
+        return msgspec.structs.replace(
+            outcome,
+            approved_amount=transaction.amount.minor + event.tip if moved is None else moved,
+            tip=event.tip,
+            authorisation_code=event.authorisation_code,
+        )
+
+    # --- configuration ------------------------------------------------------------------------
+
+    def _configuration(self, terminal: Terminal) -> wire.Configuration:
+        store = self._engine.estate.stores[terminal.store_id]
+        return wire.Configuration(
+            terminal=terminal.name,
+            tid=terminal.tid,
+            poll_interval=int(terminal.settings.get("poll_interval", POLL_INTERVAL)),
+            longest_wait=wire.LONGEST_WAIT,
+            store=wire.StoreOfTerminal(
+                uuid=store.id,
+                name=store.name,
+                address=store.address,
+                city=store.city,
+                zip_code=store.zip_code,
+                country=store.country,
+                time_zone=store.time_zone,
+                currency=store.currency,
+            ),
+        )
+
+
+def _agrees(transaction: Transaction, outcome: Outcome) -> bool:
+    """Whether what the journal says of the money is what the terminal said."""
+    if transaction.outcome is None:
+        return outcome.verdict is not Verdict.APPROVED
+    return transaction.outcome.same_money(outcome)
+
+
+def _ended_by_terminal(transaction: Transaction) -> bool:
+    outcome = transaction.outcome
+    return outcome is not None and outcome.evidence is Evidence.REPORTED

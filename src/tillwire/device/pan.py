@@ -1,0 +1,72 @@
+"""Cuts card numbers out of what a terminal writes (law 7).
+
+A card number is a run of 12 to 19 digits that passes the Luhn check and does not begin with 0,
+alone or in groups with one and the same separator between them. It keeps its last four digits and
+its shape, so that a receipt keeps its columns. A longer unbroken run is an id, and stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+MASK: Final = "*"
+KEPT: Final = 4
+"""Digits at the end of a card number that may be shown."""
+
+_SHORTEST: Final = 12
+_LONGEST: Final = 19
+# The application ids (AID) of national schemes, such as girocard's D27600002545500200, are digits
+# behind a letter, and must stay readable on a receipt.
+_RUN: Final = re.compile(r"(?<!D(?=276))[0-9]+(?:[ \u00a0.\-]{1,2}[0-9]+)*")
+_GROUP: Final = re.compile(r"[0-9]+")
+
+
+def masked(text: str) -> str:
+    """The text with every card number cut to its last four digits."""
+    return _RUN.sub(lambda run: _cut(run[0]), text) if len(text) >= _SHORTEST else text
+
+
+def last_four(text: str) -> str:
+    """The last four digits of a card number, or of what is shown of one."""
+    return "".join(_GROUP.findall(text))[-KEPT:]
+
+
+def _cut(run: str) -> str:
+    # Numbers may overlap: a digit is shown only if none of them hides it.
+    hidden: set[int] = set()
+    for positions in _numbers(run):
+        hidden.update(positions[:-KEPT])
+    if not hidden:
+        return run
+    return "".join(MASK if index in hidden else each for index, each in enumerate(run))
+
+
+def _numbers(run: str) -> Iterator[list[int]]:
+    """The positions of the digits of every possible card number in a run of groups."""
+    groups = [range(found.start(), found.end()) for found in _GROUP.finditer(run)]
+    for index, first in enumerate(groups):
+        positions: list[int] = []
+        separator = None
+        for group in groups[index:]:
+            if positions:
+                between = run[positions[-1] + 1 : group.start]
+                if between != (separator := separator or between):
+                    break
+            positions += group
+            if len(positions) > _LONGEST:
+                break
+            if run[first.start] != "0" and len(positions) >= _SHORTEST:
+                digits = "".join(run[position] for position in positions)
+                if luhn(digits):
+                    yield positions.copy()
+
+
+def luhn(digits: str) -> bool:
+    """Whether the last digit is the check digit of ISO/IEC 7812-1 annex B for the others."""
+    total = 0
+    for position, digit in enumerate(reversed(digits)):
+        value = int(digit) * (1 + position % 2)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
