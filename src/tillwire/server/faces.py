@@ -12,6 +12,7 @@ from tillwire.core.engine import Engine
 from tillwire.core.ports import Clock
 from tillwire.device import face as device_face
 from tillwire.device.presence import Presence
+from tillwire.dialects.merchantapi import face as merchantapi_face
 from tillwire.net.asgi import App
 from tillwire.virtual import face as virtual_face
 from tillwire.virtual.world import World
@@ -47,6 +48,10 @@ class FaceKind:
     """Words -> path below its prefix, of documents for people."""
 
 
+def _merchantapi(parts: Parts, settings: merchantapi_face.Settings) -> App:
+    return merchantapi_face.create(parts.engine, parts.clock, settings)
+
+
 def _device(parts: Parts, settings: NoSettings) -> App:
     return device_face.create(parts.engine, parts.clock, parts.presence)
 
@@ -57,6 +62,12 @@ def _virtual(parts: Parts, settings: NoSettings) -> App:
 
 
 FACES: Final[Mapping[str, FaceKind]] = {
+    "merchantapi": FaceKind(
+        "MerchantAPI, for tills",
+        _merchantapi,
+        settings=merchantapi_face.Settings,
+        links={"How to use it": "/docs", "Its OpenAPI document": "/openapi.json"},
+    ),
     "device": FaceKind(
         "Terminals that fetch their transactions", _device, polls=frozenset({"/next"})
     ),

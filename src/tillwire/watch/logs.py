@@ -28,7 +28,11 @@ LEVELS: Final = {
 Processor = Callable[[Any, str, MutableMapping[str, Any]], Any]
 
 # What libraries say below these weights is of no use to who runs a gateway.
-_LIBRARIES: Final = {"uvicorn": logging.WARNING, "uvicorn.error": logging.WARNING}
+_LIBRARIES: Final = {
+    "uvicorn": logging.WARNING,
+    "uvicorn.error": logging.WARNING,
+    "alembic.runtime.plugins": logging.WARNING,
+}
 
 
 def configure(

@@ -16,12 +16,15 @@ from prometheus_client import (
     Counter,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tillwire.core.model import OPEN_STATES, State, Transaction
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # one more line for each, and no use
 
 OpenCount = Callable[[], Mapping[State, int]]
 

@@ -1,0 +1,107 @@
+"""The sandbox card: one JSON file with every address and credential that a till needs.
+
+Other tools build on it: names and meanings stay. It is there exactly while the sandbox accepts
+connections. Members of what is not built are absent.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from tillwire.sandbox import virtual_estate
+from tillwire.sandbox.keyring import Keyring, write_private
+from tillwire.version import __version__
+
+FILE = "card.json"
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """Where Prometheus looks."""
+
+    url: str
+
+
+class PollingTerminal(msgspec.Struct, frozen=True):
+    """A terminal that whoever has the token plays."""
+
+    terminal: str
+    token: str
+
+
+class Device(msgspec.Struct, frozen=True):
+    """The side on which terminals poll."""
+
+    url: str
+    terminals: list[PollingTerminal]
+
+
+class MerchantApi(msgspec.Struct, frozen=True):
+    """The MerchantAPI face."""
+
+    url: str
+    openapi: str
+    api_key: str
+    other_api_key: str
+    """Of a second organisation, for isolation checks."""
+    terminals: list[str]
+    device: Device
+
+
+class Virtual(msgspec.Struct, frozen=True):
+    """The virtual world, and what its acquirer really charged."""
+
+    url: str
+    ledger: str
+
+
+class Card(msgspec.Struct, frozen=True):
+    """The sandbox card."""
+
+    version: str
+    pid: int
+    base_url: str
+    metrics: Metrics
+    merchantapi: MerchantApi
+    virtual: Virtual
+
+
+def card(base_url: str, keyring: Keyring, pid: int) -> Card:
+    """The card of the sandbox at `base_url`, run by the process `pid`."""
+    device = Device(
+        url=f"{base_url}/device",
+        terminals=[
+            PollingTerminal(terminal.name, keyring.device_tokens[terminal.id])
+            for terminal in virtual_estate.POLLING
+        ],
+    )
+    merchantapi = MerchantApi(
+        url=f"{base_url}/merchantapi",
+        openapi=f"{base_url}/merchantapi/openapi.json",
+        api_key=keyring.api_key,
+        other_api_key=keyring.other_api_key,
+        # The other virtual terminals are meant for faces to come.
+        terminals=[terminal.name for terminal in virtual_estate.VIRTUAL[:2]],
+        device=device,
+    )
+    return Card(
+        version=__version__,
+        pid=pid,
+        base_url=base_url,
+        metrics=Metrics(f"{base_url}/metrics"),
+        merchantapi=merchantapi,
+        virtual=Virtual(f"{base_url}/v1/virtual", f"{base_url}/v1/virtual/ledger"),
+    )
+
+
+def write(directory: Path, content: Card) -> Path:
+    """Write the card, whole or not at all, readable by its owner alone; its path."""
+    path = directory / FILE
+    write_private(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    return path
+
+
+def remove(directory: Path) -> None:
+    """Nothing is served (any more)."""
+    (directory / FILE).unlink(missing_ok=True)

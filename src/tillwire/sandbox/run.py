@@ -1,0 +1,114 @@
+"""Starts the sandbox: a gateway on loopback with the virtual estate and a card."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from tillwire.config import (
+    Configuration,
+    FaceSettings,
+    JournalSettings,
+    ListenerSettings,
+    LogSettings,
+    Page,
+    VirtualSettings,
+)
+from tillwire.errors import ConfigurationError
+from tillwire.sandbox import card, keyring, virtual_estate
+from tillwire.sandbox.card import Card
+from tillwire.sandbox.guide import guide
+from tillwire.server import process
+from tillwire.server.gateway import Gateway
+
+LISTENER = "sandbox"
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the command line says."""
+
+    directory: Path
+    port: int
+    pace: float
+    log: LogSettings = LogSettings()
+
+
+Ready = Callable[[Card, Path], None]
+"""Told the card and its path when every listener accepts connections."""
+
+
+def run(options: Options, ready: Ready) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `ConfigurationError`, `JournalError`."""
+    directory = prepared(options.directory)
+    configuration = settings(directory, options)
+
+    async def work() -> None:
+        await serve(directory, configuration, ready)
+
+    process.run(configuration, work)
+
+
+def prepared(directory: Path) -> Path:
+    """The absolute directory, made if it is not there. A new one is its owner's alone."""
+    try:
+        directory = directory.expanduser().resolve()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (directory / keyring.FILE).exists() or not any(directory.iterdir()):
+            directory.chmod(0o700)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The sandbox cannot use the folder {directory} ({error.strerror}); "
+            "choose another with --data."
+        ) from None
+    return directory
+
+
+def settings(directory: Path, options: Options) -> Configuration:
+    """The sandbox's configuration: everything on one origin, on loopback only."""
+    return Configuration(
+        journal=JournalSettings(path=str(directory / "journal.db")),
+        virtual=VirtualSettings(directory=str(directory / "virtual"), pace=options.pace),
+        log=options.log,
+        # Whoever stops a sandbox waits for it; what is cut off is found again.
+        stop_seconds=2.0,
+        listeners=(
+            ListenerSettings(
+                name=LISTENER,
+                port=options.port,
+                pages=tuple(Page),
+                faces=(
+                    FaceSettings(name="merchantapi", prefix="/merchantapi"),
+                    FaceSettings(name="device", prefix="/device"),
+                    FaceSettings(name="virtual", prefix="/v1/virtual"),
+                ),
+            ),
+        ),
+    )
+
+
+async def serve(directory: Path, configuration: Configuration, ready: Ready) -> None:
+    """Serve the sandbox on the running loop until a signal says stop."""
+    gateway = Gateway(configuration, choose_port="choose another base port with --port")
+    keys = keyring.Keyring()
+
+    async def opened() -> None:
+        nonlocal keys
+        card.remove(directory)  # of one that was killed
+        known = keyring.load(directory)
+        keys = await gateway.journal.commit(
+            lambda unit: virtual_estate.ensure(unit, known, gateway.clock)
+        )
+        keyring.save(directory, keys)
+
+    def accepting() -> None:
+        written = card.card(gateway.listeners[LISTENER].url, keys, os.getpid())
+        gateway.guide = guide(written, "KEY")
+        ready(written, card.write(directory, written))
+
+    def stopping() -> None:
+        card.remove(directory)
+
+    await process.until_signalled(gateway, opened=opened, ready=accepting, stopping=stopping)

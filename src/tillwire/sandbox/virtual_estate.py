@@ -1,0 +1,164 @@
+"""What there is in the sandbox: two organisations, a shop each, and their terminals.
+
+Made once; what somebody changed in it later stays changed. Ids are fixed, so that two sandboxes
+look alike. Only keys differ, and those that no longer open anything are replaced.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Final
+
+import msgspec
+
+from tillwire.clock import Instant
+from tillwire.core.estate import Estate
+from tillwire.core.model import (
+    Device,
+    Lifecycle,
+    Merchant,
+    Organisation,
+    Store,
+    Terminal,
+)
+from tillwire.core.ports import Clock, EstateThing, Unit
+from tillwire.estate.keys import digest_of, new_api_key, new_device_token
+from tillwire.sandbox.keyring import Keyring
+
+SHOP: Final = Organisation("sandbox-shop", "Sandbox shop")
+OTHER: Final = Organisation("sandbox-other", "Other sandbox shop")
+
+_NAMES: Final = uuid.UUID("6f3b8a52-3b0e-5a0a-8d5c-4c4d3f1b9e10")
+"""Namespace of the sandbox's ids."""
+
+VIRTUAL_SERIALS: Final = tuple(f"{number:04d}" for number in range(1, 8))
+POLLING_SERIALS: Final = ("0001", "0002")
+OTHER_SERIAL: Final = "9001"
+
+
+def _id(name: str) -> str:
+    return str(uuid.uuid5(_NAMES, name))
+
+
+def _store(organisation: Organisation, name: str, address: str, zip_code: str) -> Store:
+    return Store(
+        id=_id(f"store of {organisation.id}"),
+        merchant_id=_id(f"merchant of {organisation.id}"),
+        name=name,
+        address=address,
+        city="Amsterdam",
+        zip_code=zip_code,
+        country="NL",
+        time_zone="Europe/Amsterdam",
+        currency="EUR",
+    )
+
+
+CORNER_SHOP: Final = _store(SHOP, "Tillwire Corner Shop", "Prinsengracht 100", "1015 EA")
+OTHER_STORE: Final = _store(OTHER, "The Other Shop", "Keizersgracht 200", "1016 DW")
+
+
+def _terminal(store: Store, owner: Organisation, model: str, serial: str, tid: str) -> Terminal:
+    polling = model == "P1"
+    return Terminal(
+        id=_id(f"terminal {model}-{serial}"),
+        organisation_id=owner.id,
+        store_id=store.id,
+        manufacturer="TILLWIRE",
+        model=model,
+        serial=serial,
+        tid=tid,
+        driver="device" if polling else "virtual",
+        settings={},
+        lifecycle=Lifecycle.ACTIVATED,
+    )
+
+
+VIRTUAL: Final = tuple(
+    _terminal(CORNER_SHOP, SHOP, "V1", serial, f"3035{serial}") for serial in VIRTUAL_SERIALS
+)
+"""V-terminals act at once, on the amount's ending."""
+POLLING: Final = tuple(
+    _terminal(CORNER_SHOP, SHOP, "P1", serial, f"3036{serial}") for serial in POLLING_SERIALS
+)
+"""P-terminals are played by whoever polls with their token."""
+_OTHERS: Final = _terminal(OTHER_STORE, OTHER, "V1", OTHER_SERIAL, f"3035{OTHER_SERIAL}")
+
+
+def ensure(unit: Unit, keyring: Keyring, clock: Clock) -> Keyring:
+    """Put what is missing into the estate; the keyring that opens it from now on."""
+    estate = unit.estate()
+    now = clock.now()
+    for thing in _things(now):
+        if not _is_there(estate, thing):
+            unit.put(thing)
+    api_key = _ensured_key(unit, estate, SHOP, keyring.api_key, clock)
+    other_key = _ensured_key(unit, estate, OTHER, keyring.other_api_key, clock)
+    tokens = {
+        terminal.id: _ensured_token(
+            unit,
+            estate.terminals.get(terminal.id, terminal),
+            keyring.device_tokens.get(terminal.id, ""),
+            clock,
+        )
+        for terminal in POLLING
+    }
+    return Keyring(api_key=api_key, other_api_key=other_key, device_tokens=tokens)
+
+
+def _things(now: Instant) -> list[EstateThing]:
+    terminals = [*VIRTUAL, *POLLING, _OTHERS]
+    devices = [
+        Device(
+            terminal_id=terminal.id,
+            number=1,
+            serial=terminal.serial,
+            created_at=now,
+            lifecycle=Lifecycle.ACTIVATED,
+            activated_at=now,
+        )
+        for terminal in terminals
+    ]
+    return [
+        SHOP,
+        OTHER,
+        Merchant(CORNER_SHOP.merchant_id, SHOP.id, "Sandbox merchant"),
+        Merchant(OTHER_STORE.merchant_id, OTHER.id, "Other sandbox merchant"),
+        CORNER_SHOP,
+        OTHER_STORE,
+        *terminals,
+        *devices,
+    ]
+
+
+def _is_there(estate: Estate, thing: EstateThing) -> bool:
+    match thing:
+        case Organisation():
+            return thing.id in estate.organisations
+        case Merchant():
+            return thing.id in estate.merchants
+        case Store():
+            return thing.id in estate.stores
+        case Terminal():
+            return thing.id in estate.terminals
+        case Device():
+            return thing.terminal_id in estate.devices
+        case _:
+            return thing.id in estate.api_keys
+
+
+def _ensured_key(unit: Unit, estate: Estate, owner: Organisation, secret: str, clock: Clock) -> str:
+    known = estate.key_with_digest(digest_of(secret)) if secret else None
+    if known is not None and known.valid_at(clock.now()):
+        return secret
+    key, secret = new_api_key(owner.id, "sandbox", clock)
+    unit.put(key)
+    return secret
+
+
+def _ensured_token(unit: Unit, terminal: Terminal, token: str, clock: Clock) -> str:
+    if token and terminal.device_digest == digest_of(token):
+        return token
+    digest, token = new_device_token(clock)
+    unit.put(msgspec.structs.replace(terminal, device_digest=digest))
+    return token

@@ -1,0 +1,89 @@
+"""TLS of a listener: from 1.2 on, client certificates when they are asked for, and renewal."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import pytest
+
+from tests.unit.server import rig
+from tests.unit.server.rig import Echo
+from tillwire.config import TlsSettings
+from tillwire.errors import ConfigurationError
+from tillwire.server.gateway import Gateway
+from tillwire.server.listeners import tls_context
+
+SERVERS: Final = Path(__file__).parents[2] / "kit" / "certificates"
+CLIENTS: Final = Path(__file__).parent / "certificates"
+SERVER: Final = str(SERVERS / "server.pem")
+
+
+def trusting() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=SERVERS / "ca.pem")
+
+
+async def health(gateway: Gateway, context: ssl.SSLContext) -> int:
+    url = f"https://localhost:{gateway.listeners['front'].port}/healthz"
+    async with aiohttp.ClientSession() as till, till.get(url, ssl=context) as answer:
+        return answer.status
+
+
+async def test_a_listener_with_a_certificate_speaks_tls(tmp_path: Path) -> None:
+    front = rig.listener(tls=TlsSettings(certificate=SERVER, key=SERVER))
+    async with rig.running(rig.configuration(tmp_path, front), rig.kinds(Echo())) as gateway:
+        assert await health(gateway, trusting()) == 200
+        assert gateway.listeners["front"].url.startswith("https://")
+
+
+def test_old_tls_is_not_spoken() -> None:
+    context = tls_context(TlsSettings(certificate=SERVER, key=SERVER), "front")
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+async def test_a_client_authority_lets_in_only_its_clients(tmp_path: Path) -> None:
+    tls = TlsSettings(certificate=SERVER, key=SERVER, client_ca=str(CLIENTS / "client_ca.pem"))
+    settings = rig.configuration(tmp_path, rig.listener(tls=tls))
+    known = trusting()
+    known.load_cert_chain(CLIENTS / "client.pem")
+    async with rig.running(settings, rig.kinds(Echo())) as gateway:
+        assert await health(gateway, known) == 200
+        with pytest.raises(aiohttp.ClientError):
+            await health(gateway, trusting())
+
+
+async def test_a_renewed_certificate_is_read_without_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "server.pem"
+    shutil.copy(SERVER, file)
+    front = rig.listener(tls=TlsSettings(certificate=str(file), key=str(file)))
+    async with rig.running(rig.configuration(tmp_path, front), rig.kinds(Echo())) as gateway:
+        file.write_text("half written")
+        gateway.reload_certificates()
+        assert await health(gateway, trusting()) == 200, "the old one stays"
+        shutil.copy(CLIENTS / "client.pem", file)
+        gateway.reload_certificates()
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await health(gateway, trusting())
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key"),
+    [
+        (SERVER, str(CLIENTS / "client.pem")),
+        (str(CLIENTS / "README.md"), SERVER),
+        (SERVER, str(SERVERS / "ca.pem")),
+    ],
+    ids=["a key of another certificate", "not a certificate", "not a key"],
+)
+def test_a_certificate_that_cannot_be_used_is_told(certificate: str, key: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot use the certificate"):
+        tls_context(TlsSettings(certificate=certificate, key=key), "front")
+
+
+def test_an_authority_that_cannot_be_used_is_told() -> None:
+    tls = TlsSettings(certificate=SERVER, key=SERVER, client_ca=str(CLIENTS / "README.md"))
+    with pytest.raises(ConfigurationError, match="no PEM file of a certificate authority"):
+        tls_context(tls, "front")
