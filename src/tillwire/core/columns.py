@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 def printable(text: str) -> str:
     """The text with nothing in it that a printer would obey instead of print, and single spaces."""
+    if text.isascii() and text.isprintable():  # nearly all of it is, and receipts are written often
+        return " ".join(text.split())
     kept = []
     for character in unicodedata.normalize("NFC", text):
         category = unicodedata.category(character)
@@ -25,6 +27,8 @@ def printable(text: str) -> str:
 
 def columns(text: str) -> int:
     """How many columns the text takes."""
+    if text.isascii():
+        return len(text)
     return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
 
 
