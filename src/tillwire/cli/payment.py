@@ -20,6 +20,8 @@ from tillwire.money import Money
 
 _TOO_LATE: Final = 409
 _SERVER_ERRORS: Final = 500
+_NO_ANSWER_BEHIND: Final = (502, 504)
+"""What a proxy says when it lost the answer itself."""
 
 
 class End(StrEnum):
@@ -78,6 +80,7 @@ class Purchase:
         self._stop = asyncio.Event()
         self._leave = asyncio.Event()
         self._sale: Sale | None = None
+        self._started_twice = False
 
     def stop(self) -> None:
         """The first time, try to cancel; the second time, leave it as it is."""
@@ -142,8 +145,9 @@ class Purchase:
             if found is not None:
                 return found
         if self._stop.is_set():
-            raise RefusedError("It was stopped before it was started again.", 0)
+            raise AnswerLost("stopped before it was started again")
         self._progress("starting the payment again")
+        self._started_twice = True
         try:
             return await self._create()
         except NotDelivered as error:
@@ -162,7 +166,9 @@ class Purchase:
         except RefusedError as error:
             if error.status < _SERVER_ERRORS:
                 raise
-            # A server that fails, or a proxy before it, may have started it all the same.
+            if error.status in _NO_ANSWER_BEHIND:
+                raise AnswerLost(error.detail) from error
+            # A server that fails may have started it all the same.
             found = await self._looked_up()
             if found is None:
                 raise
@@ -198,7 +204,20 @@ class Purchase:
                 pause = self._patience.poll if brisk else self._patience.slow_poll
                 await self._pause(pause, wakeful=not cancelling)
             sale = self._sale = await self._news(sale)
-        return _ending(sale)
+        ending = _ending(sale)
+        twins = await self._twins(sale) if self._started_twice else ""
+        return msgspec.structs.replace(ending, words=ending.words + twins)
+
+    async def _twins(self, sale: Sale) -> str:
+        """A warning when the first start, given up as lost, has arrived after all."""
+        order = self._order
+        try:
+            found = await self._till.with_reference(order.terminal, order.reference)
+        except PeerError as error:
+            return f" Whether it was started twice cannot be told ({error.detail})."
+        others = [each for each in found if each.id != sale.id and each.status != "CANCELLED"]
+        named = ", ".join(f"{each.id} ({each.status})" for each in others)
+        return f" It was started twice: look at {named}, too." if others else ""
 
     async def _pause(self, seconds: float, *, wakeful: bool) -> None:
         if not wakeful:
