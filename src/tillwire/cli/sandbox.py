@@ -88,7 +88,7 @@ def show(card: Card, path: Path) -> None:
         ("Sandbox card", str(path)),
     ):
         console.print(f"  {words:<18} {escape(address)}")
-    first = guide(card, card.merchantapi.api_key)
+    first = guide(card, path, with_key=True)
     console.print(f"\n[bold]The first payment.[/bold] {escape(first.intro)}")
     for words, command in first.commands:
         console.print(f"\n[bold]{escape(words)}[/bold]")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tillwire.sandbox.card import Card
 from tillwire.server.pages import Guide
 
 
-def guide(card: Card, key: str) -> Guide:
-    """The commands of a first payment, with `key` where the API key stands."""
+def guide(card: Card, path: Path, *, with_key: bool) -> Guide:
+    """The commands of a first payment. Without the key they say where it stands: on the card at
+    `path`."""
+    key = card.merchantapi.api_key if with_key else "KEY"
+    where = "" if with_key else f" Put merchantapi.api_key of the sandbox card, {path}, for KEY."
     url = f"{card.merchantapi.url}/terminals/{card.merchantapi.terminals[0]}/transactions"
     sale = (
         '{"type":"PURCHASE","merchant_order_reference":"till1-0001",'
@@ -17,7 +22,7 @@ def guide(card: Card, key: str) -> Guide:
     return Guide(
         intro=(
             "Start a purchase of EUR 12.34 on a virtual terminal, then read what became of it. "
-            "The last two digits of the amount decide what the terminal does."
+            "The last two digits of the amount decide what the terminal does." + where
         ),
         commands=[
             (

@@ -105,7 +105,7 @@ async def serve(directory: Path, configuration: Configuration, ready: Ready) -> 
 
     def accepting() -> None:
         written = card.card(gateway.listeners[LISTENER].url, keys, os.getpid())
-        gateway.guide = guide(written, "KEY")
+        gateway.guide = guide(written, directory / card.FILE, with_key=False)
         ready(written, card.write(directory, written))
 
     def stopping() -> None:

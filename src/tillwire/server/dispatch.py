@@ -156,6 +156,7 @@ class _Watched:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 0
+        """0 as long as nothing was answered; it stays so when the client goes away."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -30,6 +30,7 @@ def serve(configuration: Configuration) -> None:
 
 def run(configuration: Configuration, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run `work` as the process's one job, with logs as configured."""
+    os.umask(0o077)  # the journal is nobody else's business
     end_logs = logs.configure(configuration.log.level, configuration.log.format)
     raise_open_files()
     try:

@@ -8,7 +8,8 @@ numbers long before; this is the net below them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 MASK: Final = "***"
@@ -36,6 +37,14 @@ _ASSIGNED = re.compile(
 )
 
 
+_TRIGGERS: Final = (
+    *("key", "secret", "token", "passw", "passphrase", "authori", "cookie"),
+    *("bearer", "basic", "digest", "tw_", "twd_"),
+)
+"""Small letters without which no text holds a secret: looked for first, since most lines have none
+and the expressions above cost more than all the rest of a line."""
+
+
 def processor(_logger: object, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
     """The log line with everything masked; a structlog processor."""
     return {key: _masked(key, value, 0) for key, value in line.items()}
@@ -47,7 +56,7 @@ def masked(value: object) -> Any:  # Any: what comes out is JSON of any shape
 
 
 def _masked(key: str, value: object, depth: int) -> Any:
-    if key and _SECRET_KEY.search(key) and not _HARMLESS_KEY.search(key):
+    if key and is_secret(key):
         return MASK if value not in (None, "") else value
     if isinstance(value, str):
         return text(value)
@@ -66,12 +75,21 @@ def _masked(key: str, value: object, depth: int) -> Any:
     return text(str(value))
 
 
+@lru_cache(1024)
+def is_secret(key: str) -> bool:
+    """Whether what stands under this key is a secret, by the key's name."""
+    return bool(_SECRET_KEY.search(key)) and not _HARMLESS_KEY.search(key)
+
+
 def text(value: str) -> str:
     """The text without card numbers and secrets."""
     if len(value) > LONGEST_TEXT:
         value = value[:LONGEST_TEXT] + "..."
     if _ENOUGH_DIGITS.search(value):
         value = _DIGITS.sub(lambda run: _without_pans(run[0]), value)
+    lower = value.lower()
+    if not any(trigger in lower for trigger in _TRIGGERS):
+        return value
     value = _OWN_SECRET.sub(MASK, value)
     value = _SCHEME.sub(rf"\1 {MASK}", value)
     return _ASSIGNED.sub(rf"\g<name>{MASK}", value)
@@ -80,26 +98,34 @@ def text(value: str) -> str:
 def _without_pans(run: str) -> str:
     """A run of digit groups without those neighbouring groups that together are a card number.
 
-    Groups are looked at together because a number may stand beside a date: every stretch of whole
-    groups with 12 to 19 digits is tried. A longer single group is an id, not a card number.
+    Groups are looked at together because a number may stand beside a date. The longest stretch
+    counts: the beginning of a card number may be a valid number, too.
     """
-    for begin, end in _stretches(run):
-        digits = re.sub(r"[ -]", "", run[begin:end])
-        if luhn(digits):
-            return _without_pans(run[:begin]) + MASK + digits[-4:] + _without_pans(run[end:])
-    return run
+    groups = [found.span() for found in _GROUP.finditer(run)]
+    kept: list[str] = []
+    first = done = 0
+    while first < len(groups):
+        number = _number_from(run, groups, first)
+        if number is None:
+            first += 1
+            continue
+        past, digits = number
+        kept += (run[done : groups[first][0]], MASK, digits[-4:])
+        done, first = groups[past - 1][1], past
+    return "".join((*kept, run[done:]))
 
 
-def _stretches(run: str) -> Iterator[tuple[int, int]]:
-    groups = [(found.start(), found.end()) for found in _GROUP.finditer(run)]
-    for first, (begin, _) in enumerate(groups):
-        count = 0
-        for start, end in groups[first:]:
-            count += end - start
-            if count > _LONGEST_PAN:
-                break
-            if count >= _SHORTEST_PAN:
-                yield begin, end
+def _number_from(run: str, groups: Sequence[tuple[int, int]], first: int) -> tuple[int, str] | None:
+    """The longest card number that begins with the group `first`: (the group after it, digits)."""
+    longest = None
+    digits = ""
+    for past, (begin, end) in enumerate(groups[first : first + _LONGEST_PAN], first + 1):
+        digits += run[begin:end]
+        if len(digits) > _LONGEST_PAN:
+            break
+        if len(digits) >= _SHORTEST_PAN and luhn(digits):
+            longest = past, digits
+    return longest
 
 
 def luhn(digits: str) -> bool:

@@ -106,6 +106,17 @@ def test_whatever_is_logged_becomes_plain_and_masked() -> None:
     }
 
 
+def test_a_card_number_that_begins_with_a_shorter_one_is_masked_whole() -> None:
+    number = "4000 0000 0002 1008"
+    assert luhn("400000000002")
+    assert luhn(number.replace(" ", ""))
+    assert text(number) == "***1008"
+
+
+def test_a_line_of_nothing_but_digits_takes_no_time() -> None:
+    assert masking.MASK in text("0 " * 10_000)
+
+
 def test_nesting_without_end_is_cut() -> None:
     endless: dict[str, object] = {}
     endless["again"] = endless
