@@ -1,0 +1,248 @@
+"""`tillwire transactions` and `discrepancies`: what is told of payments, and who decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+from tests.unit.core.scripted import DECLINED, ScriptedDriver, approved, engine_on, is_final
+from tests.unit.estate_fixture import purchase
+from tillwire.core.engine import Engine
+from tillwire.core.model import Outcome, State, Transaction, Verdict
+from tillwire.core.occupancy import WhenBusy
+from tillwire.core.ports import CannotTell
+from tillwire.errors import AnswerLost
+from tillwire.journal.sqlite import SqliteJournal
+
+Scenario = Callable[[Engine, ScriptedDriver], Coroutine[Any, Any, Transaction]]
+
+
+def played(folder: Path, scenario: Scenario) -> Transaction:
+    """What a gateway made of it, before it was stopped."""
+
+    async def play() -> Transaction:
+        driver = ScriptedDriver()
+        async with engine_on(folder, driver) as engine:
+            return await scenario(engine, driver)
+
+    return asyncio.run(play())
+
+
+async def paid(engine: Engine, driver: ScriptedDriver) -> Transaction:
+    driver.at_once = approved()
+    sale = await engine.accept(purchase(), WhenBusy.REJECT)
+    return await engine.wait(sale.id, is_final, 5)
+
+
+async def declined(engine: Engine, driver: ScriptedDriver) -> Transaction:
+    driver.at_once = DECLINED
+    sale = await engine.accept(purchase(reference="sale-2", terminal="t2"), WhenBusy.REJECT)
+    return await engine.wait(sale.id, is_final, 5)
+
+
+async def lost(engine: Engine, driver: ScriptedDriver) -> Transaction:
+    """An answer that no terminal remembers: a person must decide."""
+    driver.at_once = AnswerLost("connection reset")
+    driver.found = [CannotTell("It was switched off.", needs_person=True)]
+    sale = await engine.accept(purchase(reference="sale-3"), WhenBusy.REJECT)
+    return await engine.wait(sale.id, lambda each: each.state is State.UNKNOWN, 5)
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Path:
+    """Where the engine of the scenarios keeps its journal."""
+    return tmp_path / "journal.db"
+
+
+def test_transactions_are_listed_newest_first(run: Run, tmp_path: Path, books: Path) -> None:
+    first, second = played(tmp_path, paid), played(tmp_path, declined)
+    lines = run("transactions", "list", "--journal", books).out.splitlines()
+    assert lines[0].split() == [
+        "ID",
+        "ACCEPTED",
+        "TERMINAL",
+        "TYPE",
+        "AMOUNT",
+        "STATE",
+        "REFERENCE",
+    ]
+    assert [line.split()[0] for line in lines[1:]] == [second.id, first.id]
+    assert lines[2].endswith("PURCHASE  12.50 EUR  APPROVED  sale-1")
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A journal with three sales that ended differently, and which id is which."""
+    folder = tmp_path_factory.mktemp("three")
+    names = {played(folder, each).id: each.__name__ for each in (paid, declined, lost)}
+    return folder / "journal.db", names
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--terminal", "tillwire-v1-t2"), {"declined"}),
+        (("--terminal", "t1"), {"paid", "lost"}),
+        (("--state", "APPROVED"), {"paid"}),
+        (("--state", "UNKNOWN"), {"lost"}),
+        (("--open",), {"lost"}),
+        (("--reference", "sale-2"), {"declined"}),
+        (("--reference", "sale-2", "--terminal", "t1"), set()),
+        (("--organisation", "shop"), {"paid", "declined", "lost"}),
+        (("--organisation", "other"), set()),
+        (("--limit", "1"), {"lost"}),
+        (("--terminal", "t1", "--state", "APPROVED", "--limit", "1"), {"paid"}),
+    ],
+)
+def test_listings_are_narrowed(
+    run: Run, three: tuple[Path, dict[str, str]], options: tuple[str, ...], found: set[str]
+) -> None:
+    books, names = three
+    listed = run("transactions", "list", *options, "--journal", books, "--json").document
+    assert {names[each["id"]] for each in listed} == found
+
+
+def test_one_is_shown_with_everything_that_happened(run: Run, tmp_path: Path, books: Path) -> None:
+    sale = played(tmp_path, paid)
+    out = run("transactions", "show", sale.id, "--receipts", "--journal", books).out
+    lines = out.splitlines()
+    assert lines[:2] == [f"Transaction {sale.id}", "APPROVED PURCHASE 12.50 EUR"]
+    assert "  terminal   TILLWIRE-V1-t1 (Corner Shop, Amsterdam)" in lines
+    assert "  STAN       000001" in lines
+    events = [line.split() for line in lines if line[:1].isdigit()]
+    assert [(each[0], each[-1]) for each in events[:1]] == [("1", "ACCEPTED")]
+    assert any("approve" in each and "APPROVED" in each for each in events)
+    assert "CARDHOLDER COPY" in out.upper()
+
+
+def test_programs_get_times_in_utc_and_exact_amounts(run: Run, tmp_path: Path, books: Path) -> None:
+    sale = played(tmp_path, paid)
+    document = run("transactions", "show", sale.id, "--json", "--journal", books).document
+    assert document["amount"] == {"minor": 1250, "decimal": "12.50", "currency": "EUR"}
+    assert document["accepted_at"].endswith("Z")
+    assert document["outcome"]["verdict"] == "APPROVED"
+    assert [each["sequence"] for each in document["events"]] == list(
+        range(1, len(document["events"]) + 1)
+    )
+
+
+def test_what_a_till_sent_cannot_steer_the_terminal(run: Run, tmp_path: Path, books: Path) -> None:
+    async def hostile(engine: Engine, driver: ScriptedDriver) -> Transaction:
+        driver.at_once = approved()
+        order = purchase(reference="\x1b]0;owned\x07[bold]")
+        sale = await engine.accept(order, WhenBusy.REJECT)
+        return await engine.wait(sale.id, is_final, 5)
+
+    sale = played(tmp_path, hostile)
+    for command in (["list"], ["show", sale.id, "--receipts"]):
+        out = run("transactions", *command, "--journal", books).out
+        assert "\x1b" not in out
+        assert "]0;owned" in out
+        assert "[bold]" in out
+
+
+def test_an_unknown_id_is_one_sentence(run: Run, tmp_path: Path, books: Path) -> None:
+    played(tmp_path, paid)
+    ran = run("transactions", "show", "4711", "--journal", books)
+    assert ran.status == 1
+    assert ran.err == "Error: There is no such thing. No transaction '4711' in this journal.\n"
+
+
+# --- deciding -------------------------------------------------------------------------------
+
+WHO = ("--person", "Ada", "--reason", "seen on the bank's list")
+
+
+@pytest.mark.parametrize("verdict", ["approved", "declined", "cancelled"])
+def test_a_person_ends_an_unknown_transaction(
+    run: Run, tmp_path: Path, books: Path, verdict: str
+) -> None:
+    sale = played(tmp_path, lost)
+    ran = run("transactions", "decide", sale.id, verdict, *WHO, "--journal", books)
+    assert ran.status == 0
+    assert ran.out == f"Transaction {sale.id} is {verdict.upper()} now, as Ada decided.\n"
+    document = run("transactions", "show", sale.id, "--json", "--journal", books).document
+    assert document["state"] == verdict.upper()
+    assert document["outcome"]["evidence"] == "person"
+    assert document["approved_amount"]["minor"] == (1250 if verdict == "approved" else 0)
+    last = document["events"][-1]
+    assert (last["name"], last["detail"]["person"]) == (f"decide_{verdict}", "Ada")
+
+
+def test_less_may_have_been_approved_but_not_more(run: Run, tmp_path: Path, books: Path) -> None:
+    sale = played(tmp_path, lost)
+    decide = ("transactions", "decide", sale.id, "approved", *WHO, "--journal", books)
+    more = run(*decide, "--amount", "12.51")
+    assert (more.status, more.err) == (
+        2,
+        "Error: --amount: 12.51 EUR is more than was asked for. Allowed: up to 12.50.\n",
+    )
+    run(*decide, "--amount", "10")
+    document = run("transactions", "show", sale.id, "--json", "--journal", books).document
+    assert document["approved_amount"]["decimal"] == "10.00"
+
+
+def test_what_is_known_is_not_decided(run: Run, tmp_path: Path, books: Path) -> None:
+    sale = played(tmp_path, paid)
+    ran = run("transactions", "decide", sale.id, "declined", *WHO, "--journal", books)
+    assert ran.status == 1
+    assert "is APPROVED, not UNKNOWN" in ran.err
+
+
+def test_nothing_is_decided_beside_a_running_gateway(run: Run, tmp_path: Path, books: Path) -> None:
+    sale = played(tmp_path, lost)
+    gateway = SqliteJournal(books)
+    gateway.own()
+    try:
+        ran = run("transactions", "decide", sale.id, "approved", *WHO, "--journal", books)
+    finally:
+        gateway.close()
+    assert ran.status == 2
+    assert "is already run by the gateway with process id" in ran.err
+    document = run("transactions", "show", sale.id, "--json", "--journal", books).document
+    assert document["state"] == "UNKNOWN"
+
+
+def test_what_waits_behind_it_is_not_sent_by_the_command_line(
+    run: Run, tmp_path: Path, books: Path
+) -> None:
+    async def lost_and_waiting(engine: Engine, driver: ScriptedDriver) -> Transaction:
+        held = await engine.accept(purchase(reference="a"), WhenBusy.REJECT)
+        await driver.begun(held)
+        await engine.accept(purchase(reference="b", waits=True), WhenBusy.QUEUE)
+        driver.found = [CannotTell("It was switched off.", needs_person=True)]
+        driver.answer(held, AnswerLost("connection reset"))
+        return await engine.wait(held.id, lambda each: each.state is State.UNKNOWN, 5)
+
+    sale = played(tmp_path, lost_and_waiting)
+    run("transactions", "decide", sale.id, "declined", *WHO, "--journal", books)
+    (waiting,) = run("transactions", "list", "--open", "--json", "--journal", books).document
+    assert (waiting["reference"], waiting["state"], waiting["sent_at"]) == ("b", "ACCEPTED", None)
+
+
+# --- discrepancies --------------------------------------------------------------------------
+
+
+def test_a_discrepancy_stays_until_a_person_closes_it(
+    run: Run, tmp_path: Path, books: Path
+) -> None:
+    async def contradicted(engine: Engine, driver: ScriptedDriver) -> Transaction:
+        sale = await declined(engine, driver)
+        return await engine.heard_outcome(sale.id, Outcome(Verdict.APPROVED, approved_amount=1250))
+
+    sale = played(tmp_path, contradicted)
+    (found,) = run("discrepancies", "list", "--json", "--journal", books).document
+    assert found["transaction_id"] == sale.id
+    assert "DECLINED" in run("discrepancies", "list", "--journal", books).out
+    close = ("discrepancies", "close", found["id"], "--person", "Ada", "--journal", books)
+    assert run(*close, "--reason", " ").status == 2
+    assert run(*close, "--reason", "refunded").status == 0
+    assert run("discrepancies", "list", "--json", "--journal", books).document == []
+    (kept,) = run("discrepancies", "list", "--all", "--json", "--journal", books).document
+    assert (kept["closed_by"], kept["reason"]) == ("Ada", "refunded")
+    assert run(*close, "--reason", "again").err.endswith(f"No open discrepancy {found['id']}.\n")
