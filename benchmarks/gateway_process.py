@@ -1,0 +1,124 @@
+"""The gateway under load, in a process of its own: `python -m benchmarks.gateway_process DIR N`.
+
+A journal in DIR, N virtual terminals of one shop, the MerchantAPI face on a free port. Says where
+it is in one line of JSON on standard output, and serves until SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+
+from tillwire.clock import SystemClock
+from tillwire.config import (
+    Configuration,
+    FaceSettings,
+    JournalSettings,
+    Level,
+    Limits,
+    ListenerSettings,
+    LogSettings,
+    VirtualSettings,
+)
+from tillwire.core.model import Lifecycle, Merchant, Organisation, Store, Terminal
+from tillwire.core.ports import Unit
+from tillwire.estate.keys import new_api_key
+from tillwire.server.gateway import Gateway
+from tillwire.watch.logs import configure
+
+STORE = Store(
+    id="3fa85f64-5717-4562-b3fc-2c963f66afa6",
+    merchant_id="bench",
+    name="Bench Shop",
+    address="Damrak 1",
+    city="Amsterdam",
+    zip_code="1012 LG",
+    country="NL",
+    time_zone="Europe/Amsterdam",
+    currency="EUR",
+)
+
+
+def terminal(number: int) -> Terminal:
+    """The virtual terminal of this number."""
+    return Terminal(
+        id=f"bench-{number}",
+        organisation_id="bench",
+        store_id=STORE.id,
+        manufacturer="TILLWIRE",
+        model="V1",
+        serial=f"{number:05d}",
+        tid="",
+        driver="virtual",
+        settings={},
+        lifecycle=Lifecycle.ACTIVATED,
+    )
+
+
+def configuration(directory: Path) -> Configuration:
+    """One listener on a free port, quiet logs, as a gateway in earnest has them."""
+    return Configuration(
+        journal=JournalSettings(path=str(directory / "journal.db")),
+        log=LogSettings(level=Level.WARNING),
+        virtual=VirtualSettings(directory=str(directory / "world")),
+        listeners=(
+            ListenerSettings(
+                name="bench",
+                port=0,
+                limits=Limits(connections=50_000),
+                faces=(FaceSettings(name="merchantapi", prefix="/merchantapi"),),
+            ),
+        ),
+        stop_seconds=1.0,
+    )
+
+
+async def serve(directory: Path, terminals: int) -> None:
+    """Serve until SIGTERM."""
+    begun = time.perf_counter()
+    settings = configuration(directory)
+    configure(settings.log.level, settings.log.format)
+    gateway = Gateway(settings)
+    await gateway.open()
+    await gateway.start()
+    ready = time.perf_counter() - begun
+    key, secret = new_api_key("bench", "bench", SystemClock())
+
+    def found(unit: Unit) -> None:
+        unit.put(Organisation("bench", "Bench"))
+        unit.put(Merchant("bench", "bench", "Bench"))
+        unit.put(STORE)
+        unit.put(key)
+        for number in range(1, terminals + 1):
+            unit.put(terminal(number))
+
+    await gateway.engine.change_estate(found)
+    print(
+        json.dumps(
+            {
+                "pid": os.getpid(),
+                "port": gateway.listeners["bench"].port,
+                "path": "/merchantapi",
+                "api_key": secret,
+                "terminals": [terminal(number).name for number in range(1, terminals + 1)],
+                "ready_seconds": ready,
+                "open": sum(gateway.open_count().values()),
+            }
+        ),
+        flush=True,
+    )
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    await stopped.wait()
+    await gateway.stop()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(Path(sys.argv[1]), int(sys.argv[2])))
