@@ -60,7 +60,7 @@ def answer(transaction: Transaction, script: Script, number: int, at: Instant) -
         application_id=card.application_id,
         entry_mode=entry_mode,
         verification=verification,
-        response_code=script.response_code,
+        response_code=script.response_code or "05",
         reason=script.reason,
     )
     if script.verdict is Verdict.DECLINED:
@@ -77,7 +77,7 @@ def answer(transaction: Transaction, script: Script, number: int, at: Instant) -
         approved_amount=approved,
         tip=tip,
         reason="",
-        response_code="10" if script.half else "00",  # ISO 8583: partial approval is 10
+        response_code=script.response_code or ("10" if script.half else "00"),
         authorisation_code=cards.authorisation_code(transaction.id),
         acquirer_reference=f"{at // 1000 % 1_000_000:06d}{stan}",
         conversion=_converted(Money(approved, transaction.amount.currency))

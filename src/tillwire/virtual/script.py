@@ -25,8 +25,8 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     verdict: Verdict = Verdict.APPROVED
     seconds: float = 0.0
     """How long the cardholder takes, or the terminal waits in vain, before `pace` divides it."""
-    response_code: str = "00"
-    """ISO 8583 field 39, if the acquirer was asked."""
+    response_code: str = ""
+    """The acquirer's ISO 8583 field 39; empty: 00, for a part of the amount 10, declined 05."""
     reason: str = ""
     """Why it was declined or cancelled, in words."""
     half: bool = False
@@ -63,7 +63,7 @@ def _declined(code: str, reason: str, *, answer_lost: bool = False) -> Script:
 
 
 def _cancelled(reason: str, seconds: float = 0.0) -> Script:
-    return Script(verdict=Verdict.CANCELLED, response_code="", reason=reason, seconds=seconds)
+    return Script(verdict=Verdict.CANCELLED, reason=reason, seconds=seconds)
 
 
 APPROVED: Final = Script()

@@ -76,6 +76,10 @@ async def test_a_script_is_set_and_taken_away(tmp_path: Path) -> None:
         assert (await client.get("/terminals")).json()[0]["times"] == 1
         assert (await client.delete(path)).status == 204
         assert (await shop.paid(1000)).state is State.APPROVED
+        assert (await client.put(path, {"script": {"verdict": "DECLINED"}})).status == 200
+        declined = await shop.paid(1000)
+        assert declined.outcome is not None
+        assert declined.outcome.response_code == "05"
         own = {"script": {"verdict": "CANCELLED", "reason": "Out of paper."}}
         assert (await client.put(path, own)).status == 200
         cancelled = await shop.paid(1000)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.kit.runner import virtual
-from tests.unit.estate_fixture import purchase
+from tests.unit.estate_fixture import found_shop, purchase
 from tests.unit.virtual.shop import clock_of_loop, shop_in
 from tillwire.clock import Instant, SystemClock
 from tillwire.core.engine import Engine
 from tillwire.core.model import Evidence, State, Transaction, Verdict
+from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import AbortResult, Absent, CannotTell, Found, Sign
 from tillwire.errors import AnswerLost, ConfigurationError, NotDelivered, Proof
+from tillwire.journal.sqlite import SqliteJournal
 from tillwire.virtual.driver import VirtualDriver
 from tillwire.virtual.memory import SetScript
 from tillwire.virtual.script import ENDINGS, Script
@@ -263,6 +266,29 @@ async def test_with_a_writer_thread_it_is_the_same_world(tmp_path: Path) -> None
     again = World(tmp_path / "new" / "folder", SystemClock())
     assert again.script_of("t9") == SetScript(ENDINGS[41], 3)
     again.close()
+
+
+async def test_many_tills_at_once_are_each_charged_once(tmp_path: Path) -> None:
+    clock = SystemClock()
+    journal, world = SqliteJournal(tmp_path / "journal.db"), World(tmp_path, clock)
+    engine = Engine(journal, lambda each: VirtualDriver(each, world, engine), clock)
+    await engine.start()
+    await engine.change_estate(partial(found_shop, terminals=5))
+
+    async def sell(number: int) -> Transaction:
+        request = purchase(1000 + number, terminal=f"t{number % 5 + 1}", reference=str(number))
+        accepted = await engine.accept(request, WhenBusy.QUEUE)
+        return await engine.wait(accepted.id, lambda each: each.is_final, 60)
+
+    sold = await asyncio.gather(*(sell(number) for number in range(40)))
+    assert {each.state for each in sold} == {State.APPROVED}
+    charged = {entry.reference: entry.amount for entry in await world.ledger()}
+    assert charged == {str(number): 1000 + number for number in range(40)}
+    stans = {each.outcome.stan for each in sold if each.outcome and each.terminal_id == "t1"}
+    assert stans == {f"{number:06d}" for number in range(1, 9)}
+    await engine.stop()
+    world.close()
+    journal.close()
 
 
 def test_every_statement_of_the_world_is_served_by_an_index(tmp_path: Path) -> None:
