@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import os
 import sqlite3
 import threading
@@ -118,6 +119,12 @@ class _Committer:
         self._connection.close()
 
 
+@functools.cache
+def _statements() -> Statements:
+    # Compiled once for all journals of a process: it takes longer than to open one.
+    return Statements(_DIALECT)
+
+
 class SqliteJournal:
     """The journal in one SQLite file."""
 
@@ -136,7 +143,7 @@ class SqliteJournal:
         """
         self.path = path
         self._inline = inline
-        self._statements = Statements(_DIALECT)
+        self._statements = _statements()
         self._owner_file: IO[str] | None = None
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
