@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from tillwire.errors import JournalError
@@ -109,8 +109,7 @@ class Writer(Generic[U]):
         """`observe(units, seconds)` is told of every group that was committed."""
         self._committer = committer
         self._observe = observe
-        self._waiting: deque[_Job[U]] = deque()
-        self._wake = threading.Semaphore(0)
+        self._waiting: SimpleQueue[_Job[U] | None] = SimpleQueue()
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name=f"tillwire-{name}", daemon=True)
         self._thread.start()
@@ -119,34 +118,40 @@ class Writer(Generic[U]):
         """Run `work(unit)` and commit it; its result, once it is durable."""
         if self._closing:
             raise JournalError("It is being closed.")
-        if len(self._waiting) >= QUEUE_LIMIT:
+        if self._waiting.qsize() >= QUEUE_LIMIT:
             raise JournalError("Too many units of work are waiting to be committed.")
         job = _Job(work, asyncio.get_running_loop().create_future())
-        self._waiting.append(job)
-        self._wake.release()
+        self._waiting.put(job)
         return await job.future
 
     def _serve(self) -> None:
-        while True:
-            self._wake.acquire()
-            jobs: list[_Job[U]] = []
-            while self._waiting and len(jobs) < GROUP_LIMIT:
-                if jobs:
-                    self._wake.acquire()  # its release came with the job
-                jobs.append(self._waiting.popleft())
-            if not jobs:
-                return  # woken without a job: closing
+        while jobs := self._next_group():
             begun = time.perf_counter()
             run_group(self._committer, jobs)
             if self._observe is not None:
                 self._observe(len(jobs), time.perf_counter() - begun)
             _hand_back(jobs)
 
+    def _next_group(self) -> list[_Job[U]]:
+        """All that waits, up to the limit; at least one, or none when it is time to stop."""
+        jobs: list[_Job[U]] = []
+        while len(jobs) < GROUP_LIMIT:
+            try:
+                job = self._waiting.get(block=not jobs)
+            except Empty:
+                break
+            if job is None:
+                if jobs:
+                    self._waiting.put(None)  # to be seen again, after this last group
+                break
+            jobs.append(job)
+        return jobs
+
     def close(self) -> None:
         """Commit what waits, then stop. Blocks until the thread has ended."""
         if not self._closing:
             self._closing = True
-            self._wake.release()
+            self._waiting.put(None)
             self._thread.join()
             self._committer.close()
 
