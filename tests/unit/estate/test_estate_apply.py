@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.estate.test_estate_plan import TILL, declared, store, till
 
+from tests.unit.estate.test_estate_plan import TILL, declared, store, till
 from tillwire.clock import Instant
 from tillwire.core.model import Lifecycle
 from tillwire.errors import Conflict
