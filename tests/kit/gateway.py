@@ -6,7 +6,10 @@ from; `machine.py` kills and restarts it.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import sqlite3
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,13 +26,15 @@ from tillwire.journal.sqlite import SqliteJournal
 from tillwire.net.http_client import AiohttpClient
 from tillwire.server.drivers import Drivers
 from tillwire.server.faces import FACES, Parts
-from tillwire.virtual.acquirer import Entry
 from tillwire.virtual.driver import VirtualDriver
 from tillwire.virtual.world import World
 
 JOURNAL: Final = "journal.db"
 PORTS: Final[Mapping[str, int]] = {"merchantapi": 8701, "device": 8702}
 """Where each face listens, in memory."""
+
+_TLS: Final = ssl.create_default_context()
+"""Made once: reading the system's authorities takes longer than a whole life."""
 
 
 class GatewayUnderTest:
@@ -62,11 +67,11 @@ class GatewayUnderTest:
         for name, port in self._faces.items():
             kind = FACES[name]
             app: Any = kind.create(parts, kind.settings())
-            self._served.append(await serve_app(app, port=port))
+            self._served.append(await serve_app(app, port=port, lifespan=True))
 
     def client(self) -> HttpClient:
         """A real HTTP client on the in-memory network."""
-        client = AiohttpClient()
+        client = AiohttpClient(_TLS)
         self._clients.append(client)
         return client
 
@@ -104,6 +109,22 @@ class GatewayUnderTest:
         """What happened to a transaction."""
         return self.journal.read_now(lambda reader: reader.events(transaction_id))
 
-    async def ledger(self) -> list[Entry]:
-        """What the acquirer really charged."""
-        return await self.world.ledger()
+    def holders(self) -> list[str]:
+        """The transactions that hold a terminal."""
+        with contextlib.closing(sqlite3.connect(self.journal.path)) as connection:
+            return [
+                row[0]
+                for row in connection.execute(
+                    "SELECT transaction_id FROM occupancy WHERE transaction_id IS NOT NULL"
+                )
+            ]
+
+    async def charges(self) -> dict[str, int]:
+        """What the acquirer really charged: transaction id -> minor units. Read from the ledger's
+        own table, so that nothing under test stands between."""
+        await self.world.settle()
+        with contextlib.closing(sqlite3.connect(self.world.path)) as connection:
+            rows = connection.execute("SELECT transaction_id, amount FROM ledger WHERE approved")
+            charges = rows.fetchall()
+        assert len(charges) == len(dict(charges)), "no transaction is charged twice"
+        return dict(charges)

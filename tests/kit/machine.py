@@ -1,5 +1,10 @@
 """A machine on which the gateway lives, dies and lives again, in virtual time.
 
+Two ways to die. `live(kill_at=n)` really ends the process before step n. `moments` lets it live,
+and takes the disk after every step that changed it: each is what the next life would find had the
+process died there. A process that repeats its steps from its seed makes the two the same, and a
+test says so; the second is many times quicker.
+
 The disk is a folder. A kill ends the process between two steps of its loop, with nothing run
 after it: the files are copied as they lie there in that moment (SQLite's log included), the dead
 process is thrown away on the old folder, and the next life starts from the copy. Time goes on.
@@ -8,6 +13,7 @@ process is thrown away on the old folder, and the next life starts from the copy
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
@@ -22,6 +28,7 @@ from tests.kit.virtual_loop import Killed, VirtualLoop
 from tillwire.journal.sqlite import SqliteJournal
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 Scenario = Callable[[GatewayUnderTest], Coroutine[Any, Any, T]]
 
@@ -42,6 +49,17 @@ class Life(Generic[T]):
     last_step: int
 
 
+@dataclass(frozen=True)
+class Moment(Generic[K]):
+    """What a process that died at this step would leave behind."""
+
+    step: int
+    time: float
+    disk: Path
+    known: K
+    """What the world outside had learned by then."""
+
+
 class Machine:
     """Runs one life after the other on one disk."""
 
@@ -54,8 +72,16 @@ class Machine:
         self._life = 0
         self._time = 0.0
         self.here = disk / "life-0"
-        self.here.mkdir()
+        self.here.mkdir(parents=True)
         shutil.copy(_founded_journal(), self.here / JOURNAL)
+
+    @classmethod
+    def after(cls, moment: Moment[Any], disk: Path, **options: Any) -> Machine:
+        """A machine that went down at that moment. `disk` is a new folder."""
+        machine = cls(disk, **options)
+        machine._life, machine._time = 1, moment.time
+        _copy(moment.disk, machine.here)
+        return machine
 
     def live(
         self,
@@ -85,6 +111,36 @@ class Machine:
             self._time = loop.time()
         return Life(False, result, process.first_step, process.last_step)
 
+    def moments(
+        self,
+        scenario: Scenario[T],
+        know: Callable[[], K],
+        *,
+        prepare: Callable[[VirtualLoop], None] | None = None,
+    ) -> list[Moment[K]]:
+        """Play the scenario to its end. Every moment that differs from the one before, in what is
+        on the disk or in what `know` tells: from the process's start, recovery included, to its
+        stop."""
+        moments: list[Moment[K]] = []
+        last: list[object] = [None]
+
+        def watch(loop: VirtualLoop) -> None:
+            def look() -> None:
+                now = (_marks(self.here), know())
+                if now != last[0]:
+                    last[0] = now
+                    disk = self._disk / f"moment-{loop.steps}"
+                    disk.mkdir()
+                    _copy(self.here, disk)
+                    moments.append(Moment(loop.steps, loop.time(), disk, now[1]))
+
+            loop.after_step = look
+            if prepare is not None:
+                prepare(loop)
+
+        self.live(scenario, prepare=watch)
+        return moments
+
     def wait(self, seconds: float) -> None:
         """Let time pass while nothing runs."""
         self._time += seconds
@@ -92,12 +148,25 @@ class Machine:
     def _bury(self, process: _Process[T], loop: VirtualLoop) -> None:
         grave, self.here = self.here, self._disk / f"life-{self._life + 1}"
         self.here.mkdir()
-        for file in grave.iterdir():
-            if not file.name.endswith(_NOT_DURABLE):
-                shutil.copy(file, self.here / file.name)
+        _copy(grave, self.here)
         loop.abandon()
         process.let_go()
         shutil.rmtree(grave)
+
+
+def _copy(source: Path, target: Path) -> None:
+    for file in source.iterdir():
+        if not file.name.endswith(_NOT_DURABLE):
+            shutil.copy(file, target / file.name)
+
+
+def _marks(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    marks = []
+    for file in os.scandir(folder):
+        if not file.name.endswith(_NOT_DURABLE):
+            status = file.stat()
+            marks.append((file.name, status.st_mtime_ns, status.st_size))
+    return tuple(sorted(marks))
 
 
 class _Process(Generic[T]):

@@ -48,13 +48,14 @@ async def serve_app(
     tls: ssl.SSLContext | None = None,
     lifespan: bool = False,
 ) -> Served:
-    """Serve `app` at `host`:`port` (0: a free port). `lifespan`: run its start and its end."""
+    """Serve `app` at `host`:`port` (0: a free port). `lifespan`: run its start and its end, if it
+    has any."""
     config = Config(
         app,
         http=HttpToolsProtocol,
         ws="none",
         loop="none",
-        lifespan="on" if lifespan else "off",
+        lifespan="auto" if lifespan else "off",
         log_config=None,
         access_log=False,
         date_header=False,

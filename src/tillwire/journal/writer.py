@@ -174,20 +174,22 @@ def _resolve_all(jobs: list[_Job[Any]]) -> None:
 
 
 class InlineWriter(Generic[U]):
-    """The same without a thread, for a loop on a virtual clock: a commit takes two turns of the
-    loop, and what is durable after each turn is a matter of the seed alone."""
+    """The same without a thread, for a loop on a virtual clock: a unit is committed in a turn of
+    the loop of its own, and, as beside the thread, also when its caller is cancelled meanwhile."""
 
     def __init__(self, committer: Committer[U]) -> None:
         self._committer = committer
 
     async def commit(self, work: Callable[[U], Any]) -> Any:
         """Run `work(unit)` and commit it; its result, once it is durable."""
-        await asyncio.sleep(0)
-        job = _Job(work, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        job = _Job(work, loop.create_future())
+        loop.call_soon(self._run, job)
+        return await job.future
+
+    def _run(self, job: _Job[U]) -> None:
         run_group(self._committer, [job])
         job.resolve()
-        await asyncio.sleep(0)
-        return await job.future
 
     def close(self) -> None:
         """Give the connection back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tillwire.money import Money
 @pytest.fixture
 def disk() -> Iterator[Path]:
     with memory_disk() as folder:
-        yield Path(folder)
+        yield Path(folder) / "machine"
 
 
 async def _sale(gateway: GatewayUnderTest) -> Transaction:
@@ -37,7 +38,7 @@ async def _sale(gateway: GatewayUnderTest) -> Transaction:
 async def _look(gateway: GatewayUnderTest) -> tuple[list[State], int]:
     for transaction in gateway.transactions():
         await gateway.engine.wait(transaction.id, lambda now: now.is_final, 60)
-    return [each.state for each in gateway.transactions()], len(await gateway.ledger())
+    return [each.state for each in gateway.transactions()], len(await gateway.charges())
 
 
 def test_a_life_that_is_not_cut_short_returns_what_its_scenario_does(disk: Path) -> None:
@@ -50,19 +51,14 @@ def test_a_life_that_is_not_cut_short_returns_what_its_scenario_does(disk: Path)
 
 
 def test_the_same_seed_makes_the_same_sale(tmp_path: Path) -> None:
-    made = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        made.append(Machine(tmp_path / name, seed=5, faces={}).live(_sale))
-    assert made[0] == made[1]
+    one, two = (Machine(tmp_path / name, seed=5, faces={}).live(_sale) for name in "12")
+    assert one == two
 
 
 def test_every_step_of_a_sale_can_be_the_last(disk: Path) -> None:
-    (disk / "whole").mkdir()
     whole = Machine(disk / "whole", faces={}).live(_sale)
     seen = []
     for step in range(whole.first_step + 1, whole.last_step + 1):
-        (disk / f"{step}").mkdir()
         machine = Machine(disk / f"{step}", faces={})
         assert machine.live(_sale, kill_at=step).killed
         machine.wait(5)
@@ -73,6 +69,17 @@ def test_every_step_of_a_sale_can_be_the_last(disk: Path) -> None:
     assert ([State.FAILED], 0) in seen
     assert seen[-1] == ([State.APPROVED], 1)
     assert all(charges == (states == [State.APPROVED]) for states, charges in seen)
+
+
+def test_a_moment_is_what_a_kill_at_that_step_leaves(disk: Path) -> None:
+    moments = Machine(disk / "watched", faces={}).moments(_sale, lambda: None)
+    assert len(moments) > 3
+    for before, after in itertools.pairwise(moments):
+        for step in {before.step + 1, after.step}:
+            killed = Machine(disk / f"killed-{step}", faces={})
+            assert killed.live(_sale, kill_at=step).killed
+            watched = Machine.after(before, disk / f"moment-{step}", faces={})
+            assert killed.live(_look).result == watched.live(_look).result
 
 
 def test_time_goes_on_between_lives(disk: Path) -> None:

@@ -1,0 +1,161 @@
+"""A real `tillwire sandbox` in a process of its own: started, waited for, stopped or killed.
+
+For tests whose subject is the program as a whole: conformance, crash, matrix, browser, documents.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+SANDBOX: Final = (sys.executable, "-c", "from tillwire.cli import main; main()", "sandbox")
+"""The command, by the interpreter that runs the tests."""
+PORTS: Final = 6
+"""Ports that a sandbox may use from its base on."""
+STARTS_WITHIN: Final = 30.0
+"""Seconds for a start on a busy machine."""
+STOPS_WITHIN: Final = 20.0
+"""Seconds for a clean stop on a busy machine."""
+
+_BASES: Final = range(20_000, 32_000, PORTS)
+"""Below the ports that the system gives out by itself."""
+_PAUSE: Final = 0.01
+_TRIES: Final = 5
+_PORT_TAKEN: Final = "choose another base port"
+
+Card = Mapping[str, Any]
+"""The sandbox card: JSON, as `docs/sandbox-card.md` describes it."""
+
+
+class NotStartedError(Exception):
+    """The sandbox ended before it was ready."""
+
+
+class SandboxProcess:
+    """A sandbox that runs, or ran."""
+
+    def __init__(self, process: subprocess.Popen[bytes], directory: Path) -> None:
+        self.process = process
+        self.directory = directory
+        self.card: Card = {}
+
+    @property
+    def errors(self) -> str:
+        """What it has written to standard error so far."""
+        return (self.directory / "stderr.txt").read_text(errors="replace")
+
+    def wait_until_ready(self) -> None:
+        """Wait for the card of this very process. Raises `NotStartedError`."""
+        path = self.directory / "card.json"
+        end = time.monotonic() + STARTS_WITHIN
+        while True:
+            with contextlib.suppress(FileNotFoundError):
+                card = json.loads(path.read_bytes())
+                if card["pid"] == self.process.pid:
+                    self.card = card
+                    return
+            if self.process.poll() is not None:
+                raise NotStartedError(self.errors)
+            if time.monotonic() > end:
+                self.kill()
+                raise NotStartedError(f"No card within {STARTS_WITHIN:g} s. {self.errors}")
+            time.sleep(_PAUSE)
+
+    def ended(self, within: float = STOPS_WITHIN) -> int:
+        """Wait until the process has ended; its status."""
+        return self.process.wait(within)
+
+    def stop(self) -> None:
+        """Stop it cleanly, as an operator would, and see that it went well."""
+        self.process.send_signal(signal.SIGTERM)
+        status = self.ended()
+        assert status == 0, f"status {status}: {self.errors}"
+        assert "Traceback" not in self.errors, self.errors
+        assert not (self.directory / "card.json").exists(), "a clean stop removes the card"
+
+    def kill(self) -> None:
+        """End it as a power cut would end the process."""
+        self.process.kill()
+        self.ended()
+
+
+def start_sandbox(
+    directory: Path,
+    *,
+    pace: float = 1.0,
+    command: Sequence[str] = SANDBOX,
+    environment: Mapping[str, str] | None = None,
+) -> SandboxProcess:
+    """Start a sandbox on `directory`, made if it is not there, on ports that are free; returns
+    when it is ready. `environment` is added to this process's. Raises `NotStartedError`."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for attempt in range(_TRIES):
+        base = free_base_port()
+        arguments = ["--data", str(directory), "--port", str(base), "--pace", f"{pace:g}"]
+        with (
+            (directory / "stdout.txt").open("wb") as out,
+            (directory / "stderr.txt").open("wb") as errors,
+        ):
+            process = subprocess.Popen(
+                [*command, *arguments],
+                stdout=out,
+                stderr=errors,
+                env={**os.environ, **(environment or {})},
+            )
+        sandbox = SandboxProcess(process, directory)
+        try:
+            sandbox.wait_until_ready()
+        except NotStartedError as error:
+            # Between the look and the start, another test's sandbox was quicker.
+            if _PORT_TAKEN not in str(error) or attempt == _TRIES - 1:
+                raise
+        except BaseException:
+            sandbox.kill()
+            raise
+        else:
+            return sandbox
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+@contextlib.contextmanager
+def running_sandbox(directory: Path, *, pace: float = 1.0) -> Iterator[SandboxProcess]:
+    """A sandbox on `directory`, stopped cleanly at the end; `pace` divides the virtual
+    cardholder's waiting times."""
+    sandbox = start_sandbox(directory, pace=pace)
+    try:
+        yield sandbox
+    except BaseException:
+        sandbox.kill()
+        raise
+    if sandbox.process.poll() is None:
+        sandbox.stop()
+
+
+def free_base_port() -> int:
+    """A port that is free now, as are those that follow it in a sandbox."""
+    # Apart from the seeded generator: two test processes must not look at the same ports.
+    choose = random.SystemRandom()
+    while True:
+        base = choose.choice(_BASES)
+        if all(_is_free(port) for port in range(base, base + PORTS)):
+            return base
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
