@@ -61,6 +61,14 @@ class Load:
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     """Seconds from the create to the read that shows the outcome, for each sale."""
+    usual: float = 0.0
+    """Seconds that sales took lately."""
+
+    def sold(self, seconds: float) -> None:
+        """One more."""
+        self.sales += 1
+        self.latencies.append(seconds)
+        self.usual += (seconds - self.usual) / 64
 
     @property
     def rate(self) -> float:
@@ -126,23 +134,24 @@ class Lane:
         found: str = json.loads(answer)["status"]
         return found
 
-    async def sell(self, reference: str, pause: float, load: Load) -> None:
-        """One sale to its end: create, then read the status until there is an outcome."""
+    async def sell(self, reference: str, patience: float, load: Load) -> None:
+        """One sale to its end: create, wait for about `patience` of what a sale takes at present,
+        then read the status until there is an outcome."""
         begun = time.perf_counter()
         transaction_id = await self.create(reference)
         load.requests += 1
+        await asyncio.sleep(load.usual * patience - (time.perf_counter() - begun))
         while True:
-            if pause:
-                await asyncio.sleep(pause)
             load.requests += 1
             if await self.status(transaction_id) != "CREATED":
                 break
-        load.latencies.append(time.perf_counter() - begun)
-        load.sales += 1
+            await asyncio.sleep(load.usual * patience / 4)
+        load.sold(time.perf_counter() - begun)
 
 
-async def sell_for(shop: Shop, lanes: int, seconds: float, pause: float) -> Load:
-    """Sell in `lanes` lanes for `seconds`, each pausing `pause` seconds before a status read."""
+async def sell_for(shop: Shop, lanes: int, seconds: float, patience: float) -> Load:
+    """Sell in `lanes` lanes for `seconds`; `patience` is the share of a sale's usual time that a
+    till waits before it reads the status (0: it reads again and again)."""
     load = Load()
     tills = [Lane(shop, terminal) for terminal in shop.terminals[:lanes]]
     assert len(tills) == lanes, "a terminal for each lane"
@@ -155,7 +164,7 @@ async def sell_for(shop: Shop, lanes: int, seconds: float, pause: float) -> Load
         count = 0
         while time.perf_counter() < end:
             count += 1
-            await till.sell(f"bench-{number}-{count}", pause, load)
+            await till.sell(f"bench-{number}-{count}", patience, load)
 
     await asyncio.gather(*(sell_on(till, number) for number, till in enumerate(tills)))
     load.seconds = time.perf_counter() - begun

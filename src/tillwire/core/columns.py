@@ -10,6 +10,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+
+_REMEMBERED: Final = 8192
+"""Lines that are kept: a shop's receipts, and the two copies of each, say mostly the same."""
 
 
 def printable(text: str) -> str:
@@ -32,7 +37,8 @@ def columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
 
 
-def wrapped(text: str, width: int) -> list[str]:
+@lru_cache(_REMEMBERED)
+def wrapped(text: str, width: int) -> tuple[str, ...]:
     """The printable text in lines of at most `width` columns, broken between words where it can
     be. No text makes no line."""
     lines: list[str] = []
@@ -41,25 +47,27 @@ def wrapped(text: str, width: int) -> list[str]:
             lines[-1] += " " + word
         else:
             lines.extend(_pieces(word, width))
-    return lines
+    return tuple(lines)
 
 
-def centred(text: str, width: int) -> list[str]:
+@lru_cache(_REMEMBERED)
+def centred(text: str, width: int) -> tuple[str, ...]:
     """The text in the middle, wrapped."""
-    return [" " * ((width - columns(line)) // 2) + line for line in wrapped(text, width)]
+    return tuple(" " * ((width - columns(line)) // 2) + line for line in wrapped(text, width))
 
 
-def pair(label: str, value: str, width: int) -> list[str]:
+@lru_cache(_REMEMBERED)
+def pair(label: str, value: str, width: int) -> tuple[str, ...]:
     """The label on the left and the value on the right: on one line if both fit, else the value
     below. No value makes no line."""
     label, value = printable(label), printable(value)
     if not value:
-        return []
+        return ()
     gap = width - columns(label) - columns(value)
     if gap >= 1:
-        return [label + " " * gap + value]
+        return (label + " " * gap + value,)
     below = wrapped(value, width)
-    return [*wrapped(label, width), *(" " * (width - columns(line)) + line for line in below)]
+    return (*wrapped(label, width), *(" " * (width - columns(line)) + line for line in below))
 
 
 def _pieces(word: str, width: int) -> Iterator[str]:

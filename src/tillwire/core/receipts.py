@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from tillwire.clock import Instant, local
@@ -112,11 +113,14 @@ def _terminal_lines(heading: Heading, width: int) -> list[str]:
 
 
 def _moment_lines(transaction: Transaction, at: Instant, width: int) -> list[str]:
-    moment = local(at, transaction.heading.time_zone)
-    return [
-        *pair("Date", f"{moment:%Y-%m-%d}", width),
-        *pair("Time", f"{moment:%H:%M:%S %Z}", width),
-    ]
+    date, time = _date_and_time(at // 1000, transaction.heading.time_zone)
+    return [*pair("Date", date, width), *pair("Time", time, width)]
+
+
+@lru_cache(1024)
+def _date_and_time(second: int, time_zone: str) -> tuple[str, str]:
+    moment = local(Instant(second * 1000), time_zone)
+    return f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S %Z}"
 
 
 def _card_lines(outcome: Outcome, width: int) -> list[str]:
@@ -131,12 +135,12 @@ def _card_lines(outcome: Outcome, width: int) -> list[str]:
 
 
 def _amount_lines(transaction: Transaction, outcome: Outcome, width: int) -> list[str]:
-    def line(label: str, minor: int) -> list[str]:
+    def line(label: str, minor: int) -> tuple[str, ...]:
         return pair(label, _amount(Money(minor, transaction.amount.currency)), width)
 
     asked = transaction.amount.minor
     if outcome.verdict is not Verdict.APPROVED:
-        return line("Amount", asked)
+        return list(line("Amount", asked))
     granted = outcome.approved_amount - outcome.tip
     lines: list[str] = []
     if 0 <= granted < asked:
@@ -146,7 +150,7 @@ def _amount_lines(transaction: Transaction, outcome: Outcome, width: int) -> lis
         lines += line("Amount", granted)
     if outcome.tip:
         lines += line("Tip", outcome.tip)
-    return lines + line("TOTAL", outcome.approved_amount)
+    return [*lines, *line("TOTAL", outcome.approved_amount)]
 
 
 def _conversion_lines(transaction: Transaction, outcome: Outcome, width: int) -> list[str]:
@@ -167,7 +171,7 @@ def _conversion_lines(transaction: Transaction, outcome: Outcome, width: int) ->
     ]
 
 
-def _markup_line(conversion: Conversion, width: int) -> list[str]:
+def _markup_line(conversion: Conversion, width: int) -> tuple[str, ...]:
     return pair("Markup", f"{conversion.markup} %" if conversion.markup else "", width)
 
 
@@ -262,7 +266,7 @@ def _currency_sections(
 
     net = [each for each in approved if each.type not in _MONEY_HELD]
     tips = sum(each.outcome.tip for each in net if each.outcome and each.type in _MONEY_IN)
-    summary = pair(f"NET TOTAL {code}", Money(total(net), code).decimal(), width)
+    summary = [*pair(f"NET TOTAL {code}", Money(total(net), code).decimal(), width)]
     if tips:
         summary += pair("of it tips", Money(tips, code).decimal(), width)
     held = sections(each for each in TransactionType if each in _MONEY_HELD)
@@ -280,7 +284,7 @@ def _type_lines(
 ) -> list[str]:
     """Counts and sums of one type in one currency, by brand."""
 
-    def line(label: str, chosen: Sequence[Transaction]) -> list[str]:
+    def line(label: str, chosen: Sequence[Transaction]) -> tuple[str, ...]:
         minor = sum(signs[each.id] * each.approved_amount for each in chosen)
         return pair(f"{len(chosen)} {label}", Money(minor, code).decimal(), width)
 
@@ -288,10 +292,10 @@ def _type_lines(
     for each in group:
         brand = each.outcome.brand.replace("_", " ") if each.outcome else ""
         brands.setdefault(brand or "OTHER", []).append(each)
-    lines = wrapped(f"{_TYPES[type_]} {code}", width)
+    lines = [*wrapped(f"{_TYPES[type_]} {code}", width)]
     for brand in sorted(brands):
         lines += line(brand, brands[brand])
-    return lines + line("TOTAL", group)
+    return [*lines, *line("TOTAL", group)]
 
 
 def _signs(approved: Sequence[Transaction]) -> dict[str, int]:
@@ -316,7 +320,7 @@ def _signs(approved: Sequence[Transaction]) -> dict[str, int]:
 def _other_ends(transactions: Sequence[Transaction], approved: int, width: int) -> list[str]:
     """How many ended how; what has not ended is named, since it may still move money."""
     states = [each.state for each in transactions]
-    lines = pair("Approved", str(approved), width)
+    lines = [*pair("Approved", str(approved), width)]
     for label, state in (("Declined", State.DECLINED), ("Cancelled", State.CANCELLED)):
         lines += pair(label, str(states.count(state)), width)
     if State.FAILED in states:
