@@ -32,9 +32,13 @@ def serve(
     from tillwire import config
     from tillwire.server import process
     from tillwire.server.faces import FACES
+    from tillwire.server.listeners import tls_context
 
     kinds = {name: kind.settings for name, kind in FACES.items()}
     configuration = config.load(config_file, kinds)
+    for listener in configuration.listeners:
+        if listener.tls is not None:
+            tls_context(listener.tls, listener.name)
     if check:
         typer.echo(f"{config_file} can be used.")
         return

@@ -134,7 +134,7 @@ class Dispatcher:
 
     def _note(self, scope: Scope, face: str, route: Route, status: int, begun: float) -> None:
         self._metrics.request(face, route, status)
-        if status >= 500:
+        if status >= 500 and not self._draining:
             write = self._log.error
         else:
             write = self._log.info if route is Route.WRITE or status >= 400 else self._log.debug

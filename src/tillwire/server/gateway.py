@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -65,13 +66,17 @@ class Gateway:
         self._choose_port = choose_port
         self._cleanup = AsyncExitStack()
         self._sockets: dict[str, socket.socket] = {}
+        self._tls: dict[str, ssl.SSLContext] = {}
         self._places: list[Place] = []
         self._log = structlog.get_logger().bind()
 
     # --- open ---------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Own the journal and bind every port. Raises `ConfigurationError`, `JournalError`."""
+        """Own the journal, bind every port, read every certificate.
+
+        Raises `ConfigurationError`, `JournalError`.
+        """
         try:
             self._open_journal()
             for settings in self.configuration.listeners:
@@ -99,6 +104,8 @@ class Gateway:
         self._ready.committed()
 
     def _bind(self, settings: ListenerSettings) -> None:
+        if settings.tls is not None:
+            self._tls[settings.name] = tls_context(settings.tls, settings.name)
         bound = bind(settings, choose=self._choose_port)
         self._cleanup.callback(bound.close)
         self._sockets[settings.name] = bound
@@ -199,12 +206,11 @@ class Gateway:
         dispatcher = Dispatcher(
             mounts, pages.of(settings.pages), self.metrics, public_url=settings.public_url
         )
-        tls = tls_context(settings.tls, settings.name) if settings.tls else None
         listener = Listener(
             settings,
             self._sockets[settings.name],
             dispatcher,
-            tls,
+            self._tls.get(settings.name),
             stop_seconds=self.configuration.stop_seconds,
         )
         self._places += [self._place(face, listener.url) for face in settings.faces]
