@@ -47,6 +47,7 @@ def list_discrepancies(
             ]
             for each in found
         ],
+        empty="No discrepancies.",
     )
 
 

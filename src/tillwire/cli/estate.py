@@ -159,7 +159,8 @@ def _say_estate(estate: Estate, removed: bool) -> None:
     ]
     if rows:
         say()
-        say_table(["TERMINAL", "ID", "STORE", "TID", "DRIVER", "LIFECYCLE", "NOTE"], rows)
+        headers = ["TERMINAL", "ID", "STORE", "TID", "DRIVER", "LIFECYCLE", "NOTE"]
+        say_table(headers, rows, empty="")
 
 
 def _store_words(store: Store) -> str:

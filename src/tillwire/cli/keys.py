@@ -99,6 +99,7 @@ def list_keys(
             ]
             for key in keys
         ],
+        empty="No API keys yet: `tillwire keys create` makes one.",
     )
 
 

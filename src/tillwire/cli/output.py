@@ -54,26 +54,27 @@ def say_lines(text: str) -> None:
         say(line)
 
 
-def remark(text: str) -> None:
+def remark(text: str, style: str = "") -> None:
     """A line about the result, which is not part of it."""
-    _write(sys.stderr, Text(clean(text)))
+    _write(sys.stderr, Text(clean(text), style=style))
 
 
 def complain(text: str) -> None:
     """The sentence that says why it failed."""
-    line = Text("Error: ", style="bold red")
-    line.append(Text(clean(text), style=""))
-    _write(sys.stderr, line)
+    _write(sys.stderr, Text.assemble(("Error:", "bold red"), " ", clean(text)))
 
 
 def say_json(document: object) -> None:
     """The whole result, for programs: one JSON document."""
-    encoded = msgspec.json.format(msgspec.json.encode(document), indent=2)
-    sys.stdout.write(encoded.decode() + "\n")
+    encoded = msgspec.json.Encoder(decimal_format="number").encode(document)
+    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
 
 
-def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table of the result."""
+def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+    """A table of the result; without rows only the remark `empty`."""
+    if not rows:
+        remark(empty)
+        return
     cleaned = [[clean(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _console(sys.stdout).print(_drawn(headers, cleaned))

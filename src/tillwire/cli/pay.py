@@ -14,7 +14,8 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.text import Text
 
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import clean, complain, remark, say, say_json, say_lines
@@ -85,7 +86,7 @@ def pay(
         "sandbox/card.json"
     ),
     wait: Annotated[
-        float, typer.Option(min=1, max=3600, help="Seconds until it is left open.")
+        float, typer.Option(min=0.1, max=3600, help="Seconds until it is left open.")
     ] = 300.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -129,7 +130,8 @@ def _face(url: str, api_key: str, card: Path, terminal: str) -> Face:
 
 def _new_reference() -> str:
     clock = SystemClock()
-    return f"pay-{utc(clock.now()):%Y%m%d%H%M%S}-{clock.random_digits(6)}"
+    # Short enough for one line of the narrowest receipt.
+    return f"pay-{utc(clock.now()):%y%m%d%H%M%S}-{clock.random_digits(6)}"
 
 
 async def _paid(face: Face, money: Money, reference: str, wait: float, ca: Path | None) -> Ending:
@@ -170,6 +172,13 @@ async def _only_terminal(till: Till) -> str:
     return names[0]
 
 
+class _Seconds(ProgressColumn):
+    """How long it has been waited for."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{int(task.elapsed or 0)} s")
+
+
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Tells on standard error what is being waited for: live on a terminal, else line by line."""
@@ -177,7 +186,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield lambda words: remark(f"{words[:1].upper()}{words[1:]}.")
         return
     console = Console(stderr=True, highlight=False)
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), _Seconds())
     with Progress(*columns, console=console, transient=True) as live:
         task = live.add_task("")
         yield lambda words: live.update(task, description=f"{clean(words)} …")
@@ -191,6 +200,8 @@ def _say(ending: Ending) -> None:
     if ending.end is End.APPROVED:
         assert sale is not None, "what is approved is a sale"
         say(f"{ending.words} Transaction {sale.id}.", style="green")
+    elif ending.end in (End.NOT_PAID, End.OPEN):
+        remark(ending.words, style="bold yellow" if ending.end is End.OPEN else "red")
     else:
         complain(ending.words)
 

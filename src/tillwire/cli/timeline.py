@@ -9,7 +9,7 @@ import msgspec
 
 from tillwire.cli.output import say, say_styled, say_table
 from tillwire.cli.times import clock_time, duration, in_zone
-from tillwire.core.model import Event, Outcome, Transaction
+from tillwire.core.model import Event, Outcome, Transaction, Verification
 from tillwire.money import Money
 
 
@@ -47,21 +47,16 @@ def _outcome_facts(outcome: Outcome, transaction: Transaction) -> Iterator[tuple
         tip = f", {Money(outcome.tip, currency)} of it tip" if outcome.tip else ""
         yield "approved", f"{Money(outcome.approved_amount, currency)}{tip}"
     yield "known by", outcome.evidence
-    yield (
-        "reason",
-        " ".join(part for part in (outcome.reason, _bracketed(outcome.response_code)) if part),
-    )
+    yield "reason", outcome.reason
+    yield "response", outcome.response_code
     card = f"{outcome.brand} ****{outcome.card_last4}" if outcome.card_last4 else outcome.brand
-    ways = [each.lower() for each in (outcome.entry_mode, outcome.verification) if each]
+    verified = None if outcome.verification is Verification.NONE else outcome.verification
+    ways = [each.lower() for each in (outcome.entry_mode, verified) if each is not None]
     yield "card", ", ".join(part for part in (card, *ways) if part)
     if outcome.conversion is not None:
         yield "charged as", f"{outcome.conversion.amount} at {outcome.conversion.rate}"
     yield "authorisation", outcome.authorisation_code
     yield "STAN", outcome.stan
-
-
-def _bracketed(text: str) -> str:
-    return f"({text})" if text else ""
 
 
 def say_events(transaction: Transaction, events: Sequence[Event]) -> None:
@@ -80,6 +75,7 @@ def say_events(transaction: Transaction, events: Sequence[Event]) -> None:
             ]
             for earlier, event in zip([None, *events], events, strict=False)
         ],
+        empty="No events.",
     )
 
 

@@ -78,6 +78,7 @@ def list_transactions(
     say_table(
         ["ID", "ACCEPTED", "TERMINAL", "TYPE", "AMOUNT", "STATE", "REFERENCE"],
         [_row(each) for each in found],
+        empty="No such transactions.",
     )
 
 

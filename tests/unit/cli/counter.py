@@ -44,6 +44,8 @@ class Gateway:
         """By method: what happens to its next calls."""
         self.sales: dict[str, dict[str, Any]] = {}
         self.calls: Counter[str] = Counter()
+        self.more: dict[str, str] = {}
+        """Members that every sale has beside those that were sent."""
         self.too_late_after = 1.0
         """Seconds after which a sale cannot be cancelled any more."""
 
@@ -109,7 +111,8 @@ class Gateway:
             sale["status"] = "CLEARED" if self.result == "APPROVED" else "CANCELLED"
             if self.result:
                 sale["result"] = self.result
-        return {name: value for name, value in sale.items() if name != "begun"}
+        told = {name: value for name, value in sale.items() if name != "begun"}
+        return {**told, **self.more}
 
 
 def reply(status: int, document: object) -> HttpResponse:
