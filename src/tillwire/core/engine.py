@@ -135,6 +135,10 @@ class Engine:
             if current.state is State.ACCEPTED and not current.waits:
                 detail = {"proof": Proof.NEVER_SENT, "reason": "The gateway restarted."}
                 return moved(current, states.Event.ABORT, now, detail, proof=Proof.NEVER_SENT)
+            if current.state is State.ACCEPTED and current.token and not _has_expired(current, now):
+                # It got its turn while no gateway ran: a person decided what stood before it.
+                keeper = self._keeper(self._estate.terminals[current.terminal_id])
+                return None if keeper.capabilities.pull else dispatched(current, keeper, now)
             return None
 
         current = await self._change(transaction.id, after_restart)
@@ -567,6 +571,10 @@ class Engine:
 
 def _is_settled(transaction: Transaction) -> bool:
     return transaction.is_final or transaction.state is State.UNKNOWN
+
+
+def _has_expired(transaction: Transaction, now: Instant) -> bool:
+    return transaction.expires_at is not None and transaction.expires_at <= now
 
 
 def _has_left_the_queue(transaction: Transaction) -> bool:

@@ -208,21 +208,32 @@ def test_nothing_is_decided_beside_a_running_gateway(run: Run, tmp_path: Path, b
     assert document["state"] == "UNKNOWN"
 
 
-def test_what_waits_behind_it_is_not_sent_by_the_command_line(
+async def lost_and_waiting(engine: Engine, driver: ScriptedDriver) -> Transaction:
+    """A lost answer, and a sale that waits behind it."""
+    held = await engine.accept(purchase(reference="a"), WhenBusy.REJECT)
+    await driver.begun(held)
+    await engine.accept(purchase(reference="b", waits=True), WhenBusy.QUEUE)
+    driver.found = [CannotTell("It was switched off.", needs_person=True)]
+    driver.answer(held, AnswerLost("connection reset"))
+    return await engine.wait(held.id, lambda each: each.state is State.UNKNOWN, 5)
+
+
+def test_what_waits_behind_it_is_sent_by_the_gateway_alone(
     run: Run, tmp_path: Path, books: Path
 ) -> None:
-    async def lost_and_waiting(engine: Engine, driver: ScriptedDriver) -> Transaction:
-        held = await engine.accept(purchase(reference="a"), WhenBusy.REJECT)
-        await driver.begun(held)
-        await engine.accept(purchase(reference="b", waits=True), WhenBusy.QUEUE)
-        driver.found = [CannotTell("It was switched off.", needs_person=True)]
-        driver.answer(held, AnswerLost("connection reset"))
-        return await engine.wait(held.id, lambda each: each.state is State.UNKNOWN, 5)
-
     sale = played(tmp_path, lost_and_waiting)
     run("transactions", "decide", sale.id, "declined", *WHO, "--journal", books)
     (waiting,) = run("transactions", "list", "--open", "--json", "--journal", books).document
     assert (waiting["reference"], waiting["state"], waiting["sent_at"]) == ("b", "ACCEPTED", None)
+
+    async def carried(engine: Engine, driver: ScriptedDriver) -> Transaction:
+        found = await engine.find(waiting["id"])
+        assert found is not None
+        await driver.begun(found)
+        driver.answer(found, approved())
+        return await engine.wait(found.id, is_final, 5)
+
+    assert played(tmp_path, carried).state is State.APPROVED
 
 
 # --- discrepancies --------------------------------------------------------------------------
