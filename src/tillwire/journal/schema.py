@@ -7,10 +7,12 @@ one row.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
 from tillwire.errors import JournalError, JournalTooNew
+from tillwire.journal.ownership import take
 from tillwire.version import __version__
 
 HEAD: Final = "0001"
@@ -19,8 +21,12 @@ HEAD: Final = "0001"
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
-def prepare(path: Path) -> None:
-    """Create or upgrade the SQLite journal at `path`. Raises `JournalError`."""
+def prepare(path: Path, *, owned: bool) -> None:
+    """Create or upgrade the SQLite journal at `path`: never under a gateway that runs it, so
+    whoever does not own it owns it for as long as that takes.
+
+    Raises `JournalError`, `ConfigurationError`.
+    """
     from tillwire.journal.sqlite import connect, translated
 
     connection = connect(path)
@@ -37,7 +43,8 @@ def prepare(path: Path) -> None:
             f"{path} is at schema {current}, and tillwire {__version__} knows up to {HEAD}. "
             "Install the version that wrote it, or restore the backup from before the upgrade."
         )
-    upgrade(f"sqlite:///{path.resolve()}")
+    with nullcontext() if owned else take(path):
+        upgrade(f"sqlite:///{path.resolve()}")
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:

@@ -1,6 +1,6 @@
 """The journal on SQLite: one file, WAL, `synchronous=FULL`, one writer, readers beside it.
 
-A gateway that runs transactions owns the file through a lock beside it (`JOURNAL.owner`), so two
+A gateway that runs transactions owns the file (`ownership.py`), so two
 gateways never drive the same terminals; other programs (the command line) may read it, and write
 the estate, at the same time.
 """
@@ -8,9 +8,7 @@ the estate, at the same time.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import functools
-import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -22,13 +20,13 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from tillwire.core.ports import Reader, Unit
 from tillwire.errors import (
-    ConfigurationError,
     JournalBusy,
     JournalError,
     JournalFull,
     JournalReadOnly,
 )
 from tillwire.journal import schema
+from tillwire.journal.ownership import take
 from tillwire.journal.statements import Statements
 from tillwire.journal.unit import SqlReader, SqlUnit
 from tillwire.journal.writer import InlineWriter, Writer
@@ -132,22 +130,26 @@ class SqliteJournal:
         self,
         path: Path,
         *,
+        own: bool = False,
         inline: bool = False,
         observe: Callable[[int, float], None] | None = None,
     ) -> None:
         """Open or create the journal at `path` and bring it to this version's schema.
 
-        `inline` runs everything on the event loop (for virtual clocks). `observe(units, seconds)`
-        is told of every commit. Raises `JournalError`: `JournalTooNew` when a newer version of
-        tillwire wrote it.
+        `own` does what the method does, before anything is touched. `inline` runs everything on
+        the event loop (for virtual clocks). `observe(units, seconds)` is told of every commit.
+
+        Raises `JournalError`: `JournalTooNew` when a newer version of tillwire wrote it; and
+        `ConfigurationError` when it is to be owned, or its schema to be changed, while another
+        process runs its transactions.
         """
         self.path = path
         self._inline = inline
         self._statements = _statements()
-        self._owner_file: IO[str] | None = None
+        self._ownership: IO[str] | None = take(path) if own else None
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
-        schema.prepare(path)
+        schema.prepare(path, owned=own)
         committer = _Committer(path, self._statements)
         self._writer: Writer[SqlUnit] | InlineWriter[SqlUnit] = (
             InlineWriter(committer) if inline else Writer(committer, observe=observe)
@@ -159,22 +161,7 @@ class SqliteJournal:
 
         Raises `ConfigurationError` when another process is.
         """
-        path = self.path.with_name(self.path.name + ".owner")
-        handle = path.open("a+")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.seek(0)
-            holder = handle.read(20).strip() or "unknown"
-            handle.close()
-            raise ConfigurationError(
-                f"The journal {self.path} is already run by the gateway with process id {holder}; "
-                "stop that one first, or choose another journal."
-            ) from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        self._owner_file = handle
+        self._ownership = take(self.path)
 
     async def commit(self, work: Callable[[Unit], T]) -> T:
         """Run `work(unit)` and commit it; its result, once it is durable."""
@@ -209,5 +196,5 @@ class SqliteJournal:
         self._readers.shutdown()
         for connection in self._connections:
             connection.close()
-        if self._owner_file is not None:
-            self._owner_file.close()
+        if self._ownership is not None:
+            self._ownership.close()

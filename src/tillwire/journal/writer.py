@@ -9,6 +9,7 @@ and its units are run again one by one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -128,9 +129,12 @@ class Writer(Generic[U]):
         while jobs := self._next_group():
             begun = time.perf_counter()
             run_group(self._committer, jobs)
-            if self._observe is not None:
-                self._observe(len(jobs), time.perf_counter() - begun)
+            seconds = time.perf_counter() - begun
             _hand_back(jobs)
+            if self._observe is not None:
+                # Whoever watches must not be able to end this thread, and with it all commits.
+                with contextlib.suppress(Exception):
+                    self._observe(len(jobs), seconds)
 
     def _next_group(self) -> list[_Job[U]]:
         """All that waits, up to the limit; at least one, or none when it is time to stop."""

@@ -94,9 +94,8 @@ class Gateway:
 
     def _open_journal(self) -> None:
         path = Path(self.configuration.journal.path)
-        self.journal = SqliteJournal(path, observe=self._committed)
+        self.journal = SqliteJournal(path, own=True, observe=self._committed)
         self._cleanup.callback(self.journal.close)
-        self.journal.own()
         self._ready = ReadyCheck(self.journal, path)
 
     def _committed(self, units: int, seconds: float) -> None:

@@ -239,6 +239,28 @@ def test_one_gateway_owns_a_journal(tmp_path: Path) -> None:
     second.close()
 
 
+def test_a_schema_is_not_changed_under_a_running_gateway(tmp_path: Path) -> None:
+    gateway = SqliteJournal(tmp_path / "journal.db", own=True)
+    with sqlite3.connect(tmp_path / "journal.db") as connection:
+        connection.execute("DELETE FROM alembic_version")
+    connection.close()
+    with pytest.raises(ConfigurationError, match="already run by the gateway"):
+        SqliteJournal(tmp_path / "journal.db")
+    gateway.close()
+
+
+async def test_a_watcher_that_fails_does_not_stop_the_commits(tmp_path: Path) -> None:
+    def fail(units: int, seconds: float) -> None:
+        raise ZeroDivisionError(units)
+
+    journal = SqliteJournal(tmp_path / "journal.db", observe=fail)
+    for name in ("one", "two"):
+        await journal.commit(lambda unit, name=name: unit.put(Organisation(name, name)))
+    estate = await journal.read(lambda reader: reader.estate())
+    assert set(estate.organisations) == {"one", "two"}
+    journal.close()
+
+
 async def test_nothing_is_taken_after_closing(tmp_path: Path) -> None:
     journal = SqliteJournal(tmp_path / "journal.db")
     journal.close()
