@@ -20,8 +20,8 @@ from tillwire.clock import SystemClock
 from tillwire.config import (
     Configuration,
     FaceSettings,
+    Format,
     JournalSettings,
-    Level,
     Limits,
     ListenerSettings,
     LogSettings,
@@ -63,10 +63,10 @@ def terminal(number: int) -> Terminal:
 
 
 def configuration(directory: Path) -> Configuration:
-    """One listener on a free port, quiet logs, as a gateway in earnest has them."""
+    """One listener on a free port, and logs as a gateway in earnest has them."""
     return Configuration(
         journal=JournalSettings(path=str(directory / "journal.db")),
-        log=LogSettings(level=Level.WARNING),
+        log=LogSettings(format=Format.JSON),
         virtual=VirtualSettings(directory=str(directory / "world")),
         listeners=(
             ListenerSettings(

@@ -43,15 +43,18 @@ class Server:
 def running(module: str, directory: Path, terminals: int) -> Iterator[Server]:
     """Run `python -m module directory terminals` until the block ends."""
     directory.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, str(directory), str(terminals)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    log = directory / "log"
+    with log.open("w") as written:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, str(directory), str(terminals)],
+            stdout=subprocess.PIPE,
+            stderr=written,
+            text=True,
+        )
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise SystemExit(f"{module} did not start; it ended with {process.wait()}")
+        raise SystemExit(f"{module} ended with {process.wait()}:\n{log.read_text()[-2000:]}")
     said = json.loads(line)
     shop = Shop(said["port"], said["path"], said["api_key"], said["terminals"])
     try:
