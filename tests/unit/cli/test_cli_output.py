@@ -1,0 +1,97 @@
+"""What is printed can be piped, read without colour, and never steers the terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+from tillwire.cli.output import aligned, clean, complain, say, say_table
+from tillwire.cli.times import duration
+from tillwire.version import __version__
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Terminal:
+    """Make standard output a terminal, 80 columns wide. (Not in a fixture: pytest changes the
+    stream between a test's set-up and the test.)"""
+    made = Terminal()
+    monkeypatch.setattr(sys, "stdout", made)
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"COLUMNS": "80", "TERM": "xterm-256color", **environment}.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+def test_columns_stand_under_each_other_in_every_script() -> None:
+    assert aligned([["A", "B"], ["東京", "x"], ["abc", "y"]]) == ["A     B", "東京  x", "abc   y"]
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x07", "a\nb", "\u202e", "\x9b31m"])
+def test_what_steers_a_terminal_is_replaced(text: str) -> None:
+    assert clean(text).isprintable() or "\N{REPLACEMENT CHARACTER}" in clean(text)
+    assert not set(clean(text)) & set("\x1b\x07\n\u202e\x9b")
+
+
+def test_a_terminal_gets_colour_and_a_drawn_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
+    say_table(["STATE"], [["APPROVED"], ["[red]x"]], empty="")
+    assert "\x1b[32mAPPROVED" in terminal.getvalue()
+    assert "───" in terminal.getvalue()
+    assert "[red]x" in terminal.getvalue()
+
+
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch, NO_COLOR="1")
+    say_table(["STATE"], [["APPROVED"]], empty="")
+    say("Done.", style="green")
+    assert "\x1b[3" not in terminal.getvalue()
+    assert "APPROVED" in terminal.getvalue()
+
+
+def test_a_pipe_gets_plain_lines_however_long(capsys: pytest.CaptureFixture[str]) -> None:
+    say_table(["NAME"], [["x" * 300]], empty="")
+    say("y" * 300)
+    complain("z" * 300)
+    printed = capsys.readouterr()
+    assert printed.out == f"NAME\n{'x' * 300}\n{'y' * 300}\n"
+    assert printed.err == f"Error: {'z' * 300}\n"
+
+
+def test_an_empty_table_leaves_standard_output_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    say_table(["NAME"], [], empty="Nothing.")
+    assert tuple(capsys.readouterr()) == ("", "Nothing.\n")
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "words"),
+    [
+        (0, "+0 ms"),
+        (999, "+999 ms"),
+        (1000, "+1.0 s"),
+        (59_999, "+59.9 s"),
+        (200_000, "+3 min 20 s"),
+        (7_500_000, "+2 h 5 min"),
+        (180_000_000, "+2 d 2 h"),
+        (-5, "-5 ms"),
+    ],
+)
+def test_durations_are_read_at_a_glance(milliseconds: int, words: str) -> None:
+    assert duration(milliseconds) == words
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version").out == f"{__version__}\n"
+
+
+def test_an_unknown_option_is_status_2(run: Run) -> None:
+    assert run("keys", "list", "--jsn").status == 2
