@@ -1,0 +1,67 @@
+"""When each API key was last used: known at once, written down now and then.
+
+A request must not wait for the journal to note that its key was used. So usage is remembered here
+and written in one unit of work about once a minute, and when the face stops; a crash loses a
+minute of it, which `lastUsage` can bear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+import structlog
+
+from tillwire.clock import Instant
+from tillwire.core.engine import Engine
+from tillwire.core.model import ApiKey
+from tillwire.core.ports import Unit
+from tillwire.errors import JournalError
+
+WRITE_EVERY: Final = 60.0
+"""Seconds between writes."""
+
+
+class KeyUsage:
+    """When keys were last used."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._unwritten: dict[int, Instant] = {}
+
+    def note(self, key: ApiKey, now: Instant) -> None:
+        """The key was used."""
+        self._unwritten[key.id] = now
+
+    def last(self, key: ApiKey) -> Instant | None:
+        """When the key was last used, written down or not."""
+        return self._unwritten.get(key.id, key.last_used_at)
+
+    async def write_regularly(self) -> None:
+        """Write what was noted, until cancelled."""
+        while True:
+            await asyncio.sleep(WRITE_EVERY)
+            await self.write()
+
+    async def write(self) -> None:
+        """Write what was noted since the last time. What cannot be written waits for the next."""
+        noted = dict(self._unwritten)
+        if not noted:
+            return
+
+        def put(unit: Unit) -> None:
+            keys = unit.estate().api_keys
+            for number, at in noted.items():
+                key = keys.get(number)
+                if key is not None and (key.last_used_at or 0) < at:
+                    unit.put(msgspec.structs.replace(key, last_used_at=at))
+
+        try:
+            await self._engine.change_estate(put)
+        except JournalError as error:
+            structlog.get_logger().warning("key usage was not written", error=str(error))
+            return
+        for number, at in noted.items():
+            if self._unwritten.get(number) == at:
+                del self._unwritten[number]
