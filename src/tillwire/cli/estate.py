@@ -73,7 +73,7 @@ def apply_file(
         say_json({"applied": agreed, "changes": [_change_view(each) for each in due.changes]})
     elif agreed:
         say("Done.")
-    elif due.changes and not dry_run:
+    if due.changes and not agreed and not dry_run:
         raise typer.Exit(1)
 
 
