@@ -48,6 +48,7 @@ from tillwire.core.moves import (
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import (
     AbortResult,
+    Capabilities,
     Clock,
     Driver,
     DriverOf,
@@ -80,6 +81,9 @@ _JOURNAL_PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 _TRIES: Final = 1000
 """How often a move is decided anew because the transaction moved meanwhile."""
+
+_UNREACHABLE: Final = Capabilities(types=frozenset(), pull=True)
+"""Of a terminal without a driver: nothing is ever sent to it."""
 
 Decision = Callable[[Transaction], Move | None]
 """What to do about a transaction as it stands; None: nothing."""
@@ -188,7 +192,11 @@ class Engine:
         return self._driver_of(self._estate.terminals[transaction.terminal_id])
 
     def _keeper(self, terminal: Terminal) -> Keeper:
-        return Keeper(self._owner, self._driver_of(terminal).capabilities)
+        try:
+            capabilities = self._driver_of(terminal).capabilities
+        except Unsupported:  # a terminal that nobody reaches any more; its history still moves
+            capabilities = _UNREACHABLE
+        return Keeper(self._owner, capabilities)
 
     # --- accept -------------------------------------------------------------------------------
 
@@ -204,7 +212,7 @@ class Engine:
             raise NotFound(f"No terminal {request.terminal_id}.")
         if terminal.lifecycle is not Lifecycle.ACTIVATED:
             raise Conflict(f"Terminal {terminal.name} is {terminal.lifecycle}, not ACTIVATED.")
-        keeper = self._keeper(terminal)
+        keeper = Keeper(self._owner, self._driver_of(terminal).capabilities)
         if request.type not in keeper.capabilities.types:
             raise Unsupported(f"Terminal {terminal.name} cannot do a {request.type}.")
         if request.type is not TransactionType.INCREMENT:

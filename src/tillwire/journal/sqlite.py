@@ -192,9 +192,9 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Commit what waits, then let go of the file."""
-        self._writer.close()
         self._readers.shutdown()
         for connection in self._connections:
             connection.close()
+        self._writer.close()  # the last connection of all folds the WAL into the file
         if self._ownership is not None:
             self._ownership.close()

@@ -17,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    or_,
     select,
     text,
     update,
@@ -26,6 +27,7 @@ from sqlalchemy.engine import Dialect
 from tillwire.core.model import TransactionType
 from tillwire.journal.rows import ESTATE_TABLES, MOVING_COLUMNS
 from tillwire.journal.tables import (
+    api_keys,
     discrepancies,
     estate_versions,
     events,
@@ -152,6 +154,12 @@ _STATEMENTS: Final[dict[str, Executable]] = {
         "INSERT INTO estate_versions (id, version) VALUES (1, 1) "
         "ON CONFLICT (id) DO UPDATE SET version = estate_versions.version + 1"
     ),
+    "used_key": update(api_keys)
+    .where(
+        api_keys.c.id == bindparam("number"),
+        or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < bindparam("at")),
+    )
+    .values(last_used_at=bindparam("at")),
     **{f"put_{table.name}": _upsert(table) for table in ESTATE_TABLES.values()},
     **{f"all_{table.name}": select(table) for table in ESTATE_TABLES.values()},
 }

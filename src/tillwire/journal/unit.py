@@ -270,6 +270,10 @@ class SqlUnit(SqlReader):
         values = {"number": number, "at": at, "person": person, "because": reason}
         return self._write("close_discrepancy", values).rowcount == 1
 
+    def used_key(self, number: int, at: Instant) -> None:
+        """An API key was used; no change of the estate that anybody must hear of."""
+        self._write("used_key", {"number": number, "at": at})
+
     def put(self, thing: EstateThing) -> None:
         """Create or overwrite a thing of the estate."""
         table = rows.ESTATE_TABLES[type(thing)]

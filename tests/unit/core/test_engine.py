@@ -9,9 +9,11 @@ import pytest
 
 from tests.unit.core.scripted import DECLINED, ScriptedDriver, approved, engine_on, is_final
 from tests.unit.estate_fixture import purchase
-from tillwire.core.model import Evidence, Outcome, State, TransactionType, Verdict
+from tillwire.clock import SystemClock
+from tillwire.core.engine import Engine
+from tillwire.core.model import Evidence, Outcome, State, Terminal, TransactionType, Verdict
 from tillwire.core.occupancy import WhenBusy
-from tillwire.core.ports import AbortResult, Sign
+from tillwire.core.ports import AbortResult, Driver, Sign
 from tillwire.errors import (
     AnswerLost,
     Conflict,
@@ -24,6 +26,7 @@ from tillwire.errors import (
     TerminalBusy,
     Unsupported,
 )
+from tillwire.journal.sqlite import SqliteJournal
 
 
 async def names(engine, transaction) -> list[str]:
@@ -590,6 +593,28 @@ async def test_after_a_restart_what_was_sent_is_unknown_and_what_waits_waits_on(
         await engine.heard_outcome(sent.id, approved())
         follower = await engine.wait(queued.id, lambda each: each.state is State.SENT, 5)
         assert follower.state is State.SENT
+
+
+async def test_a_terminal_that_lost_its_driver_does_not_keep_the_gateway_from_starting(
+    tmp_path: Path,
+) -> None:
+    async with engine_on(tmp_path, ScriptedDriver()) as engine:
+        sent = await engine.accept(purchase(), WhenBusy.REJECT)
+        queued = await engine.accept(purchase(), WhenBusy.QUEUE)
+
+    def nobody(terminal: Terminal) -> Driver:
+        raise Unsupported(terminal.driver)
+
+    journal = SqliteJournal(tmp_path / "journal.db")
+    engine = Engine(journal, nobody, SystemClock())
+    await engine.start()
+    assert (await engine.find(sent.id)).state is State.UNKNOWN
+    await engine.decide(sent.id, Verdict.DECLINED, person="Ada", reason="It is gone.")
+    assert (await engine.find(queued.id)).state is State.ACCEPTED
+    with pytest.raises(Unsupported):
+        await engine.accept(purchase(terminal="t2"), WhenBusy.REJECT)
+    await engine.stop()
+    journal.close()
 
 
 async def test_a_waiting_sale_is_still_offered_after_a_restart(tmp_path: Path) -> None:

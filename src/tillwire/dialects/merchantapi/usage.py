@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import msgspec
 import structlog
 
 from tillwire.clock import Instant
@@ -28,15 +27,17 @@ class KeyUsage:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._unwritten: dict[int, Instant] = {}
+        self._noted: dict[int, Instant] = {}
+        self._unwritten: set[int] = set()
 
     def note(self, key: ApiKey, now: Instant) -> None:
         """The key was used."""
-        self._unwritten[key.id] = now
+        self._noted[key.id] = now
+        self._unwritten.add(key.id)
 
     def last(self, key: ApiKey) -> Instant | None:
         """When the key was last used, written down or not."""
-        return self._unwritten.get(key.id, key.last_used_at)
+        return self._noted.get(key.id, key.last_used_at)
 
     async def write_regularly(self) -> None:
         """Write what was noted, until cancelled."""
@@ -46,22 +47,17 @@ class KeyUsage:
 
     async def write(self) -> None:
         """Write what was noted since the last time. What cannot be written waits for the next."""
-        noted = dict(self._unwritten)
+        noted = {number: self._noted[number] for number in self._unwritten}
         if not noted:
             return
 
         def put(unit: Unit) -> None:
-            keys = unit.estate().api_keys
             for number, at in noted.items():
-                key = keys.get(number)
-                if key is not None and (key.last_used_at or 0) < at:
-                    unit.put(msgspec.structs.replace(key, last_used_at=at))
+                unit.used_key(number, at)
 
+        self._unwritten.clear()
         try:
-            await self._engine.change_estate(put)
+            await self._engine.journal.commit(put)
         except JournalError as error:
+            self._unwritten.update(noted)
             structlog.get_logger().warning("key usage was not written", error=str(error))
-            return
-        for number, at in noted.items():
-            if self._unwritten.get(number) == at:
-                del self._unwritten[number]
