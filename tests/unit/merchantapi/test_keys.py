@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +84,7 @@ async def test_any_date_there_is_may_bound_it(tmp_path: Path, validity: dict[str
             "validity.until",
         ),
         ({"label": "x", "validity": {"from": "2026-01-01T00:00:00"}}, "validity.from"),
+        ({"label": "x", "validity": {"until": "2001-01-01T00:00:00Z"}}, "validity.until"),
     ],
 )
 async def test_a_wrong_request_is_refused_by_name(
@@ -140,6 +143,29 @@ async def test_a_future_key_is_no_reason_to_lock_oneself_out(tmp_path: Path) -> 
         brief, _ = await shop.new_key(valid_until=later)
         assert (await brief.delete(f"/apikeys/{shop.keys[0].id}")).status == 204
         assert (await brief.get("/stores")).status == 200
+
+
+async def test_a_revoked_key_stays_dead_when_an_older_picture_comes_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_shop(tmp_path) as shop:
+        second, key = await shop.new_key()
+        read, slow, old_was_read = shop.engine.journal.read, asyncio.Event(), asyncio.Event()
+
+        async def late(work: Callable[[Any], Any]) -> Any:
+            old = await read(work)
+            old_was_read.set()
+            await slow.wait()
+            return old
+
+        with monkeypatch.context() as delayed:
+            delayed.setattr(shop.engine.journal, "read", late)
+            creating = asyncio.create_task(shop.till.post("/apikeys", {"label": "x"}))
+            await old_was_read.wait()
+        assert (await shop.till.delete(f"/apikeys/{key.id}")).status == 204
+        slow.set()
+        assert (await creating).status == 201
+        assert (await second.get("/stores")).status == 403
 
 
 async def test_a_revoked_key_can_be_revoked_once(tmp_path: Path) -> None:
