@@ -179,14 +179,21 @@ class Engine:
     async def change_estate(self, work: Callable[[Unit], T]) -> T:
         """Commit a change of the estate and see it at once."""
         result = await self.journal.commit(work)
-        self._estate = await self.journal.read(lambda reader: reader.estate())
+        await self._see_estate()
         return result
 
     async def refresh_estate(self) -> None:
         """See what another program changed, if it did."""
         version = await self.journal.read(lambda reader: reader.estate_version())
         if version != self._estate.version:
-            self._estate = await self.journal.read(lambda reader: reader.estate())
+            await self._see_estate()
+
+    async def _see_estate(self) -> None:
+        seen = await self.journal.read(lambda reader: reader.estate())
+        # Of two readings at the same time the older one may end last: a key that was revoked
+        # between them must stay revoked.
+        if seen.version >= self._estate.version:
+            self._estate = seen
 
     def _driver_for(self, transaction: Transaction) -> Driver:
         return self._driver_of(self._estate.terminals[transaction.terminal_id])
