@@ -1,0 +1,79 @@
+"""What the pages tell a reader to type works, and prints what they show."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.docs.likeness import alike
+from tests.docs.pages import Example, examples, name_of, pages
+from tests.docs.shell import Shell, shell
+from tests.kit.sandbox_process import SandboxProcess, start_sandbox
+
+PAGES: Final = [page for page in pages() if examples(page)]
+_ON_THE_PAGE: Final = "127.0.0.1:8700"
+"""Where `make sandbox` listens."""
+_ASKED_FOR: Final = 20.0
+"""Seconds: what a page promises to happen "soon" has happened by then."""
+_PAUSE: Final = 0.1
+
+
+class Reader:
+    """Somebody who types what a page says, beside a sandbox of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "sandbox"
+        self._sandbox: SandboxProcess = start_sandbox(self._folder)
+
+    def close(self) -> None:
+        self._sandbox.stop()
+
+    def follow(self, page: Path, terminal: Shell) -> None:
+        """Type every example of the page, and look at what is printed."""
+        for example in examples(page):
+            printed = self._typed(example, terminal)
+            where = f"{name_of(page)}:{example.line}"
+            assert _fits(example, printed), f"{where} prints this instead:\n{printed}"
+
+    def _typed(self, example: Example, terminal: Shell) -> str:
+        if example.how == "stopped":
+            self._sandbox.stop()
+            printed = terminal.type(example.commands)
+            self._sandbox = start_sandbox(self._folder)
+            return printed
+        here = self._sandbox.card["base_url"].removeprefix("http://")
+        commands = example.commands.replace(_ON_THE_PAGE, here)
+        end = time.monotonic() + _ASKED_FOR
+        while True:
+            printed = terminal.type(commands).replace(here, _ON_THE_PAGE)
+            if example.how != "ask" or _fits(example, printed) or time.monotonic() > end:
+                return printed
+            threading.Event().wait(_PAUSE)
+
+
+def _fits(example: Example, printed: str) -> bool:
+    if example.shown is None:
+        return not printed.strip()
+    return alike(example.language, example.shown, printed)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_what_the_page_tells_to_type_prints_what_it_shows(page: Path, tmp_path: Path) -> None:
+    # As in a checkout: the environment in .venv, the sandbox's data in sandbox.
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    reader = Reader(tmp_path)
+    try:
+        with shell(tmp_path) as terminal:
+            reader.follow(page, terminal)
+    finally:
+        reader.close()
+
+
+def test_the_pages_that_are_typed_most_have_examples() -> None:
+    typed = {name_of(page) for page in PAGES}
+    assert {"README.md", "docs/quickstart.md"} <= typed
