@@ -27,6 +27,13 @@ _POLICY: Final = [
 _ANY_SITE: Final = [(b"access-control-allow-origin", b"*")]
 _FEW_VALUES: Final = 10
 """So many allowed values are listed; more are counted."""
+_BOUNDS: Final = {
+    "exclusiveMinimum": "more than {}",
+    "minimum": "from {}",
+    "maximum": "up to {}",
+    "maxLength": "up to {} characters",
+    "default": "default {}",
+}
 
 
 def document(scope: Scope) -> Reply:
@@ -85,15 +92,9 @@ def _kind(schema: Mapping[str, Any]) -> Markup:  # Any: JSON Schema
     if values := schema.get("enum"):
         told = ", ".join(values) if len(values) <= _FEW_VALUES else f"{len(values)} values"
         words += Markup(" ({})").format(told)
-    bounds = [
-        f"{word} {schema[name]}"
-        for name, word in (
-            ("exclusiveMinimum", "more than"),
-            ("minimum", "from"),
-            ("maximum", "up to"),
-            ("maxLength", "at most, in characters,"),
-            ("default", "default"),
-        )
-        if schema.get(name) is not None
+    told = [
+        text.format(schema[name])
+        for name, text in _BOUNDS.items()
+        if schema.get(name) not in (None, "")
     ]
-    return words + (Markup(", {}").format(", ".join(bounds)) if bounds else Markup(""))
+    return words + Markup("").join(Markup(", {}").format(each) for each in told)
