@@ -135,17 +135,18 @@ class Pipe:
 
     def _hand_over(self, piece: bytes) -> None:
         cut = self._flow.cut_after
-        self._arrived += len(piece)
-        if cut is not None and self._arrived >= cut:
-            piece = piece[: len(piece) - (self._arrived - cut)]
-            if piece:
-                self._receiver.hear(piece)
-            self._link.cut(self._flow.noticed)
-        elif self._receiver.gone:
+        if self._receiver.gone:
             # As a host answers octets for a socket that is closed.
             self._receiver.out.signal(Signal.RESET)
-        else:
+            return
+        self._arrived += len(piece)
+        if cut is None or self._arrived < cut:
             self._receiver.hear(piece)
+            return
+        piece = piece[: len(piece) - (self._arrived - cut)]
+        if piece:
+            self._receiver.hear(piece)
+        self._link.cut(self._flow.noticed)
 
 
 class End(asyncio.Transport):

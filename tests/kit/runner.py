@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ParamSpec, TypeVar
 
-from tests.kit.virtual_loop import VirtualLoop
+from tests.kit.virtual_loop import VirtualLoop, silence
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,7 +37,8 @@ def run(scenario: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:
     """
     try:
         result = loop.run_until_complete(scenario)
-        loop.run_until_complete(_wind_up(loop))
+        with silence():
+            loop.run_until_complete(_wind_up(loop))
     except Exception:
         loop.abandon()
         raise
@@ -50,11 +51,16 @@ def run(scenario: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:
 
 
 async def _wind_up(loop: VirtualLoop) -> None:
-    tasks = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    tasks = _in_order(asyncio.all_tasks(loop) - {asyncio.current_task()})
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await loop.shutdown_asyncgens()
+
+
+def _in_order(tasks: Iterable[asyncio.Task[T]]) -> list[asyncio.Task[T]]:
+    # A set of tasks is in the order of their addresses, which no seed decides.
+    return sorted(tasks, key=lambda task: (len(task.get_name()), task.get_name()))
 
 
 def seeds(default: range) -> list[int]:

@@ -35,7 +35,9 @@ class Served:
     async def close(self) -> None:
         """Take no more connections, end those that are idle, and end the application."""
         self.server.close()
-        for connection in list(self.state.connections):
+        # In the order of their numbers, not of their addresses in memory, which no seed decides.
+        open_ones: list[Any] = list(self.state.connections)
+        for connection in sorted(open_ones, key=lambda each: each.client):
             connection.shutdown()
         await self.lifespan.shutdown()
 
@@ -49,9 +51,21 @@ async def serve_app(
     lifespan: bool = False,
 ) -> Served:
     """Serve `app` at `host`:`port` (0: a free port). `lifespan`: run its start and its end, if it
-    has any."""
+    has any. An error that it lets out is told to the loop's exception handler, which on a virtual
+    loop fails the test."""
+    loop = asyncio.get_running_loop()
+
+    async def watched(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            if scope["type"] != "lifespan":  # refusing that is how an application has none
+                context = {"message": "An application failed", "exception": error}
+                loop.call_exception_handler(context)
+            raise
+
     config = Config(
-        app,
+        watched,
         http=HttpToolsProtocol,
         ws="none",
         loop="none",
@@ -70,7 +84,7 @@ async def serve_app(
     def protocol() -> HttpToolsProtocol:
         return HttpToolsProtocol(config, state, its_lifespan.state)
 
-    server: Any = await asyncio.get_running_loop().create_server(protocol, host, port, ssl=tls)
+    server: Any = await loop.create_server(protocol, host, port, ssl=tls)
     bound = server.sockets[0].getsockname()[1]
     url = f"{'https' if tls else 'http'}://{host}:{bound}"
     return Served(host, bound, url, server, state, its_lifespan)

@@ -9,13 +9,15 @@ loop runs (what a task does between two awaits): tests count steps, and kill or 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
+import logging
 import random
 import socket
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from tests.kit.network import Network, ProtocolFactory
@@ -202,13 +204,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
         tasks = self._remains | asyncio.all_tasks(self)
         self.set_exception_handler(lambda _, __: None)
         self.close()
-        for task in tasks:
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # known to the C class
-            coroutine: TaskCoroutine = task.get_coro()
-            try:
-                coroutine.close()
-            except BaseException:  # noqa: BLE001 - the dead tell no tales
-                continue
+        with silence():
+            for task in tasks:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # of the C class
+                coroutine: TaskCoroutine = task.get_coro()
+                try:
+                    coroutine.close()
+                except BaseException:  # noqa: BLE001 - the dead tell no tales
+                    continue
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Log nothing: what ends by force says nothing worth reading."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 class VirtualClock:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tests.kit.gateway import GatewayUnderTest
 from tests.simulation.till import OVER, Book, Heard, Sale
 from tillwire.core import states
@@ -11,18 +13,19 @@ _MOVES = frozenset(each.value for each in states.Event)
 NOT_PAID = frozenset({State.DECLINED, State.CANCELLED, State.FAILED})
 
 
-async def check_agreement(gateway: GatewayUnderTest, book: Book) -> None:
-    """Raise `AssertionError` unless everybody agrees. What is still open may be."""
-    charges = await gateway.charges()
+async def check_agreement(
+    gateway: GatewayUnderTest, book: Book, polling: Mapping[str, int] | None = None
+) -> None:
+    """Raise `AssertionError` unless everybody agrees. What is still open may be. `polling` is
+    what terminals that fetch have charged: transaction id -> minor units."""
+    charges = {**await gateway.charges(), **(polling or {})}
     transactions = {each.id: each for each in gateway.transactions()}
-    virtual = {id_: each for id_, each in transactions.items() if each.dialect == "merchantapi"}
-    assert charges.keys() <= virtual.keys(), "nothing is charged that was not journaled first"
+    assert charges.keys() <= transactions.keys(), "nothing is charged that was not journaled first"
     for transaction in transactions.values():
         _check_events(gateway, transaction)
-    for transaction in virtual.values():
         _check_money(transaction, charges.get(transaction.id))
-    _check_refunds(virtual)
-    _check_references(virtual, book)
+    _check_refunds(transactions)
+    _check_references(transactions, book)
     for sale in book.sales.values():
         _check_till(sale, transactions)
     assert gateway.journal.read_now(lambda reader: reader.discrepancies()) == []

@@ -82,7 +82,7 @@ class Till:
         self._terminal = terminal
         self._repeats = repeats
         self._url = (
-            f"http://localhost:{PORTS['merchantapi']}/terminals/{terminal.name}/transactions"
+            f"http://127.0.0.1:{PORTS['merchantapi']}/terminals/{terminal.name}/transactions"
         )
 
     async def pay(

@@ -1,0 +1,22 @@
+"""Random scenarios from seeds. A failing one says how to play it again:
+
+TILLWIRE_SEEDS=17 .venv/bin/pytest tests/simulation/test_random.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.kit.runner import again, seeds
+from tests.simulation.random_scenario import RandomScenario
+
+
+@pytest.mark.parametrize("seed", seeds(range(150)))
+def test_whatever_goes_wrong_everybody_agrees_in_the_end(disk: Path, seed: int) -> None:
+    try:
+        RandomScenario(disk, seed).play()
+    except BaseException as error:
+        error.add_note(again(seed))
+        raise
