@@ -92,9 +92,9 @@ def _kind(schema: Mapping[str, Any]) -> Markup:  # Any: JSON Schema
     if values := schema.get("enum"):
         told = ", ".join(values) if len(values) <= _FEW_VALUES else f"{len(values)} values"
         words += Markup(" ({})").format(told)
-    told = [
+    bounds = [
         text.format(schema[name])
         for name, text in _BOUNDS.items()
         if schema.get(name) not in (None, "")
     ]
-    return words + Markup("").join(Markup(", {}").format(each) for each in told)
+    return words + Markup("").join(Markup(", {}").format(each) for each in bounds)
