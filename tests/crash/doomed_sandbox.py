@@ -1,0 +1,103 @@
+"""Runs the sandbox and kills it (SIGKILL) at a chosen commit of its journal or its virtual world.
+
+    python -m tests.crash.doomed_sandbox --data DIR --port BASE --pace FACTOR
+
+Environment: `DOOM_AT`, the number of the commit, from 1; `DOOM_SIDE`, `before` it is made durable
+or `after` that, when nobody has heard of it yet; `DOOM_FROM`, whether commits count from the
+`start` of the process or once it is `ready`. Both files count together, in the order of their
+commits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from tillwire.journal import sqlite
+from tillwire.sandbox import card
+from tillwire.sandbox.card import Card
+from tillwire.sandbox.run import Options, run
+from tillwire.virtual import driver
+from tillwire.virtual.memory import WorldCommitter
+
+SEND_WITHIN: Final = 1.0
+"""Seconds."""
+
+
+class Fuse:
+    """Counts commits while it is lit, and burns down at the chosen one."""
+
+    def __init__(self, at: int, side: str) -> None:
+        assert side in ("before", "after")
+        self._at = at
+        self._side = side
+        self._counted = 0
+        self._lock = threading.Lock()
+        self.lit = False
+
+    def around(self, commit: Callable[[], None]) -> None:
+        """Make a commit, or die of it. One at a time, so that none overtakes the last one."""
+        with self._lock:
+            if not self.lit:
+                commit()
+                return
+            self._counted += 1
+            doomed = self._counted == self._at
+            if doomed and self._side == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            commit()
+            if doomed:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def attach(fuse: Fuse) -> None:
+    """Let every commit of journal and world go by the fuse, which the card's writing lights."""
+    for committer in (sqlite._Committer, WorldCommitter):
+        _wrap(committer, fuse)
+    write_card = card.write
+
+    def light_and_write(directory: Path, content: Card) -> Path:
+        fuse.lit = True
+        return write_card(directory, content)
+
+    card.write = light_and_write
+
+
+def _wrap(committer: type[sqlite._Committer] | type[WorldCommitter], fuse: Fuse) -> None:
+    commit = committer.commit
+
+    def commit_by_fuse(self: sqlite._Committer | WorldCommitter) -> None:
+        fuse.around(lambda: commit(self))  # type: ignore[arg-type]  # each its own
+
+    committer.commit = commit_by_fuse  # type: ignore[method-assign]  # what this is for
+
+
+def hurry() -> None:
+    """A command that has not left soon will not leave any more: so it is known earlier that a
+    terminal has never heard of it (law 4)."""
+    driver.CAPABILITIES = replace(driver.CAPABILITIES, send_within=SEND_WITHIN)  # type: ignore[misc]
+
+
+def main() -> None:
+    """Serve until SIGTERM, or until the fuse has burnt down."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--data", type=Path, required=True)
+    arguments.add_argument("--port", type=int, required=True)
+    arguments.add_argument("--pace", type=float, required=True)
+    chosen = arguments.parse_args()
+    fuse = Fuse(int(os.environ["DOOM_AT"]), os.environ["DOOM_SIDE"])
+    fuse.lit = os.environ.get("DOOM_FROM") == "start"
+    attach(fuse)
+    hurry()
+    run(Options(chosen.data, chosen.port, chosen.pace), lambda _card, _path: None)
+
+
+if __name__ == "__main__":
+    main()

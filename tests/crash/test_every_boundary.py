@@ -1,0 +1,145 @@
+"""A gateway that is killed at any commit of a sale loses nothing, and charges nothing twice.
+
+A real process dies by SIGKILL: right before its n-th commit becomes durable, or right after it,
+when nobody has heard of it yet; for every n, until the sale is over without reaching it. A second
+process starts on the same files, and the till and the terminal go on as the protocols tell them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.crash.agreement import check_journal, check_sale
+from tests.crash.people import GONE
+from tests.crash.scenarios import SCENARIOS, Life, Scenario
+from tests.kit.sandbox_process import (
+    NotStartedError,
+    SandboxProcess,
+    running_sandbox,
+    start_sandbox,
+)
+from tillwire.virtual.memory import read_ledger
+
+DOOMED: Final = (sys.executable, "-m", "tests.crash.doomed_sandbox")
+PACE: Final = 100.0
+MOST_COMMITS: Final = 40
+"""More than any of the sales needs."""
+AT_ONCE: Final = 3
+"""Second lives at a time: they mostly wait."""
+LIKE_OTHERS: Final = {"cardholder cancels": pytest.mark.long}
+"""Its commits are those of `declined`."""
+
+
+SIDES: Final = ("before", "after")
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=LIKE_OTHERS.get(each, ())) for each in SCENARIOS]
+)
+def test_killed_at_any_commit_of_a_sale(tmp_path: Path, name: str, side: str) -> None:
+    scenario = SCENARIOS[name]
+    with ThreadPoolExecutor(AT_ONCE) as second_lives:
+        checks: list[Future[None]] = []
+        for number in itertools.count(1):
+            assert number <= MOST_COMMITS, "the sale does not come to an end"
+            directory, life = tmp_path / str(number), Life()
+            if not dies(scenario, directory, life, number, side):
+                check(scenario, directory, life, disturbed=False)
+                break
+            checks.append(second_lives.submit(live_again, scenario, directory, life))
+        assert number > 2, "a sale has several commits"
+        for each in checks:
+            each.result()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("sides", list(itertools.product(SIDES, repeat=2)))
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_killed_at_any_commit_and_at_any_one_of_the_next_start(
+    tmp_path: Path, name: str, sides: tuple[str, str]
+) -> None:
+    scenario = SCENARIOS[name]
+    for first in itertools.count(1):
+        for second in itertools.count(1):
+            assert max(first, second) <= MOST_COMMITS, "the sale does not come to an end"
+            directory, life = tmp_path / f"{first}-{second}", Life()
+            if not dies(scenario, directory, life, first, sides[0]):
+                check(scenario, directory, life, disturbed=False)
+                return
+            if not dies(scenario, directory, life, second, sides[1], begin="start"):
+                check(scenario, directory, life, disturbed=True)
+                break
+            live_again(scenario, directory, life)
+
+
+def dies(
+    scenario: Scenario, directory: Path, life: Life, at: int, side: str, begin: str = "ready"
+) -> bool:
+    """Play the scenario on a gateway that dies at a commit; False if it was over before."""
+    doom = {"DOOM_AT": str(at), "DOOM_SIDE": side, "DOOM_FROM": begin}
+    try:
+        sandbox = start_sandbox(directory, pace=PACE, command=DOOMED, environment=doom)
+    except NotStartedError:
+        if begin == "start":
+            return True
+        raise
+    with ended(sandbox):
+        with suppress(*GONE):
+            scenario.play(sandbox.card, life)
+            sandbox.process.terminate()  # a clean stop commits, too
+        status = sandbox.ended()
+    assert status in (0, -signal.SIGKILL), f"it died of something else: {sandbox.errors}"
+    return status != 0
+
+
+@contextmanager
+def ended(sandbox: SandboxProcess) -> Iterator[None]:
+    """See that the process is gone, whatever happens."""
+    try:
+        yield
+    finally:
+        if sandbox.process.poll() is None:
+            sandbox.kill()
+
+
+def live_again(scenario: Scenario, directory: Path, life: Life) -> None:
+    """Start on what was durable, let everybody go on, and see that all agree."""
+    with running_sandbox(directory, pace=PACE) as sandbox:
+        scenario.play(sandbox.card, life)
+    check(scenario, directory, life, disturbed=True)
+
+
+def check(scenario: Scenario, directory: Path, life: Life, *, disturbed: bool) -> None:
+    """Raise `AssertionError` unless ledger, journal and till agree, and each sale has ended as it
+    may. Nothing runs any more."""
+    moved = charges(scenario, directory, life)
+    for sale in life.sales.values():
+        check_sale(sale, moved.get(sale.reference, []))
+        assert sale.heard[-1] in scenario.may_end(sale.reference, disturbed=disturbed), sale
+    assert moved.keys() <= life.sales.keys(), "nothing is charged that nobody asked for"
+    check_journal(directory, list(life.sales.values()), moved)
+
+
+def charges(scenario: Scenario, directory: Path, life: Life) -> dict[str, list[int]]:
+    """What cardholders were charged, by reference: from the acquirer's own file, or from the
+    fetching terminal's memory."""
+    found: dict[str, list[int]] = {}
+    if scenario.polled:
+        references = {sale.id: sale.reference for sale in life.sales.values()}
+        for transaction_id, minor in life.terminal.charged.items():
+            found.setdefault(references[transaction_id], []).append(minor)
+        return found
+    for entry in read_ledger(directory / "virtual" / "world.db", None):
+        if entry.approved:
+            found.setdefault(entry.reference, []).append(entry.amount)
+    return found
