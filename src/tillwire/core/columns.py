@@ -42,7 +42,10 @@ def wrapped(text: str, width: int) -> tuple[str, ...]:
     """The printable text in lines of at most `width` columns, broken between words where it can
     be. No text makes no line."""
     lines: list[str] = []
-    for word in printable(text).split():
+    text = printable(text)
+    if text and columns(text) <= width:
+        return (text,)
+    for word in text.split():
         if lines and columns(lines[-1]) + 1 + columns(word) <= width:
             lines[-1] += " " + word
         else:
@@ -72,6 +75,9 @@ def pair(label: str, value: str, width: int) -> tuple[str, ...]:
 
 def _pieces(word: str, width: int) -> Iterator[str]:
     """The word in pieces of at most `width` columns."""
+    if word.isascii():
+        yield from (word[begin : begin + width] for begin in range(0, len(word), width))
+        return
     piece = ""
     for character in word:
         if columns(piece) + columns(character) > width:

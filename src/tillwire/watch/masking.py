@@ -26,7 +26,6 @@ _SECRET_KEY = re.compile(
 _HARMLESS_KEY = re.compile(r"_(id|label|count|at)\Z", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9]+(?:[ -][0-9]+)*")
 _GROUP = re.compile(r"[0-9]+")
-_ENOUGH_DIGITS = re.compile(r"[0-9](?:[ -]?[0-9]){11}")
 _OWN_SECRET = re.compile(r"\btwd?_[A-Za-z0-9_-]{16,}")
 """API keys and device tokens as `estate/keys.py` makes them."""
 _SCHEME = re.compile(r"\b(bearer|basic|digest)\s+[\w.~+/=-]{4,}", re.IGNORECASE)
@@ -37,17 +36,28 @@ _ASSIGNED = re.compile(
 )
 
 
-_TRIGGERS: Final = (
-    *("key", "secret", "token", "passw", "passphrase", "authori", "cookie"),
-    *("bearer", "basic", "digest", "tw_", "twd_"),
+_ENOUGH_DIGITS = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){11,18}(?![0-9])")
+"""So many digits that a card number may be among them; a longer run without gaps is none."""
+_TRIGGER: Final = re.compile(
+    r"key|secret|token|passw|passphrase|authori|cookie|bearer|basic|digest|twd?_", re.IGNORECASE
 )
-"""Small letters without which no text holds a secret: looked for first, since most lines have none
-and the expressions above cost more than all the rest of a line."""
+"""Letters without which no text holds a secret."""
+_SUSPECT: Final = re.compile(f"{_ENOUGH_DIGITS.pattern}|{_TRIGGER.pattern}", re.IGNORECASE)
+"""What is looked for first, since most values have none of it and the expressions above cost more
+than all the rest of a line."""
 
 
 def processor(_logger: object, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
     """The log line with everything masked; a structlog processor."""
-    return {key: _masked(key, value, 0) for key, value in line.items()}
+    return {
+        key: value
+        if type(value) is str
+        and len(value) <= LONGEST_TEXT
+        and not _SUSPECT.search(value)
+        and not is_secret(key)
+        else _masked(key, value, 0)
+        for key, value in line.items()
+    }
 
 
 def masked(value: object) -> Any:  # Any: what comes out is JSON of any shape
@@ -87,8 +97,7 @@ def text(value: str) -> str:
         value = value[:LONGEST_TEXT] + "..."
     if _ENOUGH_DIGITS.search(value):
         value = _DIGITS.sub(lambda run: _without_pans(run[0]), value)
-    lower = value.lower()
-    if not any(trigger in lower for trigger in _TRIGGERS):
+    if not _TRIGGER.search(value):
         return value
     value = _OWN_SECRET.sub(MASK, value)
     value = _SCHEME.sub(rf"\1 {MASK}", value)

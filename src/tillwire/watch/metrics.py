@@ -110,16 +110,23 @@ class Metrics:
         )
         self._registry.register(_OpenTransactions(open_count))
         ProcessCollector(registry=self._registry)
+        self._transition_children: dict[tuple[str, State], tuple[Counter, Histogram | None]] = {}
         self._request_children: dict[tuple[str, Route, int], Counter] = {}
 
     def transition(self, before: Transaction | None, after: Transaction, event: str) -> None:
         """A transaction moved; told after the commit."""
         if before is not None and before.state is after.state:
             return
-        self._transactions.labels(after.dialect, after.state.value).inc()
-        if after.is_final and after.ended_at is not None:
-            seconds = max(0, after.ended_at - after.created_at) / 1000
-            self._time_to_outcome.labels(after.dialect, after.state.value).observe(seconds)
+        known = self._transition_children.get((after.dialect, after.state))
+        if known is None:
+            labels = after.dialect, after.state.value
+            ended = self._time_to_outcome.labels(*labels) if after.is_final else None
+            known = self._transactions.labels(*labels), ended
+            self._transition_children[after.dialect, after.state] = known
+        count, time_to_outcome = known
+        count.inc()
+        if time_to_outcome is not None and after.ended_at is not None:
+            time_to_outcome.observe(max(0, after.ended_at - after.created_at) / 1000)
 
     def commit(self, units: int, seconds: float) -> None:
         """A group of `units` units of work was committed within `seconds`."""

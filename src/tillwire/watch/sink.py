@@ -8,11 +8,17 @@ written as soon as lines flow again.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import Final, TextIO
 
 QUEUE_LIMIT: Final = 10_000
 """Lines that may wait to be written."""
+_GATHER: Final = 0.02
+"""Seconds in which lines gather before they are written: waking a thread for each of them would
+cost the event loop more than making it."""
+_AT_ONCE: Final = 256
+"""Lines in one write."""
 _CLOSE_WITHIN: Final = 2.0
 """Seconds that `close` waits for what is queued; a blocked stream must not block the stop."""
 
@@ -44,13 +50,16 @@ class Sink:
     def _write_all(self) -> None:
         while not self._closing or self._lines:
             self._wake.wait()
+            if not self._closing:
+                time.sleep(_GATHER)
             self._wake.clear()
             self._write_queued()
 
     def _write_queued(self) -> None:
         try:
             while self._lines:
-                self._stream.write(self._lines.popleft() + "\n")
+                some = [self._lines.popleft() for _ in range(min(len(self._lines), _AT_ONCE))]
+                self._stream.write("\n".join(some) + "\n")
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
                 self._stream.write(f'{{"level":"warning","event":"{dropped} lines dropped"}}\n')
