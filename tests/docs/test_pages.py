@@ -12,6 +12,7 @@ import typer
 
 from tests.docs.pages import ROOT, anchors, code, links, name_of, pages
 from tillwire.cli import app
+from tillwire.virtual.script import ENDINGS
 
 PAGES = pages()
 # Where a command may begin; elsewhere the word is a user's or a service's name.
@@ -76,3 +77,9 @@ def test_a_command_that_does_not_exist_is_noticed() -> None:
     assert complaint_about("transactions show ID --receipts") == ""
     assert complaint_about("transactions burn") == "no command burn"
     assert complaint_about("pay 12.50 --colour red") == "no option --colour"
+
+
+def test_the_table_of_endings_is_whole() -> None:
+    table = (ROOT / "docs" / "testing-a-till.md").read_text(encoding="utf-8")
+    told = [int(ending) for ending in re.findall(r"^\| (\d\d) \|", table, re.MULTILINE)]
+    assert told == sorted(ENDINGS)
