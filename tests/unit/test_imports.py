@@ -81,7 +81,8 @@ def test_what_the_architecture_allows_is_let_through(tmp_path: Path) -> None:
             core__engine="import asyncio\nimport msgspec\nfrom tillwire.core import model",
             dialects__nexo__wire=(
                 "import msgspec\nfrom decimal import Decimal\nfrom cryptography import x509\n"
-                "from tillwire.money import Money\nfrom tillwire.dialects.nexo import messages"
+                "from tillwire.money import Money\nfrom tillwire.pan import masked\n"
+                "from tillwire.dialects.nexo import messages"
             ),
             dialects__nexo__face=(
                 "import litestar\nfrom tillwire.core import model\n"

@@ -20,9 +20,9 @@ from urllib.parse import parse_qsl, quote, urlencode
 import msgspec
 from msgspec import Meta
 
-from tillwire.device.pan import last_four, masked
 from tillwire.errors import InvalidRequest, RemoteProtocolError
 from tillwire.money import MAX_MINOR, Money
+from tillwire.pan import last_four, masked
 
 LONGEST_WAIT: Final = 30
 """Seconds for which a poll may be held."""

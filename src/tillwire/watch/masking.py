@@ -12,13 +12,14 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from tillwire import pan
+
 MASK: Final = "***"
 DEEPEST: Final = 6
 """Levels of nested values that are looked at; what lies deeper is cut."""
 LONGEST_TEXT: Final = 20_000
 """Characters of one value that are kept; a traceback fits."""
 
-_SHORTEST_PAN, _LONGEST_PAN = 12, 19
 _SECRET_KEY = re.compile(
     r"key|secret|token|passw|passphrase|authori[sz]ation(?!_code)|credential|cookie|bearer|\bpin\b",
     re.IGNORECASE,
@@ -128,21 +129,10 @@ def _number_from(run: str, groups: Sequence[tuple[int, int]], first: int) -> tup
     """The longest card number that begins with the group `first`: (the group after it, digits)."""
     longest = None
     digits = ""
-    for past, (begin, end) in enumerate(groups[first : first + _LONGEST_PAN], first + 1):
+    for past, (begin, end) in enumerate(groups[first : first + pan.LONGEST], first + 1):
         digits += run[begin:end]
-        if len(digits) > _LONGEST_PAN:
+        if len(digits) > pan.LONGEST:
             break
-        if len(digits) >= _SHORTEST_PAN and luhn(digits):
+        if len(digits) >= pan.SHORTEST and pan.luhn(digits):
             longest = past, digits
     return longest
-
-
-def luhn(digits: str) -> bool:
-    """Whether the last digit is the check digit of ISO/IEC 7812 for those before it."""
-    total = 0
-    for position, digit in enumerate(reversed(digits)):
-        value = int(digit)
-        if position % 2:
-            value = value * 2 - 9 if value > 4 else value * 2
-        total += value
-    return total % 10 == 0

@@ -1,4 +1,4 @@
-"""Cuts card numbers out of what a terminal writes (law 7).
+"""Card numbers: what is one, and how a wire cuts them out of what a terminal writes (law 7).
 
 A card number is a run of 12 to 19 digits that passes the Luhn check and does not begin with 0,
 alone or in groups with one and the same separator between them. It keeps its last four digits and
@@ -15,8 +15,10 @@ MASK: Final = "*"
 KEPT: Final = 4
 """Digits at the end of a card number that may be shown."""
 
-_SHORTEST: Final = 12
-_LONGEST: Final = 19
+SHORTEST: Final = 12
+LONGEST: Final = 19
+"""Digits of a card number."""
+
 # The application ids (AID) of national schemes, such as girocard's D27600002545500200, are digits
 # behind a letter, and must stay readable on a receipt.
 _RUN: Final = re.compile(r"(?<!D(?=276))[0-9]+(?:[ \u00a0.\-]{1,2}[0-9]+)*")
@@ -25,7 +27,7 @@ _GROUP: Final = re.compile(r"[0-9]+")
 
 def masked(text: str) -> str:
     """The text with every card number cut to its last four digits."""
-    return _RUN.sub(lambda run: _cut(run[0]), text) if len(text) >= _SHORTEST else text
+    return _RUN.sub(lambda run: _cut(run[0]), text) if len(text) >= SHORTEST else text
 
 
 def last_four(text: str) -> str:
@@ -55,9 +57,9 @@ def _numbers(run: str) -> Iterator[list[int]]:
                 if between != (separator := separator or between):
                     break
             positions += group
-            if len(positions) > _LONGEST:
+            if len(positions) > LONGEST:
                 break
-            if run[first.start] != "0" and len(positions) >= _SHORTEST:
+            if run[first.start] != "0" and len(positions) >= SHORTEST:
                 digits = "".join(run[position] for position in positions)
                 if luhn(digits):
                     yield positions.copy()
