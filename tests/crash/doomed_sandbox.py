@@ -20,12 +20,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tillwire.journal import sqlite
+from tillwire.journal.committer import SqliteCommitter, Tracked
 from tillwire.sandbox import card
 from tillwire.sandbox.card import Card
 from tillwire.sandbox.run import Options, run
 from tillwire.virtual import driver
-from tillwire.virtual.memory import WorldCommitter
 
 SEND_WITHIN: Final = 1.0
 """Seconds."""
@@ -59,8 +58,12 @@ class Fuse:
 
 def attach(fuse: Fuse) -> None:
     """Let every commit of journal and world go by the fuse, which the card's writing lights."""
-    for committer in (sqlite._Committer, WorldCommitter):
-        _wrap(committer, fuse)
+    commit = SqliteCommitter.commit
+
+    def commit_by_fuse(self: SqliteCommitter[Tracked]) -> None:
+        fuse.around(lambda: commit(self))
+
+    SqliteCommitter.commit = commit_by_fuse  # type: ignore[assignment, method-assign]
     write_card = card.write
 
     def light_and_write(directory: Path, content: Card) -> Path:
@@ -68,15 +71,6 @@ def attach(fuse: Fuse) -> None:
         return write_card(directory, content)
 
     card.write = light_and_write
-
-
-def _wrap(committer: type[sqlite._Committer] | type[WorldCommitter], fuse: Fuse) -> None:
-    commit = committer.commit
-
-    def commit_by_fuse(self: sqlite._Committer | WorldCommitter) -> None:
-        fuse.around(lambda: commit(self))  # type: ignore[arg-type]  # each its own
-
-    committer.commit = commit_by_fuse  # type: ignore[method-assign]  # what this is for
 
 
 def hurry() -> None:

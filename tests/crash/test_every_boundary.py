@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import itertools
 import signal
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.crash.agreement import check_journal, check_sale
+from tests.crash.nursery import Nursery
 from tests.crash.people import GONE
 from tests.crash.scenarios import SCENARIOS, Life, Scenario
 from tests.kit.sandbox_process import (
@@ -29,7 +30,8 @@ from tests.kit.sandbox_process import (
 )
 from tillwire.virtual.memory import read_ledger
 
-DOOMED: Final = (sys.executable, "-m", "tests.crash.doomed_sandbox")
+DOOMED: Final = ("tests.crash.doomed_sandbox",)
+SANDBOX: Final = ("tillwire.cli", "sandbox")
 PACE: Final = 100.0
 MOST_COMMITS: Final = 40
 """More than any of the sales needs."""
@@ -42,61 +44,89 @@ LIKE_OTHERS: Final = {"cardholder cancels": pytest.mark.long}
 SIDES: Final = ("before", "after")
 
 
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """From which all gateways here are forked."""
+    opened = Nursery()
+    yield opened
+    opened.close()
+
+
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize(
     "name", [pytest.param(each, marks=LIKE_OTHERS.get(each, ())) for each in SCENARIOS]
 )
-def test_killed_at_any_commit_of_a_sale(tmp_path: Path, name: str, side: str) -> None:
+def test_killed_at_any_commit_of_a_sale(
+    tmp_path: Path, nursery: Nursery, name: str, side: str
+) -> None:
     scenario = SCENARIOS[name]
     with ThreadPoolExecutor(AT_ONCE) as second_lives:
         checks: list[Future[None]] = []
         for number in itertools.count(1):
             assert number <= MOST_COMMITS, "the sale does not come to an end"
             directory, life = tmp_path / str(number), Life()
-            if not dies(scenario, directory, life, number, side):
+            if not dies(nursery, scenario, directory, life, Doom(number, side)):
                 check(scenario, directory, life, disturbed=False)
                 break
-            checks.append(second_lives.submit(live_again, scenario, directory, life))
+            checks.append(second_lives.submit(live_again, nursery, scenario, directory, life))
         assert number > 2, "a sale has several commits"
         for each in checks:
             each.result()
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("sides", list(itertools.product(SIDES, repeat=2)))
+@pytest.mark.parametrize("sides", list(itertools.permutations(SIDES)))
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_at_any_commit_and_at_any_one_of_the_next_start(
-    tmp_path: Path, name: str, sides: tuple[str, str]
+    tmp_path: Path, nursery: Nursery, name: str, sides: tuple[str, str]
 ) -> None:
     scenario = SCENARIOS[name]
     for first in itertools.count(1):
         for second in itertools.count(1):
             assert max(first, second) <= MOST_COMMITS, "the sale does not come to an end"
             directory, life = tmp_path / f"{first}-{second}", Life()
-            if not dies(scenario, directory, life, first, sides[0]):
+            if not dies(nursery, scenario, directory, life, Doom(first, sides[0])):
                 check(scenario, directory, life, disturbed=False)
                 return
-            if not dies(scenario, directory, life, second, sides[1], begin="start"):
+            if not dies(nursery, scenario, directory, life, Doom(second, sides[1], "start")):
                 check(scenario, directory, life, disturbed=True)
                 break
-            live_again(scenario, directory, life)
+            live_again(nursery, scenario, directory, life)
 
 
-def dies(
-    scenario: Scenario, directory: Path, life: Life, at: int, side: str, begin: str = "ready"
-) -> bool:
-    """Play the scenario on a gateway that dies at a commit; False if it was over before."""
-    doom = {"DOOM_AT": str(at), "DOOM_SIDE": side, "DOOM_FROM": begin}
+@dataclass(frozen=True)
+class Doom:
+    """At which commit a gateway dies."""
+
+    at: int
+    side: str
+    begin: str = "ready"
+    """Counted from here."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """How the gateway is told."""
+        return {"DOOM_AT": str(self.at), "DOOM_SIDE": self.side, "DOOM_FROM": self.begin}
+
+
+def dies(nursery: Nursery, scenario: Scenario, directory: Path, life: Life, doom: Doom) -> bool:
+    """Play the scenario on a gateway that is doomed; False if it was over before."""
     try:
-        sandbox = start_sandbox(directory, pace=PACE, command=DOOMED, environment=doom)
-    except NotStartedError:
-        if begin == "start":
+        sandbox = start_sandbox(
+            directory,
+            pace=PACE,
+            command=DOOMED,
+            environment=doom.environment,
+            launch=nursery.launch,
+        )
+    except NotStartedError as error:
+        if doom.begin == "start" and error.status == -signal.SIGKILL:
             return True
         raise
     with ended(sandbox):
         with suppress(*GONE):
             scenario.play(sandbox.card, life)
-            sandbox.process.terminate()  # a clean stop commits, too
+            sandbox.process.send_signal(signal.SIGTERM)  # a clean stop commits, too
         status = sandbox.ended()
     assert status in (0, -signal.SIGKILL), f"it died of something else: {sandbox.errors}"
     return status != 0
@@ -112,9 +142,9 @@ def ended(sandbox: SandboxProcess) -> Iterator[None]:
             sandbox.kill()
 
 
-def live_again(scenario: Scenario, directory: Path, life: Life) -> None:
+def live_again(nursery: Nursery, scenario: Scenario, directory: Path, life: Life) -> None:
     """Start on what was durable, let everybody go on, and see that all agree."""
-    with running_sandbox(directory, pace=PACE) as sandbox:
+    with running_sandbox(directory, pace=PACE, command=SANDBOX, launch=nursery.launch) as sandbox:
         scenario.play(sandbox.card, life)
     check(scenario, directory, life, disturbed=True)
 

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 SANDBOX: Final = (sys.executable, "-c", "from tillwire.cli import main; main()", "sandbox")
 """The command, by the interpreter that runs the tests."""
@@ -37,14 +37,51 @@ Card = Mapping[str, Any]
 """The sandbox card: JSON, as `docs/sandbox-card.md` describes it."""
 
 
+class Process(Protocol):
+    """What is needed of a process: of `subprocess.Popen`, or of something like it."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float) -> int: ...
+    def send_signal(self, number: signal.Signals, /) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Launch(Protocol):
+    """Starts a process whose output goes to two files; `environment` is added to this one's."""
+
+    def __call__(
+        self,
+        command: Sequence[str],
+        output: Path,
+        errors: Path,
+        environment: Mapping[str, str],
+    ) -> Process: ...
+
+
+def launch(
+    command: Sequence[str], output: Path, errors: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start it in the common way."""
+    with output.open("wb") as out, errors.open("wb") as err:
+        return subprocess.Popen(command, stdout=out, stderr=err, env={**os.environ, **environment})
+
+
 class NotStartedError(Exception):
     """The sandbox ended before it was ready."""
+
+    def __init__(self, status: int, errors: str) -> None:
+        super().__init__(f"status {status}: {errors}")
+        self.status = status
 
 
 class SandboxProcess:
     """A sandbox that runs, or ran."""
 
-    def __init__(self, process: subprocess.Popen[bytes], directory: Path) -> None:
+    def __init__(self, process: Process, directory: Path) -> None:
         self.process = process
         self.directory = directory
         self.card: Card = {}
@@ -55,7 +92,7 @@ class SandboxProcess:
         return (self.directory / "stderr.txt").read_text(errors="replace")
 
     def wait_until_ready(self) -> None:
-        """Wait for the card of this very process. Raises `NotStartedError`."""
+        """Wait for the card of this very process. Raises `NotStartedError` when it has ended."""
         path = self.directory / "card.json"
         end = time.monotonic() + STARTS_WITHIN
         while True:
@@ -64,11 +101,12 @@ class SandboxProcess:
                 if card["pid"] == self.process.pid:
                     self.card = card
                     return
-            if self.process.poll() is not None:
-                raise NotStartedError(self.errors)
+            status = self.process.poll()
+            if status is not None:
+                raise NotStartedError(status, self.errors)
             if time.monotonic() > end:
                 self.kill()
-                raise NotStartedError(f"No card within {STARTS_WITHIN:g} s. {self.errors}")
+                raise AssertionError(f"No card within {STARTS_WITHIN:g} s. {self.errors}")
             time.sleep(_PAUSE)
 
     def ended(self, within: float = STOPS_WITHIN) -> int:
@@ -95,23 +133,20 @@ def start_sandbox(
     pace: float = 1.0,
     command: Sequence[str] = SANDBOX,
     environment: Mapping[str, str] | None = None,
+    launch: Launch = launch,
 ) -> SandboxProcess:
     """Start a sandbox on `directory`, made if it is not there, on ports that are free; returns
-    when it is ready. `environment` is added to this process's. Raises `NotStartedError`."""
+    when it is ready. Raises `NotStartedError`."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for attempt in range(_TRIES):
         base = free_base_port()
         arguments = ["--data", str(directory), "--port", str(base), "--pace", f"{pace:g}"]
-        with (
-            (directory / "stdout.txt").open("wb") as out,
-            (directory / "stderr.txt").open("wb") as errors,
-        ):
-            process = subprocess.Popen(
-                [*command, *arguments],
-                stdout=out,
-                stderr=errors,
-                env={**os.environ, **(environment or {})},
-            )
+        process = launch(
+            [*command, *arguments],
+            directory / "stdout.txt",
+            directory / "stderr.txt",
+            environment or {},
+        )
         sandbox = SandboxProcess(process, directory)
         try:
             sandbox.wait_until_ready()
@@ -128,10 +163,16 @@ def start_sandbox(
 
 
 @contextlib.contextmanager
-def running_sandbox(directory: Path, *, pace: float = 1.0) -> Iterator[SandboxProcess]:
+def running_sandbox(
+    directory: Path,
+    *,
+    pace: float = 1.0,
+    command: Sequence[str] = SANDBOX,
+    launch: Launch = launch,
+) -> Iterator[SandboxProcess]:
     """A sandbox on `directory`, stopped cleanly at the end; `pace` divides the virtual
     cardholder's waiting times."""
-    sandbox = start_sandbox(directory, pace=pace)
+    sandbox = start_sandbox(directory, pace=pace, command=command, launch=launch)
     try:
         yield sandbox
     except BaseException:
