@@ -1,4 +1,4 @@
-"""The gateway under test: journal, world, engine and faces on the running virtual loop.
+"""The gateway under test: journal, world, engine and faces, on a virtual loop or a real one.
 
 One object is one life of the process. What it leaves on the disk is what the next life starts
 from; `machine.py` kills and restarts it.
@@ -6,6 +6,7 @@ from; `machine.py` kills and restarts it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import sqlite3
@@ -16,10 +17,11 @@ from typing import Any, Final
 
 from tests.kit import shop
 from tests.kit.serving import Served, serve_app
-from tests.kit.virtual_loop import virtual_loop
+from tests.kit.virtual_loop import VirtualLoop
+from tillwire.clock import SystemClock
 from tillwire.core.engine import Engine
 from tillwire.core.model import Event, Terminal, Transaction
-from tillwire.core.ports import HttpClient, Reader
+from tillwire.core.ports import Clock, HttpClient, Reader
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
 from tillwire.journal.sqlite import SqliteJournal
@@ -41,11 +43,15 @@ class GatewayUnderTest:
     """One life of the gateway."""
 
     def __init__(self, directory: Path, faces: Mapping[str, int] = PORTS) -> None:
-        """On the journal and the world in `directory`; `faces` says which face listens where."""
+        """On the journal and the world in `directory`; `faces` says which face listens where (0: at
+        a free port). On a virtual loop everything runs inline and on its clock; on a real one, as
+        in earnest."""
+        loop = asyncio.get_running_loop()
+        inline = isinstance(loop, VirtualLoop)
+        self.clock: Clock = loop.clock if isinstance(loop, VirtualLoop) else SystemClock()
         self._faces = faces
-        self.clock = virtual_loop().clock
-        self.journal = SqliteJournal(directory / JOURNAL, inline=True)
-        self.world = World(directory, self.clock, inline=True)
+        self.journal = SqliteJournal(directory / JOURNAL, inline=inline)
+        self.world = World(directory, self.clock, inline=inline)
         self.presence = Presence(self.clock)
         self.engine = Engine(
             self.journal,
@@ -57,7 +63,7 @@ class GatewayUnderTest:
             ),
             self.clock,
         )
-        self._served: list[Served] = []
+        self._served: dict[str, Served] = {}
         self._clients: list[AiohttpClient] = []
 
     async def start(self) -> None:
@@ -67,10 +73,14 @@ class GatewayUnderTest:
         for name, port in self._faces.items():
             kind = FACES[name]
             app: Any = kind.create(parts, kind.settings())
-            self._served.append(await serve_app(app, port=port, lifespan=True))
+            self._served[name] = await serve_app(app, port=port, lifespan=True)
+
+    def url(self, face: str) -> str:
+        """Where the face is served."""
+        return self._served[face].url
 
     def client(self) -> HttpClient:
-        """A real HTTP client on the in-memory network."""
+        """A real HTTP client."""
         client = AiohttpClient(_TLS)
         self._clients.append(client)
         return client
@@ -79,7 +89,7 @@ class GatewayUnderTest:
         """End in good order."""
         for client in self._clients:
             await client.close()
-        for served in self._served:
+        for served in self._served.values():
             await served.close()
         await self.engine.stop()
         await self.world.stop()

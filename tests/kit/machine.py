@@ -24,7 +24,7 @@ from typing import Any, Final, Generic, TypeVar
 from tests.kit import shop
 from tests.kit.gateway import JOURNAL, PORTS, GatewayUnderTest
 from tests.kit.runner import run
-from tests.kit.virtual_loop import Killed, VirtualLoop
+from tests.kit.virtual_loop import Killed, VirtualLoop, virtual_loop
 from tillwire.journal.sqlite import SqliteJournal
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Machine:
         self._time = 0.0
         self.here = disk / "life-0"
         self.here.mkdir(parents=True)
-        shutil.copy(_founded_journal(), self.here / JOURNAL)
+        found_journal(self.here)
 
     @classmethod
     def after(cls, moment: Moment[Any], disk: Path, **options: Any) -> Machine:
@@ -180,7 +180,7 @@ class _Process(Generic[T]):
 
     async def main(self) -> T:
         gateway = self._gateway = GatewayUnderTest(self._directory, self._faces)
-        loop = gateway.clock.loop
+        loop = virtual_loop()
         await gateway.start()
         self.first_step = loop.steps
         result = await self._scenario(gateway)
@@ -197,6 +197,11 @@ def memory_disk() -> tempfile.TemporaryDirectory[str]:
     """An empty folder, in memory where the system has such: many kills need many commits."""
     where = _MEMORY_DISK if _MEMORY_DISK.is_dir() else None
     return tempfile.TemporaryDirectory(prefix="tillwire-", dir=where)
+
+
+def found_journal(folder: Path) -> None:
+    """Put the shop's journal into the folder."""
+    shutil.copy(_founded_journal(), folder / JOURNAL)
 
 
 @functools.cache

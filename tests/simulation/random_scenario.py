@@ -18,10 +18,10 @@ from tests.kit.faults import seeded
 from tests.kit.gateway import GatewayUnderTest
 from tests.kit.machine import Machine
 from tests.kit.messages import FaultyHttpClient, seeded_fates
-from tests.kit.virtual_loop import VirtualLoop
+from tests.kit.virtual_loop import VirtualLoop, virtual_loop
 from tests.simulation.agreement import check_agreement
 from tests.simulation.polling import PollingTerminal
-from tests.simulation.till import OVER, Book, Till
+from tests.simulation.till import FACE, OVER, Book, Till
 from tillwire.core.model import State, Transaction
 
 ENDINGS: Final = (*range(40, 55), 0, 0, 0, 0, 1, 99)
@@ -65,16 +65,14 @@ class RandomScenario:
 
     async def _sell(self, life: int, risk: float, gateway: GatewayUnderTest) -> None:
         http = FaultyHttpClient(
-            gateway.client(), seeded_fates(gateway.clock.loop.random, risk=risk / 2)
+            gateway.client(), seeded_fates(virtual_loop().random, risk=risk / 2)
         )
-        working = asyncio.create_task(self._polling.work(gateway.client()))
-        selling = [
-            self._serve(
-                f"{life}-{number}",
-                Till(http, self._book, terminal, repeats=self._dice.random() < 0.5),
-            )
-            for number, terminal in enumerate(self._dice.choices(TERMINALS, k=3))
-        ]
+        working = asyncio.create_task(self._polling.work(gateway.client(), gateway.url("device")))
+        selling = []
+        for number, terminal in enumerate(self._dice.choices(TERMINALS, k=3)):
+            repeats = self._dice.random() < 0.5
+            till = Till(http, gateway.url(FACE), self._book, terminal, repeats=repeats)
+            selling.append(self._serve(f"{life}-{number}", till))
         await asyncio.gather(*selling)
         await http.settle()
         working.cancel()
@@ -100,9 +98,9 @@ class RandomScenario:
     # --- the last life ----------------------------------------------------------------------------
 
     async def _find_out(self, gateway: GatewayUnderTest) -> list[Transaction]:
-        working = asyncio.create_task(self._polling.work(gateway.client()))
+        working = asyncio.create_task(self._polling.work(gateway.client(), gateway.url("device")))
         http = gateway.client()
-        tills = {each.name: Till(http, self._book, each) for each in TERMINALS}
+        tills = {each.name: Till(http, gateway.url(FACE), self._book, each) for each in TERMINALS}
         for sale in self._book.sales.values():
             till = tills[sale.terminal]
             if sale.id is None and sale.refused is None:

@@ -10,7 +10,7 @@ from tests.kit import shop
 from tests.kit.gateway import GatewayUnderTest
 from tests.kit.machine import Machine
 from tests.simulation.agreement import check_agreement
-from tests.simulation.till import Book, Heard, Till
+from tests.simulation.till import FACE, Book, Heard, Till
 
 APPROVED, DECLINED, CANCELLED = (
     ("CLEARED", "APPROVED"),
@@ -45,7 +45,7 @@ def test_a_sale_ends_as_its_amount_says(disk: Path, ending: int) -> None:
 
     async def sale(gateway: GatewayUnderTest) -> Heard:
         book = Book()
-        till = Till(gateway.client(), book, shop.VIRTUAL[0])
+        till = Till(gateway.client(), gateway.url(FACE), book, shop.VIRTUAL[0])
         paid = await till.pay("sale-1", 1000 + ending)
         await till.follow(paid, within)
         await check_agreement(gateway, book)

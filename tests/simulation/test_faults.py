@@ -14,7 +14,7 @@ from tests.kit.machine import Machine, Scenario
 from tests.kit.messages import Fate, FaultyHttpClient, fates
 from tests.kit.virtual_loop import VirtualLoop
 from tests.simulation.agreement import check_agreement
-from tests.simulation.till import Book, Sale, Till
+from tests.simulation.till import FACE, Book, Sale, Till
 from tillwire.core.model import State
 
 REQUEST_OCTETS = 400
@@ -23,12 +23,12 @@ ANSWER_OCTETS = 700
 
 
 def _on_the_first_connection(faults: Faults, loop: VirtualLoop) -> None:
-    loop.network.faults = scripted({PORTS["merchantapi"]: [faults]})
+    loop.network.faults = scripted({PORTS[FACE]: [faults]})
 
 
 def _sale(book: Book, *, repeats: bool) -> Scenario[list[State]]:
     async def scenario(gateway: GatewayUnderTest) -> list[State]:
-        till = Till(gateway.client(), book, shop.VIRTUAL[0], repeats=repeats)
+        till = Till(gateway.client(), gateway.url(FACE), book, shop.VIRTUAL[0], repeats=repeats)
         await till.follow(await till.pay("sale-1", 1000), 5)
         await check_agreement(gateway, book)
         return [each.state for each in gateway.transactions()]
@@ -87,7 +87,7 @@ def _with_fates(
     async def scenario(gateway: GatewayUnderTest) -> tuple[Sale, list[State]]:
         book = Book()
         http = FaultyHttpClient(gateway.client(), fates(*script))
-        till = Till(http, book, shop.VIRTUAL[0], repeats=repeats)
+        till = Till(http, gateway.url(FACE), book, shop.VIRTUAL[0], repeats=repeats)
         sale = await till.pay("sale-1", minor)
         await till.follow(sale, 40)
         await http.settle()
@@ -126,7 +126,7 @@ def test_a_repeat_that_comes_late_is_the_same_sale(disk: Path) -> None:
         book = Book()
         # The first answer is lost, and the repeat arrives when everything is over.
         http = FaultyHttpClient(gateway.client(), fates(Fate(answer_lost=True), Fate(late=30.0)))
-        till = Till(http, book, shop.VIRTUAL[0], repeats=True)
+        till = Till(http, gateway.url(FACE), book, shop.VIRTUAL[0], repeats=True)
         await till.follow(await till.pay("sale-1", 1049), 65)
         await check_agreement(gateway, book)
         return [each.state for each in gateway.transactions()]
@@ -139,9 +139,9 @@ def test_a_doubled_cancellation_cancels_once(disk: Path, later: float) -> None:
     async def scenario(gateway: GatewayUnderTest) -> tuple[list[int], list[State]]:
         book = Book()
         inner = gateway.client()
-        sale = await Till(inner, book, shop.VIRTUAL[0]).pay("sale-1", 1049)
+        sale = await Till(inner, gateway.url(FACE), book, shop.VIRTUAL[0]).pay("sale-1", 1049)
         http = FaultyHttpClient(inner, fates(Fate(doubled_after=later)))
-        till = Till(http, book, shop.VIRTUAL[0])
+        till = Till(http, gateway.url(FACE), book, shop.VIRTUAL[0])
         await till.cancel(sale)
         await http.settle()
         await till.cancel(sale)

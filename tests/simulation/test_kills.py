@@ -11,7 +11,7 @@ from tests.kit.gateway import GatewayUnderTest
 from tests.kit.machine import Machine, Scenario
 from tests.simulation.agreement import check_agreement
 from tests.simulation.test_endings import ENDINGS
-from tests.simulation.till import OVER, Book, Till
+from tests.simulation.till import FACE, OVER, Book, Till
 from tillwire.core.model import State
 
 NEVER_RESOLVED = 47
@@ -22,7 +22,7 @@ def one_sale(book: Book, ending: int) -> Scenario[None]:
     """A till pays, and waits for the end."""
 
     async def scenario(gateway: GatewayUnderTest) -> None:
-        till = Till(gateway.client(), book, shop.VIRTUAL[0])
+        till = Till(gateway.client(), gateway.url(FACE), book, shop.VIRTUAL[0])
         await till.follow(await till.pay("sale-1", 1000 + ending), 65)
 
     return scenario
@@ -33,7 +33,7 @@ def find_out(book: Book) -> Scenario[set[State]]:
     The states in which everything ended, once everybody agrees."""
 
     async def scenario(gateway: GatewayUnderTest) -> set[State]:
-        till = Till(gateway.client(), book, shop.VIRTUAL[0])
+        till = Till(gateway.client(), gateway.url(FACE), book, shop.VIRTUAL[0])
         for sale in book.sales.values():
             if sale.id is None:
                 await till.look(sale)

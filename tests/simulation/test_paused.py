@@ -16,7 +16,7 @@ from tests.kit.gateway import GatewayUnderTest
 from tests.kit.machine import Machine, Scenario
 from tests.kit.virtual_loop import VirtualLoop
 from tests.simulation.agreement import check_agreement
-from tests.simulation.till import Book, Till
+from tests.simulation.till import FACE, Book, Till
 from tillwire.core.model import State, Transaction
 
 QUICK, SLOW, LOST = 0, 49, 46
@@ -26,7 +26,7 @@ QUICK, SLOW, LOST = 0, 49, 46
 def _sale(ending: int) -> Scenario[list[Transaction]]:
     async def scenario(gateway: GatewayUnderTest) -> list[Transaction]:
         book = Book()
-        till = Till(gateway.client(), book, shop.VIRTUAL[0])
+        till = Till(gateway.client(), gateway.url(FACE), book, shop.VIRTUAL[0])
         await till.follow(await till.pay("sale-1", 1000 + ending), 65)
         await check_agreement(gateway, book)
         return gateway.transactions()

@@ -17,11 +17,12 @@ from typing import Any, Final
 import msgspec
 
 from tests.kit import shop
-from tests.kit.gateway import PORTS
 from tillwire.core.model import Terminal
 from tillwire.core.ports import HttpClient, HttpResponse
 from tillwire.errors import NotDelivered, PeerError
 
+FACE: Final = "merchantapi"
+"""The face that this till speaks to."""
 PATIENCE: Final = 10.0
 """Seconds that a till waits for one reply."""
 POLL: Final = 1.0
@@ -73,17 +74,21 @@ class Till:
     """One till at one terminal."""
 
     def __init__(
-        self, http: HttpClient, book: Book, terminal: Terminal, *, repeats: bool = False
+        self,
+        http: HttpClient,
+        url: str,
+        book: Book,
+        terminal: Terminal,
+        *,
+        repeats: bool = False,
     ) -> None:
-        """`repeats`: after a lost reply, ask again under the same idempotency key instead of
-        looking."""
+        """`url` is the face's. `repeats`: after a lost reply, ask again under the same idempotency
+        key instead of looking."""
         self._http = http
         self._book = book
         self._terminal = terminal
         self._repeats = repeats
-        self._url = (
-            f"http://127.0.0.1:{PORTS['merchantapi']}/terminals/{terminal.name}/transactions"
-        )
+        self._url = f"{url}/terminals/{terminal.name}/transactions"
 
     async def pay(
         self,
