@@ -22,7 +22,7 @@ import msgspec
 import uvicorn
 import uvloop
 
-from tillwire.journal.sqlite import connect
+from tillwire.journal.committer import connect
 from tillwire.journal.writer import Writer
 
 Scope = MutableMapping[str, Any]

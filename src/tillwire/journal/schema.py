@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tillwire.errors import JournalError, JournalTooNew
+from tillwire.journal.committer import connect, translated
 from tillwire.journal.ownership import take
 from tillwire.version import __version__
 
@@ -27,8 +28,6 @@ def prepare(path: Path, *, owned: bool) -> None:
 
     Raises `JournalError`, `ConfigurationError`.
     """
-    from tillwire.journal.sqlite import connect, translated
-
     connection = connect(path)
     try:
         current = _revision(connection)

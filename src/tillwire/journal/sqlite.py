@@ -19,13 +19,8 @@ from typing import IO, Final, TypeVar
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from tillwire.core.ports import Reader, Unit
-from tillwire.errors import (
-    JournalBusy,
-    JournalError,
-    JournalFull,
-    JournalReadOnly,
-)
 from tillwire.journal import schema
+from tillwire.journal.committer import SqliteCommitter, connect, translated
 from tillwire.journal.ownership import take
 from tillwire.journal.statements import Statements
 from tillwire.journal.unit import SqlReader, SqlUnit
@@ -33,88 +28,11 @@ from tillwire.journal.writer import InlineWriter, Writer
 
 T = TypeVar("T")
 
-BUSY_TIMEOUT: Final = 5.0
-"""Seconds to wait for another program's write lock."""
 READERS: Final = 4
 """Threads that read beside the writer."""
 
 # A compiled dialect without an engine: statements are run on sqlite3 itself.
 _DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="named")
-
-
-def connect(
-    path: Path, *, read_only: bool = False, synchronous: str = "FULL"
-) -> sqlite3.Connection:
-    """A connection as the journal wants it. Raises `JournalError` in words for a person."""
-    mode = "ro" if read_only else "rwc"
-    try:
-        connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode={mode}",
-            uri=True,
-            timeout=BUSY_TIMEOUT,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        if not read_only:
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
-        connection.execute("PRAGMA foreign_keys = ON")
-    except sqlite3.Error as error:
-        raise translated(error, path) from error
-    return connection
-
-
-def translated(error: Exception, path: Path) -> Exception:
-    """SQLite's errors in our own words; anything else as it is."""
-    if not isinstance(error, sqlite3.Error):
-        return error
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return JournalBusy(
-            f"{path}: another program has been writing for more than {BUSY_TIMEOUT:g} seconds; "
-            "stop it, then try again."
-        )
-    if code == sqlite3.SQLITE_FULL:
-        return JournalFull(f"{path}: free some space; the gateway goes on by itself.")
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return JournalReadOnly(f"{path}: make the file and its folder writable for this user.")
-    if code == sqlite3.SQLITE_CANTOPEN:
-        return JournalError(f"{path} cannot be opened: check that the folder exists.")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return JournalError(f"{path} is damaged or not a journal: restore it from a backup.")
-    return JournalError(f"{path}: {error}.")
-
-
-class _Committer:
-    """The writing connection, one database transaction at a time."""
-
-    def __init__(self, path: Path, statements: Statements) -> None:
-        self._path = path
-        self._statements = statements
-        self._connection = connect(path)
-
-    def begin(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def unit(self) -> SqlUnit:
-        return SqlUnit(self._connection, self._statements)
-
-    def wrote(self, unit: SqlUnit) -> bool:
-        return unit.wrote
-
-    def commit(self) -> None:
-        self._connection.execute("COMMIT")
-
-    def rollback(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-    def translated(self, error: Exception) -> Exception:
-        return translated(error, self._path)
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 @functools.cache
@@ -150,7 +68,7 @@ class SqliteJournal:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         schema.prepare(path, owned=own)
-        committer = _Committer(path, self._statements)
+        committer = SqliteCommitter(path, lambda each: SqlUnit(each, self._statements))
         self._writer: Writer[SqlUnit] | InlineWriter[SqlUnit] = (
             InlineWriter(committer) if inline else Writer(committer, observe=observe)
         )

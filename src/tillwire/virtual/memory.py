@@ -19,7 +19,7 @@ import msgspec
 from tillwire.clock import Instant
 from tillwire.core.model import Outcome, TransactionType
 from tillwire.errors import ConfigurationError
-from tillwire.journal.sqlite import connect, translated
+from tillwire.journal.committer import SqliteCommitter, connect, translated
 from tillwire.virtual.acquirer import Entry
 from tillwire.virtual.script import Script
 
@@ -227,55 +227,25 @@ def _deed(row: Sequence[Any]) -> Deed:
     )
 
 
-class WorldCommitter:
-    """The world's one writing connection, for `journal.writer`."""
+def committer_of(path: Path) -> SqliteCommitter[Page]:
+    """The world's one writing connection; the file is created if it is not there. Raises
+    `JournalError`, or `ConfigurationError` when it is not a world of this version."""
+    _prepare(path)
+    return SqliteCommitter(path, Page, synchronous="NORMAL")
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the file. Raises `JournalError`, or `ConfigurationError` when it is not
-        a world of this version."""
-        self._path = path
-        self._connection = connect(path, synchronous="NORMAL")
-        try:
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, SCHEMA):
-                raise ConfigurationError(f"{path} belongs to another version of tillwire.")
-            if version == 0:
-                self._connection.executescript(_TABLES)
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise translated(error, path) from error
-        except ConfigurationError:
-            self._connection.close()
-            raise
 
-    def begin(self) -> None:
-        """Take the write lock, so that what a unit of work has read stays true until it ends."""
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def unit(self) -> Page:
-        """A new unit of work."""
-        return Page(self._connection)
-
-    def wrote(self, unit: Page) -> bool:
-        """Whether the unit changed anything."""
-        return unit.wrote
-
-    def commit(self) -> None:
-        """Make the units durable."""
-        self._connection.execute("COMMIT")
-
-    def rollback(self) -> None:
-        """Forget the units."""
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-    def translated(self, error: Exception) -> Exception:
-        """SQLite's errors in our own words."""
-        return translated(error, self._path)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
+def _prepare(path: Path) -> None:
+    connection = connect(path, synchronous="NORMAL")
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, SCHEMA):
+            raise ConfigurationError(f"{path} belongs to another version of tillwire.")
+        if version == 0:
+            connection.executescript(_TABLES)
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    finally:
+        connection.close()
 
 
 def read_ledger(path: Path, terminal: str | None) -> list[Entry]:

@@ -22,7 +22,7 @@ from tillwire.errors import NotDelivered, Proof
 from tillwire.journal.writer import InlineWriter, Writer
 from tillwire.virtual import acquirer
 from tillwire.virtual.acquirer import Entry
-from tillwire.virtual.memory import Deed, Page, SetScript, WorldCommitter, read_ledger
+from tillwire.virtual.memory import Deed, Page, SetScript, committer_of, read_ledger
 from tillwire.virtual.script import Script, script_for
 
 FILE: Final = "world.db"
@@ -44,7 +44,7 @@ class World:
         self.clock = clock
         self._pace = pace
         self._inline = inline
-        committer = WorldCommitter(self.path)
+        committer = committer_of(self.path)
         self._scripts = committer.unit().scripts()
         self._writer: Writer[Page] | InlineWriter[Page] = (
             InlineWriter(committer) if inline else Writer(committer, name="world")

@@ -21,7 +21,7 @@ from tillwire.errors import (
     JournalReadOnly,
     JournalTooNew,
 )
-from tillwire.journal import sqlite
+from tillwire.journal import committer
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.money import Money
 
@@ -178,7 +178,7 @@ async def test_the_estate_survives_and_its_version_grows(journal: SqliteJournal)
 async def test_another_writer_gives_a_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(committer, "BUSY_TIMEOUT", 0.05)
     journal = SqliteJournal(tmp_path / "journal.db")
     other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

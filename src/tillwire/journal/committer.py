@@ -1,0 +1,114 @@
+"""SQLite files as the journal wants them: how they are opened, how their errors read, and the one
+connection that writes. The virtual world keeps its file in the same way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Generic, Protocol, TypeVar
+
+from tillwire.errors import JournalBusy, JournalError, JournalFull, JournalReadOnly
+
+BUSY_TIMEOUT: Final = 5.0
+"""Seconds to wait for another program's write lock."""
+
+
+class Tracked(Protocol):
+    """A unit of work that knows whether it changed anything."""
+
+    @property
+    def wrote(self) -> bool: ...
+
+
+U = TypeVar("U", bound=Tracked)
+
+
+def connect(
+    path: Path, *, read_only: bool = False, synchronous: str = "FULL"
+) -> sqlite3.Connection:
+    """A connection as the journal wants it. Raises `JournalError` in words for a person."""
+    mode = "ro" if read_only else "rwc"
+    try:
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    return connection
+
+
+def translated(error: Exception, path: Path) -> Exception:
+    """SQLite's errors in our own words; anything else as it is."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return JournalBusy(
+            f"{path}: another program has been writing for more than {BUSY_TIMEOUT:g} seconds; "
+            "stop it, then try again."
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return JournalFull(f"{path}: free some space; the gateway goes on by itself.")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return JournalReadOnly(f"{path}: make the file and its folder writable for this user.")
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return JournalError(f"{path} cannot be opened: check that the folder exists.")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return JournalError(f"{path} is damaged or not a journal: restore it from a backup.")
+    return JournalError(f"{path}: {error}.")
+
+
+class SqliteCommitter(Generic[U]):
+    """The writing connection, one database transaction at a time; for `writer.py`."""
+
+    def __init__(
+        self,
+        path: Path,
+        unit_on: Callable[[sqlite3.Connection], U],
+        *,
+        synchronous: str = "FULL",
+    ) -> None:
+        """`unit_on` makes a unit of work on the connection. Raises `JournalError`."""
+        self._path = path
+        self._unit_on = unit_on
+        self._connection = connect(path, synchronous=synchronous)
+
+    def begin(self) -> None:
+        """Take the write lock, so that what a unit of work has read stays true until it ends."""
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def unit(self) -> U:
+        """A new unit of work."""
+        return self._unit_on(self._connection)
+
+    def wrote(self, unit: U) -> bool:
+        """Whether the unit changed anything."""
+        return unit.wrote
+
+    def commit(self) -> None:
+        """Make the units durable."""
+        self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Forget the units."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def translated(self, error: Exception) -> Exception:
+        """SQLite's errors in our own words."""
+        return translated(error, self._path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
