@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,11 @@ class Shell:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
+    def end(self) -> None:
+        """End it, with whatever it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def type(self, commands: str) -> str:
         """Type the commands, and wait; what they printed, errors included."""
         assert self._process.stdin is not None
@@ -29,7 +35,7 @@ class Shell:
         # In braces, so that no command reads the next ones from the shell's own input.
         self._process.stdin.write(f"{{\n{commands}\n}} </dev/null\nprintf '\\n%s\\n' '{end}'\n")
         self._process.stdin.flush()
-        timer = threading.Timer(_LONGEST, self._process.kill)
+        timer = threading.Timer(_LONGEST, self.end)
         timer.start()
         try:
             lines: list[str] = []
@@ -42,7 +48,7 @@ class Shell:
         raise AssertionError(f"The shell ended in {commands!r}, having said: {''.join(lines)}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def shell(folder: Path) -> Iterator[Shell]:
     """A shell in `folder`, which knows nothing of this process's settings of tillwire."""
     environment = {
@@ -58,8 +64,10 @@ def shell(folder: Path) -> Iterator[Shell]:
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
+        start_new_session=True,
     ) as process:
+        typed = Shell(process)
         try:
-            yield Shell(process)
+            yield typed
         finally:
-            process.kill()
+            typed.end()
