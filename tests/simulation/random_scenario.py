@@ -45,7 +45,7 @@ class RandomScenario:
         """All lives, and the check; the transactions as they ended."""
         for life in range(LIVES):
             dice = self._dice
-            kill_at = dice.choice((None, dice.randrange(10, 2500)))
+            kill_at = dice.choice((None, dice.randrange(1, 80), dice.randrange(80, 2500)))
             stop_at = dice.choice((None, dice.randrange(10, 1500)))
             risk = dice.choice((0.0, 0.1, 0.4))
             prepare = partial(self._prepare, risk, stop_at, dice.choice((7.0, 400.0)))

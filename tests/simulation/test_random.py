@@ -20,3 +20,9 @@ def test_whatever_goes_wrong_everybody_agrees_in_the_end(disk: Path, seed: int) 
     except BaseException as error:
         error.add_note(again(seed))
         raise
+
+
+def test_the_same_seed_plays_the_same_scenario(disk: Path) -> None:
+    for seed in (3, 4, 26):
+        one, two = (RandomScenario(disk / f"{seed}-{time}", seed).play() for time in "12")
+        assert one == two
