@@ -45,7 +45,7 @@ def explore(sandbox: SandboxProcess, folder: os.PathLike[str], examples: int, wi
 
 
 def test_it_finds_nothing(sandbox: SandboxProcess, tmp_path: os.PathLike[str]) -> None:
-    said = explore(sandbox, tmp_path, examples=30, within=240)
+    said = explore(sandbox, tmp_path, examples=120, within=300)
     assert "10 selected / 10 total" in said, "every operation"
 
 
@@ -53,7 +53,7 @@ def test_it_finds_nothing(sandbox: SandboxProcess, tmp_path: os.PathLike[str]) -
 def test_it_finds_nothing_in_a_long_search(
     sandbox: SandboxProcess, tmp_path: os.PathLike[str]
 ) -> None:
-    explore(sandbox, tmp_path, examples=400, within=3600)
+    explore(sandbox, tmp_path, examples=3000, within=3600)
 
 
 @pytest.mark.parametrize(
