@@ -180,7 +180,9 @@ class SqlUnit(SqlReader):
         values = rows.moving_values(after)
         values["is_id"] = before.id
         values["was_version"] = before.version
+        wrote = self.wrote
         if self._write("update_transaction", values).rowcount != 1:
+            self.wrote = wrote  # so its group need not be run again without it
             raise StaleError(
                 f"Transaction {before.id} is not at version {before.version} any more."
             )

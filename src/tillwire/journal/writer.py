@@ -63,6 +63,13 @@ def run_group(committer: Committer[U], jobs: list[_Job[U]]) -> None:
     """Run the jobs' work in one database transaction; afterwards each has its result or error."""
     try:
         committer.begin()
+    except Exception as error:  # noqa: BLE001 - whatever it was, nothing was run
+        # Each of them alone would wait just as long for a lock that is not to be had.
+        _roll_back(committer)
+        for job in jobs:
+            job.error = _as_journal_error(committer, error)
+        return
+    try:
         for job in jobs:
             _attempt(committer, job)
         committer.commit()
