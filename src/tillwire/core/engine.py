@@ -46,6 +46,7 @@ from tillwire.core.moves import (
     refused,
 )
 from tillwire.core.occupancy import WhenBusy
+from tillwire.core.patience import within
 from tillwire.core.ports import (
     AbortResult,
     Capabilities,
@@ -115,7 +116,7 @@ class Engine:
         self._mirror = Mirror()
         self._estate = Estate()
         self._aborting: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._recovery = Recovery(self, self._driver_for)
 
     # --- life ---------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ class Engine:
     def _keeper(self, terminal: Terminal) -> Keeper:
         try:
             capabilities = self._driver_of(terminal).capabilities
-        except Unsupported:  # a terminal that nobody reaches any more; its history still moves
+        except Exception:  # noqa: BLE001 - nobody reaches it any more, but its history still moves
             capabilities = _UNREACHABLE
         return Keeper(self._owner, capabilities)
 
@@ -225,10 +226,10 @@ class Engine:
         if request.type is not TransactionType.INCREMENT:
             positive(request.amount)
         draft = self._draft(request, terminal)
-        admission = await self.journal.commit(
-            partial(admit, draft=draft, request=request, when_busy=when_busy, keeper=keeper)
+        admission = await self._commit(
+            partial(admit, draft=draft, request=request, when_busy=when_busy, keeper=keeper),
+            lambda admission: admission.moves,
         )
-        self._publish(admission.moves)
         return self._mirror.newest(admission.transaction)
 
     def _draft(self, request: Request, terminal: Terminal) -> Transaction:
@@ -271,11 +272,10 @@ class Engine:
                 return current, False
             keeper = self._keeper(self._estate.terminals[current.terminal_id])
             try:
-                moves = await self.journal.commit(partial(move.write, keeper=keeper))
+                moves = await self._commit(partial(move.write, keeper=keeper), lambda moves: moves)
             except StaleError:
                 current = await self._read(transaction_id)
                 continue
-            self._publish(moves)
             return (move.after, True) if moves else (current, False)
         raise JournalError(f"Transaction {transaction_id} moved on {_TRIES} times meanwhile.")
 
@@ -295,15 +295,37 @@ class Engine:
             except JournalError:
                 await asyncio.sleep(next(pauses, _JOURNAL_PAUSES[-1]))
 
+    async def _commit(self, work: Callable[[Unit], T], moves_of: Callable[[T], list[Move]]) -> T:
+        """Commit, and carry on what was committed, also when the caller is cancelled meanwhile:
+        what is durable must not be left to nobody."""
+
+        async def commit() -> T:
+            result = await self.journal.commit(work)
+            self._publish(moves_of(result))
+            return result
+
+        task = asyncio.get_running_loop().create_task(commit())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
     def _publish(self, moves: list[Move]) -> None:
-        """Remember newly committed moves, and do what they ask for."""
+        """Remember newly committed moves, do what they ask for, and tell of them."""
         for move in moves:
             self._mirror.put(move.after)
-            self._watch.transition(move.before, move.after, move.event.name)
             if move.event.name == states.Event.DISPATCH:
                 self._spawn(self._carry(move.after))
             elif move.event.name == states.Event.ACCEPT:
                 self._limit_waiting(move.after)
+        for move in moves:
+            self._tell(move)
+
+    def _tell(self, move: Move) -> None:
+        try:
+            self._watch.transition(move.before, move.after, move.event.name)
+        except Exception as error:  # noqa: BLE001 - who only watches must not stop a payment
+            context = {"message": "Whoever watches transactions failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     def _limit_waiting(self, transaction: Transaction) -> None:
         if transaction.expires_at is not None:
@@ -329,14 +351,15 @@ class Engine:
         left = (transaction.deadline - self.clock.now()) / 1000
         reason = ""
         try:
-            async with asyncio.timeout(left):
-                outcome = await self._driver_for(transaction).run(
-                    transaction, partial(self._progress, transaction.id)
-                )
+            progress = partial(self._progress, transaction.id)
+            outcome = await within(left, self._driver_for(transaction).run(transaction, progress))
             check_outcome(transaction, outcome)
             await self.conclude(transaction.id, outcome)
         except NotDelivered as refusal:
-            await self.refuse(transaction.id, refusal.proof, str(refusal))
+            known = await self.refuse(
+                transaction.id, refusal.proof, str(refusal), send_by=transaction.send_by
+            )
+            reason = "" if known.is_final else "It was handed out again before it was refused."
         except TimeoutError:
             reason = f"No outcome within {left:g} seconds."
         except PeerError as error:
@@ -361,11 +384,14 @@ class Engine:
             return ended(current, outcome, now)
         return contradicted(current, outcome, now)
 
-    async def refuse(self, transaction_id: str, proof: Proof, reason: str) -> Transaction:
-        """Journal that provably no money moved, whatever it takes."""
+    async def refuse(
+        self, transaction_id: str, proof: Proof, reason: str, *, send_by: Instant | None
+    ) -> Transaction:
+        """Journal that provably no money moved, whatever it takes. The proof speaks of what was
+        sent until `send_by`: it proves nothing once the transaction was handed out again."""
 
         def fail(current: Transaction) -> Move | None:
-            if current.is_final:
+            if current.is_final or current.send_by != send_by:
                 return None
             return refused(current, proof, reason, self.clock.now())
 
@@ -542,9 +568,8 @@ class Engine:
     async def _abort_at_terminal(self, transaction: Transaction, driver: Driver) -> AbortResult:
         await self.note(transaction.id, "abort_asked", "")
         try:
-            async with asyncio.timeout(ABORT_WITHIN):
-                result = await driver.abort(transaction)
-        except (TimeoutError, PeerError):
+            result = await within(ABORT_WITHIN, driver.abort(transaction))
+        except Exception:  # noqa: BLE001 - whatever a driver raises, nobody can tell
             return AbortResult.UNKNOWN
         if result is not AbortResult.ABORTED:
             return result

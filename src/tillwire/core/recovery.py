@@ -13,8 +13,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from tillwire.clock import Instant
 from tillwire.core.model import Evidence, Outcome, State, Transaction
 from tillwire.core.moves import check_outcome
+from tillwire.core.patience import within
 from tillwire.core.ports import Absent, CannotTell, Clock, Driver, Found
 from tillwire.errors import Proof
 
@@ -38,7 +40,9 @@ class Subject(Protocol):
         self, transaction_id: str, until: Callable[[Transaction], bool], timeout: float | None
     ) -> Transaction: ...
     async def conclude(self, transaction_id: str, outcome: Outcome) -> Transaction: ...
-    async def refuse(self, transaction_id: str, proof: Proof, reason: str) -> Transaction: ...
+    async def refuse(
+        self, transaction_id: str, proof: Proof, reason: str, *, send_by: Instant | None
+    ) -> Transaction: ...
     async def note(self, transaction_id: str, name: str, detail: str) -> Transaction: ...
 
 
@@ -63,7 +67,9 @@ class Recovery:
                 outcome = msgspec.structs.replace(found.outcome, evidence=Evidence.RECOVERED)
                 transaction = await self._engine.conclude(transaction_id, outcome)
             elif isinstance(found, Absent):
-                transaction = await self._engine.refuse(transaction_id, found.proof, found.detail)
+                transaction = await self._engine.refuse(
+                    transaction_id, found.proof, found.detail, send_by=transaction.send_by
+                )
             else:
                 if found.needs_person:
                     await self._engine.note(transaction_id, "needs_person", found.detail)
@@ -77,13 +83,14 @@ class Recovery:
         assert transaction.send_by is not None, "only what was dispatched can be UNKNOWN"
         async with self._places:
             try:
-                async with asyncio.timeout(ASK_WITHIN):
-                    found = await self._driver_for(transaction).recover(transaction)
+                begun = self._engine.clock.now()
+                found = await within(ASK_WITHIN, self._driver_for(transaction).recover(transaction))
                 if isinstance(found, Found):
                     check_outcome(transaction, found.outcome)
             except Exception as error:  # noqa: BLE001 - a question that failed told us nothing
                 return CannotTell(f"Asking failed: {type(error).__name__}: {error}")
-        if isinstance(found, Absent) and self._engine.clock.now() <= transaction.send_by:
+        # What counts is when it was asked: an answer may have been on its way for long.
+        if isinstance(found, Absent) and begun <= transaction.send_by:
             return CannotTell("It may still be written: its time to be sent has not passed.")
         return found
 
