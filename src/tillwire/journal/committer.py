@@ -4,8 +4,10 @@ connection that writes. The virtual world keeps its file in the same way.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -13,6 +15,11 @@ from tillwire.errors import JournalBusy, JournalError, JournalFull, JournalReadO
 
 BUSY_TIMEOUT: Final = 5.0
 """Seconds to wait for another program's write lock."""
+CHECKPOINT_PAGES: Final = 8000
+"""Pages of 4 KiB in the write-ahead log before it is folded into the file. A page that many sales
+change is folded once; the log stays small enough to be read through at a start."""
+CACHE_KIB: Final = 32_768
+"""Memory of the writing connection for pages: the indexes' hot ones."""
 
 
 class Tracked(Protocol):
@@ -28,8 +35,11 @@ U = TypeVar("U", bound=Tracked)
 def connect(
     path: Path, *, read_only: bool = False, synchronous: str = "FULL"
 ) -> sqlite3.Connection:
-    """A connection as the journal wants it. Raises `JournalError` in words for a person."""
+    """A connection as the journal wants it; a file that it makes can be read by its owner alone.
+    Raises `JournalError` in words for a person."""
     mode = "ro" if read_only else "rwc"
+    if not read_only:
+        _make(path)
     try:
         connection = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode={mode}",
@@ -41,11 +51,21 @@ def connect(
         )
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
     except sqlite3.Error as error:
         raise translated(error, path) from error
     return connection
+
+
+def _make(path: Path) -> None:
+    # Only ever a file that was not there: to close one that SQLite has open in this process would
+    # release its locks. What else is the matter with the path, SQLite tells. The files that it puts
+    # beside this one have the same mode.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def translated(error: Exception, path: Path) -> Exception:

@@ -20,11 +20,15 @@ def take(path: Path) -> IO[str]:
     Raises `ConfigurationError` when another process is, `JournalError` when nobody can be.
     """
     try:
-        handle = path.with_name(path.name + ".owner").open("a+")
+        # Private, since whoever can open it can hold the lock.
+        lock = os.open(
+            path.with_name(path.name + ".owner"), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600
+        )
     except FileNotFoundError:
         raise JournalError(f"{path} cannot be opened: check that the folder exists.") from None
     except OSError as error:
         raise JournalError(f"{path} cannot be owned: {error.strerror}.") from None
+    handle = os.fdopen(lock, "a+")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

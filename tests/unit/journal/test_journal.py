@@ -4,6 +4,7 @@ when the disk does not play along."""
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 
@@ -69,6 +70,16 @@ async def test_what_was_committed_is_there_after_opening_again(tmp_path: Path) -
     assert [(event.sequence, event.name, event.detail) for event in events] == [
         (1, "accept", {"a": "b"})
     ]
+
+
+def test_nobody_else_reads_a_new_journal_or_holds_its_lock(tmp_path: Path) -> None:
+    earlier = os.umask(0o022)
+    try:
+        SqliteJournal(tmp_path / "journal.db", own=True).close()
+    finally:
+        os.umask(earlier)
+    made = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert made == {"journal.db": 0o600, "journal.db.owner": 0o600}
 
 
 async def test_a_unit_that_fails_leaves_nothing_behind(journal: SqliteJournal) -> None:
