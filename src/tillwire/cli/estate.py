@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -60,14 +61,17 @@ def apply_file(
     """
     now = SystemClock().now()
     declared = load(file, DRIVERS)
-    with opened(locate(journal, config), create=not dry_run) as books:
-        due = plan(declared, books.read_now(lambda reader: reader.estate()), now=now, prune=prune)
+    path = locate(journal, config)
+    # A dry run creates no journal, either: one that is not there yet is empty.
+    with nullcontext() if dry_run and not path.exists() else opened(path, create=True) as books:
+        estate = Estate() if books is None else books.read_now(lambda reader: reader.estate())
+        due = plan(declared, estate, now=now, prune=prune)
         if not as_json:
             _say_plan(due)
         agreed = bool(due.changes) and not dry_run
         if agreed and not yes:
             agreed = _agreed(as_json)
-        if agreed:
+        if agreed and books is not None:
             commit(books, lambda unit: apply(unit, declared, now=now, prune=prune, shown=due))
     if as_json:
         say_json({"applied": agreed, "changes": [_change_view(each) for each in due.changes]})

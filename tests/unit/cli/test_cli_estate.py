@@ -51,6 +51,15 @@ def test_a_dry_run_changes_nothing(run: Run, journal: Path, estate_file: Path) -
     assert "Done." not in first.out
 
 
+def test_a_dry_run_shows_what_a_new_journal_would_get(
+    run: Run, estate_file: Path, tmp_path: Path
+) -> None:
+    ran = run("estate", "apply", estate_file, "--journal", tmp_path / "new.db", "--dry-run")
+    assert ran.status == 0
+    assert "+ terminal ACME-V1-PL2 (shop:till-2)" in ran.out
+    assert not (tmp_path / "new.db").exists()
+
+
 def test_pruning_removes_what_the_file_left_out(run: Run, journal: Path, estate_file: Path) -> None:
     estate_file.write_text(estate_file.read_text().rpartition("[[")[0])
     assert "Nothing to do" in run("estate", "apply", estate_file, "--journal", journal).out
