@@ -33,12 +33,14 @@ _STATE_STYLES = {
 """Colour repeats what the word says, and is never the only sign."""
 
 
+_STEERING = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Categories of Unicode that show nothing of their own, and may move what does."""
+
+
 def clean(text: str) -> str:
     """The text without characters that could steer a terminal."""
     return "".join(
-        "\N{REPLACEMENT CHARACTER}"
-        if unicodedata.category(character).startswith("C")
-        else character
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) in _STEERING else character
         for character in text
     )
 

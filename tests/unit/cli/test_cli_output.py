@@ -36,10 +36,10 @@ def test_columns_stand_under_each_other_in_every_script() -> None:
     assert aligned([["A", "B"], ["東京", "x"], ["abc", "y"]]) == ["A     B", "東京  x", "abc   y"]
 
 
-@pytest.mark.parametrize("text", ["\x1b[2J", "\x07", "a\nb", "\u202e", "\x9b31m"])
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x07", "a\nb", "\u202e", "\x9b31m", "a\u2028b"])
 def test_what_steers_a_terminal_is_replaced(text: str) -> None:
     assert clean(text).isprintable() or "\N{REPLACEMENT CHARACTER}" in clean(text)
-    assert not set(clean(text)) & set("\x1b\x07\n\u202e\x9b")
+    assert not set(clean(text)) & set("\x1b\x07\n\u202e\x9b\u2028")
 
 
 def test_a_terminal_gets_colour_and_a_drawn_table(monkeypatch: pytest.MonkeyPatch) -> None:
