@@ -60,7 +60,7 @@ def _positive(query: Query, name: str, default: int, allowed: str) -> int:
     if len(given) > 1:
         raise InvalidRequest(name, "it is given more than once", allowed)
     if not _POSITIVE.match(given[0]):
-        raise InvalidRequest(name, f"{given[0][:20]!r} is not a page's", allowed)
+        raise InvalidRequest(name, f"{given[0][:20]!r} does not fit", allowed)
     # Not even converted when it has thousands of digits.
     return min(int(given[0]), _FURTHEST) if len(given[0]) <= 16 else _FURTHEST
 
