@@ -17,7 +17,7 @@ from tillwire.core.follow_ups import check_follow_up
 from tillwire.core.model import FOLLOW_UPS, Event, Request, Transaction
 from tillwire.core.moves import Keeper, Move, dispatched, moved
 from tillwire.core.occupancy import WhenBusy, place_for
-from tillwire.core.ports import Unit
+from tillwire.core.ports import StaleError, Unit
 from tillwire.errors import Conflict, Proof
 
 
@@ -30,13 +30,21 @@ class Admission(msgspec.Struct, frozen=True):
 
 
 def admit(
-    unit: Unit, *, draft: Transaction, request: Request, when_busy: WhenBusy, keeper: Keeper
+    unit: Unit,
+    *,
+    draft: Transaction,
+    request: Request,
+    when_busy: WhenBusy,
+    keeper: Keeper,
+    estate_version: int,
 ) -> Admission:
-    """Let the request in, or raise `InvalidRequest`, `Conflict` or `TerminalBusy`."""
-    if request.idempotency_key:
-        earlier = _earlier(unit, request)
-        if earlier is not None:
-            return Admission(earlier, [])
+    """Let the request in, or raise `InvalidRequest`, `Conflict` or `TerminalBusy`; `StaleError`
+    when the estate is not the one any more from which the draft was made."""
+    earlier = earlier_of(unit, request)
+    if earlier is not None:
+        return Admission(earlier, [])
+    if unit.estate_version() != estate_version:
+        raise StaleError("The estate has changed meanwhile.")
     if draft.type in FOLLOW_UPS or draft.original_id is not None:
         check_follow_up(unit, draft)
     place = place_for(unit, draft, when_busy, keeper.owner)
@@ -71,7 +79,11 @@ def _replace(unit: Unit, waiting: Transaction, by: Transaction, keeper: Keeper) 
     return move.write(unit, keeper)
 
 
-def _earlier(unit: Unit, request: Request) -> Transaction | None:
+def earlier_of(unit: Unit, request: Request) -> Transaction | None:
+    """What was let in before under the request's idempotency key, if it has one. Raises
+    `Conflict` when that was another request."""
+    if not request.idempotency_key:
+        return None
     known = unit.idempotent(request.organisation_id, request.idempotency_key)
     if known is None:
         return None

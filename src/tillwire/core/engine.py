@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 from tillwire.clock import Instant
 from tillwire.core import states
-from tillwire.core.admission import admit
+from tillwire.core.admission import Admission, admit, earlier_of
 from tillwire.core.estate import Estate
 from tillwire.core.mirror import Mirror
 from tillwire.core.model import (
@@ -41,6 +41,8 @@ from tillwire.core.moves import (
     decided,
     dispatched,
     ended,
+    expired,
+    has_expired,
     moved,
     noted,
     refused,
@@ -129,7 +131,9 @@ class Engine:
         remembered.sort(key=lambda each: (each.deadline or each.created_at, each.id))
         for transaction in remembered:
             self._mirror.put(transaction)
-        await asyncio.gather(*(self._take_up(each) for each in remembered))
+        # The queues first: nothing that ends now may still hand a terminal on to what ends, too.
+        await asyncio.gather(*(self._take_up(each) for each in remembered if not each.token))
+        await asyncio.gather(*(self._take_up(each) for each in remembered if each.token))
 
     async def _take_up(self, transaction: Transaction) -> None:
         def after_restart(current: Transaction) -> Move | None:
@@ -140,7 +144,7 @@ class Engine:
             if current.state is State.ACCEPTED and not current.waits:
                 detail = {"proof": Proof.NEVER_SENT, "reason": "The gateway restarted."}
                 return moved(current, states.Event.ABORT, now, detail, proof=Proof.NEVER_SENT)
-            if current.state is State.ACCEPTED and current.token and not _has_expired(current, now):
+            if current.state is State.ACCEPTED and current.token and not has_expired(current, now):
                 # It got its turn while no gateway ran: a person decided what stood before it.
                 keeper = self._keeper(self._estate.terminals[current.terminal_id])
                 return None if keeper.capabilities.pull else dispatched(current, keeper, now)
@@ -215,22 +219,47 @@ class Engine:
         (terminal), `InvalidRequest` (field as in `Request`), `Conflict` (`TerminalBusy`, too much
         refunded, terminal not active), `Unsupported`, `JournalError` (nothing was sent).
         """
-        terminal = self._estate.terminals.get(request.terminal_id)
+        for _ in range(_TRIES):
+            try:
+                admission = await self._admit(request, when_busy)
+            except StaleError:
+                await self.refresh_estate()
+            else:
+                return self._mirror.newest(admission.transaction)
+        raise JournalError(f"The estate has changed {_TRIES} times meanwhile.")
+
+    async def _admit(self, request: Request, when_busy: WhenBusy) -> Admission:
+        estate = self._estate
+        terminal = estate.terminals.get(request.terminal_id)
         if terminal is None or terminal.organisation_id != request.organisation_id:
             raise NotFound(f"No terminal {request.terminal_id}.")
+        if request.type is not TransactionType.INCREMENT:
+            positive(request.amount)
+        try:
+            keeper = self._active(terminal, request.type)
+        except (Conflict, Unsupported):
+            # Who asks again under the same key must learn that it was accepted before.
+            if earlier := await self.journal.commit(partial(earlier_of, request=request)):
+                return Admission(earlier, [])
+            raise
+        draft = self._draft(request, terminal)
+        admit_it = partial(
+            admit,
+            draft=draft,
+            request=request,
+            when_busy=when_busy,
+            keeper=keeper,
+            estate_version=estate.version,
+        )
+        return await self._commit(admit_it, lambda admission: admission.moves)
+
+    def _active(self, terminal: Terminal, kind: TransactionType) -> Keeper:
         if terminal.lifecycle is not Lifecycle.ACTIVATED:
             raise Conflict(f"Terminal {terminal.name} is {terminal.lifecycle}, not ACTIVATED.")
         keeper = Keeper(self._owner, self._driver_of(terminal).capabilities)
-        if request.type not in keeper.capabilities.types:
-            raise Unsupported(f"Terminal {terminal.name} cannot do a {request.type}.")
-        if request.type is not TransactionType.INCREMENT:
-            positive(request.amount)
-        draft = self._draft(request, terminal)
-        admission = await self._commit(
-            partial(admit, draft=draft, request=request, when_busy=when_busy, keeper=keeper),
-            lambda admission: admission.moves,
-        )
-        return self._mirror.newest(admission.transaction)
+        if kind not in keeper.capabilities.types:
+            raise Unsupported(f"Terminal {terminal.name} cannot do a {kind}.")
+        return keeper
 
     def _draft(self, request: Request, terminal: Terminal) -> Transaction:
         now = self.clock.now()
@@ -337,9 +366,7 @@ class Engine:
         def give_up(current: Transaction) -> Move | None:
             if _has_left_the_queue(current):
                 return None
-            detail = {"proof": Proof.NEVER_SENT, "reason": "Its time to wait has passed."}
-            now = self.clock.now()
-            return moved(current, states.Event.EXPIRE, now, detail, proof=Proof.NEVER_SENT)
+            return expired(current, self.clock.now())
 
         await self._insist(transaction_id, give_up)
 
@@ -526,8 +553,13 @@ class Engine:
             if current.is_final or not current.token:
                 return None
             if current.state is State.ACCEPTED:
+                # The timer may be late: it does not run while the machine sleeps.
+                if has_expired(current, now):
+                    return expired(current, now)
                 return dispatched(current, keeper, now, dict(peer or {}))
             send_by = Instant(now + round(keeper.capabilities.send_within * 1000))
+            if current.send_by is not None and 2 * current.send_by > now + send_by:
+                return None  # half of its time is left: a terminal that loops writes no event each
             return noted(current, "redeliver", now, send_by=send_by)
 
         handed = await self._change(offer.id, hand_out)
@@ -611,10 +643,6 @@ class Engine:
 
 def _is_settled(transaction: Transaction) -> bool:
     return transaction.is_final or transaction.state is State.UNKNOWN
-
-
-def _has_expired(transaction: Transaction, now: Instant) -> bool:
-    return transaction.expires_at is not None and transaction.expires_at <= now
 
 
 def _has_left_the_queue(transaction: Transaction) -> bool:

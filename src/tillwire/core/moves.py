@@ -95,14 +95,13 @@ class Keeper(msgspec.Struct, frozen=True):
             return []
         successor = unit.transaction(hold.transaction_id)
         assert successor is not None, "a hold names a transaction of the journal"
-        successor_move = (
-            noted(successor, "turn", now, token=hold.token)
-            if self.capabilities.pull
-            else dispatched(msgspec.structs.replace(successor, token=hold.token), self, now)
+        holder = msgspec.structs.replace(successor, token=hold.token)
+        if has_expired(holder, now):
+            return expired(holder, now).write(unit, self)
+        move = (
+            noted(holder, "turn", now) if self.capabilities.pull else dispatched(holder, self, now)
         )
-        move = Move(successor, successor_move.after, successor_move.event)
-        unit.update(successor, move.after, [move.event])
-        return [move]
+        return move.write(unit, self)
 
 
 def moved(
@@ -117,6 +116,17 @@ def moved(
     if state not in (State.SENT, State.STARTED, State.UNKNOWN):
         changes["ended_at"] = now
     return _step(transaction, event.value, state, now, detail or {}, changes)
+
+
+def has_expired(transaction: Transaction, now: Instant) -> bool:
+    """Whether it waited longer than its till wants: it must not be sent any more."""
+    return transaction.expires_at is not None and transaction.expires_at <= now
+
+
+def expired(transaction: Transaction, now: Instant) -> Move:
+    """It is given up before it was sent."""
+    detail = {"proof": Proof.NEVER_SENT, "reason": "Its time to wait has passed."}
+    return moved(transaction, states.Event.EXPIRE, now, detail, proof=Proof.NEVER_SENT)
 
 
 def noted(

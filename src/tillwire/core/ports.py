@@ -217,6 +217,9 @@ class Unit(Protocol):
     def estate(self) -> Estate:
         """The estate as of this unit."""
 
+    def estate_version(self) -> int:
+        """Its version, which grows with every change."""
+
     def used_key(self, number: int, at: Instant) -> None:
         """An API key was used; no change of the estate that anybody must hear of."""
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.kit.runner import virtual
 from tests.kit.virtual_loop import VirtualClock, virtual_loop
 from tests.unit.core.scripted import ScriptedDriver, approved, engine_on, is_final
 from tests.unit.estate_fixture import purchase
-from tillwire.core.model import State, Terminal, Transaction
+from tillwire.clock import Instant, SystemClock
+from tillwire.core.model import Lifecycle, State, Terminal, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import AbortResult, Absent, Driver, Found
-from tillwire.errors import AnswerLost
+from tillwire.errors import AnswerLost, Conflict, Proof
+from tillwire.journal.sqlite import SqliteJournal
 
 
 def on_virtual_time(folder: Path, driver: ScriptedDriver):
@@ -188,3 +191,117 @@ async def test_a_watcher_that_fails_does_not_stop_a_sale(tmp_path: Path) -> None
         engine._watch = Failing()
         sale = await engine.accept(purchase(), WhenBusy.REJECT)
         assert (await engine.wait(sale.id, is_final, 5)).state is State.APPROVED
+
+
+# --- clocks and restarts --------------------------------------------------------------------
+
+
+class JumpingClock(SystemClock):
+    """The wall clock goes ahead of all timers: the machine slept, or its clock was set."""
+
+    ahead = 0
+
+    def now(self) -> Instant:
+        return Instant(super().now() + self.ahead)
+
+
+async def test_what_has_expired_is_not_handed_out_though_its_timer_is_late(
+    tmp_path: Path,
+) -> None:
+    driver, clock = ScriptedDriver(pull=True), JumpingClock()
+    async with engine_on(tmp_path, driver, clock) as engine:
+        sale = await engine.accept(purchase(expires_in=30.0), WhenBusy.QUEUE)
+        next_one = await engine.accept(purchase(), WhenBusy.QUEUE)
+        clock.ahead = 3_600_000
+        fetched = await engine.fetch("t1")
+        assert fetched is not None
+        assert fetched.id == next_one.id
+        known = await engine.find(sale.id)
+        assert known is not None
+        assert (known.state, known.proof) == (State.CANCELLED, Proof.NEVER_SENT)
+
+
+async def test_what_has_expired_does_not_get_its_turn(tmp_path: Path) -> None:
+    driver, clock = ScriptedDriver(), JumpingClock()
+    async with engine_on(tmp_path, driver, clock) as engine:
+        first = await engine.accept(purchase(), WhenBusy.QUEUE)
+        late = await engine.accept(purchase(expires_in=30.0), WhenBusy.QUEUE)
+        last = await engine.accept(purchase(), WhenBusy.QUEUE)
+        clock.ahead = 3_600_000
+        await driver.begun(first)
+        driver.answer(first, approved())
+        async with asyncio.timeout(5):
+            await driver.begun(last)
+        assert [each.id for each in driver.ran] == [first.id, last.id]
+        known = await engine.find(late.id)
+        assert known is not None
+        assert (known.state, known.proof) == (State.CANCELLED, Proof.NEVER_SENT)
+
+
+async def test_after_a_restart_nothing_is_sent_that_does_not_outlive_one(tmp_path: Path) -> None:
+    async with engine_on(tmp_path, ScriptedDriver(pull=True)) as engine:
+        queue = [await engine.accept(purchase(waits=False), WhenBusy.QUEUE) for _ in range(3)]
+    driver = ScriptedDriver()
+    async with engine_on(tmp_path, driver) as engine:
+        known = [await engine.find(each.id) for each in queue]
+        assert [each.state for each in known if each] == [State.CANCELLED] * 3
+        assert driver.ran == []
+
+
+# --- the estate changes ---------------------------------------------------------------------
+
+
+async def test_a_terminal_that_another_program_removed_takes_nothing_any_more(
+    tmp_path: Path,
+) -> None:
+    driver = ScriptedDriver()
+    async with engine_on(tmp_path, driver) as engine:
+        removed = msgspec.structs.replace(
+            engine.estate.terminals["t1"], lifecycle=Lifecycle.REMOVED
+        )
+        other = SqliteJournal(tmp_path / "journal.db")
+        await other.commit(lambda unit: unit.put(removed))
+        other.close()
+        with pytest.raises(Conflict, match="REMOVED"):
+            await engine.accept(purchase(), WhenBusy.REJECT)
+        assert (await engine.accept(purchase(terminal="t2"), WhenBusy.REJECT)).sent_at
+
+
+async def test_who_asks_again_under_its_key_learns_of_its_sale_at_a_removed_terminal(
+    tmp_path: Path,
+) -> None:
+    driver = ScriptedDriver()
+    driver.at_once = approved()
+    async with engine_on(tmp_path, driver) as engine:
+        sale = await engine.accept(purchase(idempotency_key="k"), WhenBusy.REJECT)
+        await engine.wait(sale.id, is_final, 5)
+        removed = msgspec.structs.replace(
+            engine.estate.terminals["t1"], lifecycle=Lifecycle.REMOVED
+        )
+        await engine.change_estate(lambda unit: unit.put(removed))
+        again = await engine.accept(purchase(idempotency_key="k"), WhenBusy.REJECT)
+        assert (again.id, again.state) == (sale.id, State.APPROVED)
+        with pytest.raises(Conflict, match="REMOVED"):
+            await engine.accept(purchase(idempotency_key="other"), WhenBusy.REJECT)
+
+
+# --- terminals ------------------------------------------------------------------------------
+
+
+async def test_a_terminal_that_fetches_in_a_loop_does_not_fill_the_journal(
+    tmp_path: Path,
+) -> None:
+    driver, clock = ScriptedDriver(pull=True), JumpingClock()
+    async with engine_on(tmp_path, driver, clock) as engine:
+        sale = await engine.accept(purchase(), WhenBusy.REPLACE)
+        for _ in range(50):
+            fetched = await engine.fetch("t1")
+            assert fetched is not None
+            assert fetched.id == sale.id
+        clock.ahead = 4_000
+        again = await engine.fetch("t1")
+        assert again is not None
+        assert again.send_by is not None
+        assert again.send_by > clock.now()
+        events = await engine.journal.read(lambda reader: reader.events(sale.id))
+        assert [event.name for event in events] == ["accept", "dispatch", "redeliver"]

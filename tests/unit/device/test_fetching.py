@@ -102,8 +102,10 @@ async def test_a_repeated_fetch_gives_the_same_transaction_under_the_same_id(
     async with shop_in(tmp_path) as shop:
         await shop.pay()
         first = await shop.fetched("?boot=7")
-        assert await shop.fetched("?boot=7") == first
-        assert await shop.fetched() == first  # without a boot number it claims to remember
+        for _ in range(2):
+            await asyncio.sleep(3)
+            assert await shop.fetched("?boot=7") == first
+            assert await shop.fetched() == first  # without a boot number it claims to remember
         names = [event.name for event in await shop.events(first)]
         assert names.count("dispatch") == 1
         assert names.count("redeliver") == 2
