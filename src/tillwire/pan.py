@@ -1,8 +1,13 @@
-"""Card numbers: what is one, and how a wire cuts them out of what a terminal writes (law 7).
+"""Card numbers: what is one, how a wire cuts them out of what a terminal writes, and how it knows
+them in what a till writes (law 7).
 
 A card number is a run of 12 to 19 digits that passes the Luhn check and does not begin with 0,
 alone or in groups with one and the same separator between them. It keeps its last four digits and
 its shape, so that a receipt keeps its columns. A longer unbroken run is an id, and stays.
+
+One in ten of a till's own numbers of that length passes the Luhn check, and neither may such a sale
+be refused nor its name be changed. There, only what also begins and is as long as the cards of an
+issuer counts.
 """
 
 from __future__ import annotations
@@ -23,11 +28,31 @@ LONGEST: Final = 19
 # behind a letter, and must stay readable on a receipt.
 _RUN: Final = re.compile(r"(?<!D(?=276))[0-9]+(?:[ \u00a0.\-]{1,2}[0-9]+)*")
 _GROUP: Final = re.compile(r"[0-9]+")
+_ISSUED: Final = re.compile(
+    r"4[0-9]{15}"  # Visa
+    r"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)"
+    r"[0-9]{12}"  # Mastercard
+    r"|3[47][0-9]{13}"  # American Express
+    r"|3(?:0[0-5]|[689][0-9])[0-9]{11}"  # Diners Club
+    r"|(?:6011|64[4-9][0-9]|65[0-9]{2})[0-9]{12}"  # Discover
+    r"|35(?:2[89]|[3-8][0-9])[0-9]{12}"  # JCB
+    r"|62[0-9]{14,17}"  # UnionPay
+    r"|(?:50[0-9]{2}|5[6-8][0-9]{2}|6304|67[0-9]{2})[0-9]{12,15}"  # Maestro
+)
 
 
 def masked(text: str) -> str:
     """The text with every card number cut to its last four digits."""
     return _RUN.sub(lambda run: _cut(run[0]), text) if len(text) >= SHORTEST else text
+
+
+def is_in(text: str) -> bool:
+    """Whether a till's own text holds a card number of a known issuer."""
+    return len(text) >= SHORTEST and any(
+        _ISSUED.fullmatch("".join(run[0][position] for position in positions))
+        for run in _RUN.finditer(text)
+        for positions in _numbers(run[0])
+    )
 
 
 def last_four(text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillwire.pan import last_four, luhn, masked
+from tillwire.pan import is_in, last_four, luhn, masked
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,47 @@ def test_a_card_number_never_survives_in_any_grouping(
     assert "".join(filter(str.isdigit, cut)) == number[-4:]
     assert cut.replace("*", "") != before + grouped + after
     assert len(cut) == len(before + grouped + after)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "4111111111111111",
+        "till 2: 4111 1111 1111 1111, table 4",
+        "4111-1111-1111-1111",
+        "5500000000000004",
+        "2223003122003222",
+        "3782 822463 10005",
+        "30569309025904",
+        "6011111111111117",
+        "3530111333300000",
+        "6240008631401148",
+        "6759649826438453",
+    ],
+)
+def test_a_card_number_is_known_among_what_a_till_writes(reference: str) -> None:
+    assert is_in(reference)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "4111111111111112",
+        "inv2112280004",
+        "till2-000481",
+        "20261121035630",
+        "179523276066018556268776",
+        "41111111111111111111",
+        "",
+    ],
+)
+def test_what_is_no_card_number_is_the_tills_own(reference: str) -> None:
+    assert not is_in(reference)
+
+
+@given(st.integers(1_600_000_000_000, 1_999_999_999_999), st.sampled_from([1, 1000, 1_000_000]))
+def test_a_reference_made_of_the_time_is_never_taken_for_a_card(now: int, finer: int) -> None:
+    assert not is_in(str(now * finer))
 
 
 def test_the_last_four_digits_of_whatever_a_terminal_shows() -> None:

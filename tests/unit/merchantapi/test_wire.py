@@ -150,6 +150,14 @@ def test_a_wrong_member_is_refused_by_name(members: dict[str, Any], field: str) 
     assert fault(changed(**members)).field == field
 
 
+def test_a_card_number_is_no_name_for_a_sale_or_a_key() -> None:
+    refused = fault(changed(merchant_order_reference="table 4, 4111 1111 1111 1111"))
+    assert refused.field == "merchant_order_reference"
+    assert "4111" not in str(refused)
+    with pytest.raises(InvalidRequest, match="label: it holds a card number"):
+        wire.api_key_request(b'{"label": "4111111111111111"}')
+
+
 @pytest.mark.parametrize(
     "document",
     [

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from tillwire import money
+from tillwire import money, pan
 from tillwire.dialects.merchantapi.decoding import decoded
 from tillwire.errors import InvalidRequest, RemoteProtocolError
 from tillwire.money import CURRENCIES, Money
@@ -130,7 +130,7 @@ class TransactionRequest(msgspec.Struct, frozen=True):
         str,
         Meta(
             description="Your name for the sale. Make it unique for each attempt: it is how you "
-            "find the transaction when the answer to this request is lost.",
+            "find the transaction when the answer to this request is lost. Never a card number.",
             min_length=1,
             max_length=LONGEST_REFERENCE,
             pattern=_PRINTABLE,
@@ -325,6 +325,7 @@ _ALLOWED: Final = {
 def transaction_request(body: bytes) -> tuple[TransactionRequest, Money]:
     """What a till asks for, and its amount in minor units. Raises `InvalidRequest`."""
     draft = decoded(_DRAFTS, body, _ALLOWED)
+    _refuse_card_number("merchant_order_reference", draft.merchant_order_reference)
     amount = Amount(_number(bytes(draft.amount.value)), draft.amount.currency)
     exact = amount.money()
     if draft.reference is not None and draft.type is not TransactionType.REFUND:
@@ -349,7 +350,15 @@ def _number(digits: bytes) -> Decimal:
 
 def api_key_request(body: bytes) -> ApiKeyRequest:
     """The key that is asked for. Raises `InvalidRequest`."""
-    return decoded(_KEY_REQUESTS, body, _ALLOWED)
+    request = decoded(_KEY_REQUESTS, body, _ALLOWED)
+    _refuse_card_number("label", request.label)
+    return request
+
+
+def _refuse_card_number(name: str, text: str) -> None:
+    # Refused, not cut: what a till can't find again under its own name, it may charge twice.
+    if pan.is_in(text):
+        raise InvalidRequest(name, "it holds a card number", "a name of your own, without any")
 
 
 # --- what a server answers --------------------------------------------------------------------
