@@ -1,14 +1,16 @@
 """The floor: the least that a gateway with the same promises could be.
 
-A bare ASGI application on the same server (uvicorn, uvloop, httptools): it reads the same requests,
-writes the same number of rows in the same number of group commits to the same kind of files, and
-answers with bodies of the same size. No routing, no keys, no validation, no state machine.
+A bare ASGI application on the same server (uvicorn, uvloop, httptools, our connection limits). It
+reads the same requests, writes the same number of rows in the same number of group commits to the
+same kind of files, and answers with bodies of the same size. No routing, no keys, no validation, no
+state machine, no logs.
 `python -m benchmarks.floor_process DIR N`, as `gateway_process` is called.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import signal
@@ -22,8 +24,11 @@ import msgspec
 import uvicorn
 import uvloop
 
+from tillwire.config import Limits
 from tillwire.journal.committer import connect
 from tillwire.journal.writer import Writer
+from tillwire.server.process import spare_the_collector
+from tillwire.server.protocol import LimitedProtocol
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -133,10 +138,12 @@ class Floor:
 
 async def serve(directory: Path, terminals: int) -> None:
     """Serve until SIGTERM."""
+    spare_the_collector()
     floor = Floor(directory)
     config = uvicorn.Config(
         floor, port=0, lifespan="off", interface="asgi3", log_config=None, access_log=False,
-        ws="none", http="httptools", loop="none", server_header=False,
+        ws="none", loop="none", server_header=False,
+        http=functools.partial(LimitedProtocol, limits=Limits()),  # type: ignore[arg-type]
     )  # fmt: skip
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())

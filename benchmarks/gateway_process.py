@@ -31,6 +31,7 @@ from tillwire.core.model import Lifecycle, Merchant, Organisation, Store, Termin
 from tillwire.core.ports import Unit
 from tillwire.estate.keys import new_api_key
 from tillwire.server.gateway import Gateway
+from tillwire.server.process import spare_the_collector
 from tillwire.watch.logs import configure
 
 STORE = Store(
@@ -85,6 +86,7 @@ async def serve(directory: Path, terminals: int) -> None:
     begun = time.perf_counter()
     settings = configuration(directory)
     configure(settings.log.level, settings.log.format)
+    spare_the_collector()
     gateway = Gateway(settings)
     await gateway.open()
     await gateway.start()
