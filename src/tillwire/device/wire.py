@@ -5,7 +5,8 @@
     GET  /configuration              a `Configuration`
 
 JSON throughout, with the terminal's own Bearer token. Whatever a terminal writes is cleared of
-card numbers here, before it is anything else (law 7). Members that are not known are ignored: a
+card numbers here, before it is anything else (law 7), and of characters that would steer the
+printer or screen that it ends up on. Members that are not known are ignored: a
 terminal that tells more than we understand must not lose its outcome over it.
 """
 
@@ -32,6 +33,9 @@ LARGEST_EVENT: Final = 65_536
 _HIGHEST_BOOT: Final = 2**53 - 1
 _WAIT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,3})?\Z")
 _BOOT = re.compile(r"[0-9]{1,16}\Z")
+_LINE_END = re.compile(r"\r\n?")
+_STEERING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters but the line end, and what breaks or turns lines in Unicode."""
 _FIELD = re.compile(r" - at `\$\.?(?P<field>[^`]*)`\Z")
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -142,6 +146,14 @@ _Long = Annotated[str, Meta(max_length=16_384)]
 _Minor = Annotated[int, Meta(ge=-MAX_MINOR, le=MAX_MINOR)]
 
 
+_IN_LINES: Final = ("receipt", "merchant_receipt")
+
+
+def _plain(text: str) -> str:
+    # A blank each, so that columns stay, and a card number's groups stay apart.
+    return _STEERING.sub(" ", _LINE_END.sub("\n", text))
+
+
 class CardPresented(msgspec.Struct, frozen=True, tag_field="type", tag="card_presented"):
     """The card is there, and the terminal wants to charge it."""
 
@@ -156,17 +168,20 @@ class _Ended(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, str) and name != "application_id":
-                msgspec.structs.force_setattr(self, name, masked(value))
+                text = _plain(value)
+                if name not in _IN_LINES:
+                    text = text.replace("\n", " ")
+                msgspec.structs.force_setattr(self, name, masked(text))
 
 
 class _Decided(_Ended, frozen=True, omit_defaults=True):
-    response_code: Annotated[str, Meta(pattern="^[0-9A-Za-z]{0,3}$")] = ""
+    response_code: Annotated[str, Meta(pattern=r"^[0-9A-Za-z]{0,3}\Z")] = ""
     """ISO 8583 field 39."""
-    stan: Annotated[str, Meta(pattern="^[0-9]{0,6}$")] = ""
+    stan: Annotated[str, Meta(pattern=r"^[0-9]{0,6}\Z")] = ""
     brand: _Short = ""
     card_last4: _Short = ""
     """The card's last four digits; of anything longer, the last four are taken."""
-    application_id: Annotated[str, Meta(pattern="^([A-Fa-f][0-9A-Fa-f]{9,31})?$")] = ""
+    application_id: Annotated[str, Meta(pattern=r"^([A-Fa-f][0-9A-Fa-f]{9,31})?\Z")] = ""
     """EMV AID, hexadecimal."""
     entry_mode: Literal["CONTACTLESS", "CHIP", "SWIPE", "MANUAL"] | None = None
     verification: Literal["NONE", "PIN", "SIGNATURE", "DEVICE"] | None = None

@@ -103,3 +103,25 @@ def test_garbage_raises_nothing_but_our_own_errors(garbage: bytes) -> None:
 def test_any_json_is_an_event_or_names_its_field(members: dict[str, object]) -> None:
     body = msgspec.json.encode({"type": "approved", **members})
     assert refused_field(wire.parse_event, body) in {"", "type", *members}
+
+
+@pytest.mark.parametrize("member", ["stan", "response_code", "application_id"])
+def test_a_line_end_is_part_of_no_number(member: str) -> None:
+    body = msgspec.json.encode({"type": "approved", member: "\n"})
+    assert refused_field(wire.parse_event, body) == member
+
+
+def test_what_a_terminal_writes_steers_no_printer() -> None:
+    written = {"type": "approved", "brand": "\x1b[31mVI\nSA", "receipt": "A\x1b@\0B\tC\r\nD\u202e"}
+    event = wire.parse_event(msgspec.json.encode(written))
+    assert isinstance(event, wire.Approved)
+    assert event.brand == " [31mVI SA"
+    assert event.receipt == "A @ B C\nD "
+
+
+@pytest.mark.parametrize("between", ["\\u0000", "\\t", "\\u202a"])
+def test_a_card_number_does_not_hide_behind_what_is_not_seen(between: str) -> None:
+    receipt = between.join(["4111", "1111", "1111", "1111"])
+    event = wire.parse_event(f'{{"type":"declined","receipt":"{receipt}"}}'.encode())
+    assert isinstance(event, wire.Declined)
+    assert event.receipt == "**** **** **** 1111"
