@@ -19,7 +19,6 @@ from tillwire.core.model import (
     Lifecycle,
     Outcome,
     Receipts,
-    State,
     Terminal,
     Transaction,
     Verdict,
@@ -27,6 +26,7 @@ from tillwire.core.model import (
 )
 from tillwire.core.ports import Clock, Sign
 from tillwire.device import wire
+from tillwire.device.fetched import marks_of, why_forgotten
 from tillwire.device.presence import Presence
 from tillwire.errors import (
     Conflict,
@@ -123,6 +123,8 @@ class DeviceFace:
         ready = await self._ready(terminal, poll)
         if not ready and poll.wait:
             ready = await self._hold(terminal, poll, receive)
+            if self._terminal(scope) != terminal:  # swapped, or removed
+                raise Conflict(f"Terminal {terminal.name} was changed meanwhile: poll again.")
         offer = await self._fetch(terminal, poll) if ready else None
         if offer is None:
             await asgi.answer(send, 204)
@@ -132,26 +134,20 @@ class DeviceFace:
     async def _ready(self, terminal: Terminal, poll: wire.Poll) -> bool:
         """Whether there is something to fetch for this terminal in this boot of it."""
         offered = self._engine.offered(terminal.id)
-        return offered is not None and not await self._forgotten(offered, poll)
+        return offered is not None and not await self._forgotten(terminal, poll, offered)
 
-    async def _forgotten(self, offered: Transaction, poll: wire.Poll) -> bool:
-        """Whether the terminal has lost its memory since it fetched the transaction. It could
-        charge the card once more then, and so does not get it again: a person must decide."""
-        if offered.state is State.ACCEPTED or poll.boot is None:
-            return False
-        fetched = offered.peer.get("boot")
-        if fetched == str(poll.boot):
-            return False
-        reason = f"The terminal has restarted: it was at boot {fetched or 'unknown'} when it "
-        reason += f"fetched the transaction, and is at boot {poll.boot} now."
-        await self._engine.heard_loss(offered.id, reason)
-        return True
+    async def _forgotten(self, terminal: Terminal, poll: wire.Poll, offered: Transaction) -> bool:
+        """Whether the transaction was fetched into a memory that is lost. The card could be
+        charged once more then, so it is not handed out again: a person must decide."""
+        reason = why_forgotten(terminal, poll.boot, offered)
+        if reason:
+            await self._engine.heard_loss(offered.id, reason)
+        return bool(reason)
 
     async def _fetch(self, terminal: Terminal, poll: wire.Poll) -> wire.Offer | None:
-        peer = {} if poll.boot is None else {"boot": str(poll.boot)}
-        transaction = await self._engine.fetch(terminal.id, peer)
-        # An earlier boot's poll may have been quicker.
-        if transaction is None or await self._forgotten(transaction, poll):
+        transaction = await self._engine.fetch(terminal.id, marks_of(terminal, poll.boot))
+        # The poll of an earlier boot, or of the device before, may have been quicker.
+        if transaction is None or await self._forgotten(terminal, poll, transaction):
             return None
         return wire.Offer(
             id=transaction.id,
@@ -191,7 +187,7 @@ class DeviceFace:
             offered = await self._engine.wait_offered(terminal.id, left)
             if offered is None:
                 return False
-            if not await self._forgotten(offered, poll):
+            if not await self._forgotten(terminal, poll, offered):
                 return True
             await self._engine.wait(offered.id, lambda each: each.is_final, left)
         return False
@@ -222,7 +218,7 @@ class DeviceFace:
 
     async def _card_presented(self, transaction: Transaction) -> Transaction:
         sign = Sign(started=True, display="Card presented")
-        if not transaction.is_final:
+        if not transaction.is_final and transaction.started_at is None:  # else it is known
             transaction = await self._engine.heard_sign(transaction.id, sign)
         if transaction.is_final and not _ended_by_terminal(transaction):
             raise Conflict(f"The transaction is {transaction.state}: the card must not be charged.")

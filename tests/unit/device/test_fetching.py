@@ -44,7 +44,7 @@ async def test_a_fetch_dispatches_the_waiting_transaction(tmp_path: Path) -> Non
         }
         sent = await shop.now(waiting)
         assert sent.state is State.SENT
-        assert sent.peer == {"boot": "7"}
+        assert sent.peer == {"serial": "t1", "boot": "7"}
 
 
 @virtual()
