@@ -48,13 +48,13 @@ class AsgiClient:
         target: str,
         body: bytes = b"",
         *,
-        headers: dict[str, str] | None = None,
+        headers: dict[str, str | None] | None = None,
         gone: asyncio.Event | None = None,
     ) -> Answer:
         """One request. The client stays until it is answered, or until `gone` is set; then the
-        status is 0 if nothing was answered."""
+        status is 0 if nothing was answered. A header that is None is left out."""
         path, _, query = target.partition("?")
-        given = {"content-type": "application/json"} if body else {}
+        given: dict[str, str | None] = {"content-type": "application/json"} if body else {}
         given |= self._headers | (headers or {})
         scope = {
             "type": "http",
@@ -63,7 +63,9 @@ class AsgiClient:
             "raw_path": (self._root + path).encode(),
             "root_path": self._root,
             "query_string": query.encode(),
-            "headers": [(key.encode(), value.encode()) for key, value in given.items()],
+            "headers": [
+                (key.encode(), value.encode()) for key, value in given.items() if value is not None
+            ],
         }
         answered = asyncio.Event()
         left = gone or answered

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -34,16 +36,21 @@ from tillwire.errors import (
     NotFound,
     NotPermitted,
     RemoteProtocolError,
-    TillwireError,
 )
 from tillwire.net import asgi
-from tillwire.net.asgi import HttpError, Receive, Scope, Send
+from tillwire.net.asgi import HttpError, Receive, Reply, Scope, Send
+from tillwire.net.problems import STATUSES, Problems, named_field
+from tillwire.net.routes import Routes
 
 DRIVER: Final = "device"
 POLL_INTERVAL: Final = 5
 """Seconds between two plain polls, unless the terminal's settings say otherwise."""
 
-_EVENTS_BEGIN, _EVENTS_END = "/transactions/", "/events"
+Call = asgi.Call[Terminal]
+Handler = Callable[[Call], Awaitable[Reply]]
+
+_PROBLEMS: Final = Problems(STATUSES, named_field)
+_NOTHING: Final = Reply(HTTPStatus.NO_CONTENT)
 _VERDICTS: Final[dict[type[msgspec.Struct], Verdict]] = {
     wire.Approved: Verdict.APPROVED,
     wire.Declined: Verdict.DECLINED,
@@ -64,39 +71,25 @@ class DeviceFace:
         self._clock = clock
         self._presence = presence
         self._held: dict[str, asyncio.Future[None]] = {}
+        self._routes: Routes[Handler] = Routes(
+            [
+                ("POST", "/next", self._next),
+                ("POST", "/transactions/{id}/events", self._event),
+                ("GET", "/configuration", self._configuration),
+            ]
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        assert scope["type"] == "http", "there is nothing but HTTP here"
-        try:
-            await self._route(scope, receive, send)
-        except asgi.DisconnectedError:
-            return
-        except TillwireError as error:
-            await asgi.refuse(scope, send, error)
+        await asgi.serve(scope, receive, send, self._answer, _PROBLEMS.tell)
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = asgi.path(scope)
-        if path == "/next":
-            asgi.allow(scope, "POST")
-            await self._next(self._terminal(scope), scope, receive, send)
-        elif path == "/configuration":
-            asgi.allow(scope, "GET")
-            configuration = self._configuration(self._terminal(scope))
-            await asgi.answer(send, 200, wire.encode(configuration))
-        elif path.startswith(_EVENTS_BEGIN) and path.endswith(_EVENTS_END):
-            asgi.allow(scope, "POST")
-            terminal = self._terminal(scope)
-            transaction_id = path[len(_EVENTS_BEGIN) : -len(_EVENTS_END)]
-            body = await asgi.json_body(scope, receive, wire.LARGEST_EVENT)
-            heard = await self._hear(terminal, transaction_id, wire.parse_event(body))
-            receipt = wire.Receipt(heard.id, heard.state.value)
-            await asgi.answer(send, 200, wire.encode(receipt))
-        else:
-            raise NotFound("Nothing is served under this path.")
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        path = asgi.path_of(scope)
+        handler, parameters = self._routes.find(scope["method"], path)
+        return await handler(asgi.Call(scope, receive, path, parameters, self._terminal(scope)))
 
     def _terminal(self, scope: Scope) -> Terminal:
-        digest = wire.digest_of_bearer(asgi.header(scope, b"authorization"))
+        digest = wire.digest_of_bearer(asgi.header(scope, b"authorization") or "")
         terminal = self._engine.estate.terminal_with_digest(digest) if digest else None
         if (
             digest is None
@@ -105,7 +98,7 @@ class DeviceFace:
             or not hmac.compare_digest(terminal.device_digest, digest)
         ):
             raise HttpError(
-                401,
+                HTTPStatus.UNAUTHORIZED,
                 "A terminal's own token is needed as a Bearer token.",
                 [(b"www-authenticate", b'Bearer realm="tillwire device"')],
             )
@@ -115,21 +108,20 @@ class DeviceFace:
 
     # --- fetching -----------------------------------------------------------------------------
 
-    async def _next(self, terminal: Terminal, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _next(self, call: Call) -> Reply:
+        """POST /next."""
+        terminal = call.caller
         if terminal.lifecycle is not Lifecycle.ACTIVATED:
             raise NotPermitted(f"Terminal {terminal.name} is {terminal.lifecycle}.")
-        poll = wire.parse_poll(scope["query_string"])
+        poll = wire.parse_poll(call.scope["query_string"])
         self._presence.seen(terminal.id, poll.boot)
         ready = await self._ready(terminal, poll)
         if not ready and poll.wait:
-            ready = await self._hold(terminal, poll, receive)
-            if self._terminal(scope) != terminal:  # swapped, or removed
+            ready = await self._hold(terminal, poll, call.receive)
+            if self._terminal(call.scope) != terminal:  # swapped, or removed
                 raise Conflict(f"Terminal {terminal.name} was changed meanwhile: poll again.")
         offer = await self._fetch(terminal, poll) if ready else None
-        if offer is None:
-            await asgi.answer(send, 204)
-        else:
-            await asgi.answer(send, 200, wire.encode(offer))
+        return _NOTHING if offer is None else _reply(offer)
 
     async def _ready(self, terminal: Terminal, poll: wire.Poll) -> bool:
         """Whether there is something to fetch for this terminal in this boot of it."""
@@ -193,6 +185,12 @@ class DeviceFace:
         return False
 
     # --- hearing ------------------------------------------------------------------------------
+
+    async def _event(self, call: Call) -> Reply:
+        """POST /transactions/{id}/events. Terminals that say no media type mean JSON."""
+        body = await call.json(wire.LARGEST_EVENT, unnamed=True)
+        heard = await self._hear(call.caller, call.parameters[0], wire.parse_event(body))
+        return _reply(wire.Receipt(heard.id, heard.state.value))
 
     async def _hear(
         self, terminal: Terminal, transaction_id: str, event: wire.Event
@@ -260,9 +258,11 @@ class DeviceFace:
 
     # --- configuration ------------------------------------------------------------------------
 
-    def _configuration(self, terminal: Terminal) -> wire.Configuration:
+    async def _configuration(self, call: Call) -> Reply:
+        """GET /configuration."""
+        terminal = call.caller
         store = self._engine.estate.stores[terminal.store_id]
-        return wire.Configuration(
+        configuration = wire.Configuration(
             terminal=terminal.name,
             tid=terminal.tid,
             poll_interval=int(terminal.settings.get("poll_interval", POLL_INTERVAL)),
@@ -278,6 +278,11 @@ class DeviceFace:
                 currency=store.currency,
             ),
         )
+        return _reply(configuration)
+
+
+def _reply(message: msgspec.Struct) -> Reply:
+    return Reply(HTTPStatus.OK, wire.encode(message))
 
 
 def _agrees(transaction: Transaction, outcome: Outcome) -> bool:

@@ -1,143 +1,243 @@
-"""ASGI in the raw, for the faces that need no framework: a request's parts, whole answers, and
-our errors as problems (RFC 9457).
+"""HTTP as ASGI brings it: reading a request within limits, and answering it as a whole.
 
-A face built on it knows nothing of where it is mounted: `path` is what follows `root_path`.
+What every face needs of HTTP is here, once; the faces need no framework for it. A face built on it
+knows nothing of where it is mounted: its paths are those below `root_path`. Which paths there are
+is for `routes.py`, how errors read for `problems.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 
-from tillwire.errors import (
-    Conflict,
-    InvalidRequest,
-    JournalError,
-    NotFound,
-    NotPermitted,
-    RemoteProtocolError,
-    TillwireError,
-    Unsupported,
-)
+from tillwire.errors import TillwireError
 
 Scope = MutableMapping[str, Any]  # Any: ASGI's own definition
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
+
+C = TypeVar("C")
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
+HTML: Final = "text/html; charset=utf-8"
 
-_STATUS: Final[tuple[tuple[type[TillwireError], int], ...]] = (
-    (InvalidRequest, 400),
-    (RemoteProtocolError, 400),
-    (NotPermitted, 403),
-    (NotFound, 404),
-    (Conflict, 409),
-    (Unsupported, 422),
-    (JournalError, 503),
+LARGEST_BODY: Final = 64 * 1024
+"""Bytes of a request's body, unless a face sets less; sensible ones have a few hundred."""
+BODY_WITHIN: Final = 30.0
+"""Seconds in which a request's body must be there."""
+
+_HOST = re.compile(r"[A-Za-z0-9._~:\[\]%-]{1,300}\Z")
+_PATH_SAFE: Final = "/-._~!$&'()*+,;=:@"
+_CLOSE: Final = (b"connection", b"close")
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_NO_CONTENT: Final = 204
+_CONTROLS_AS_SPACES: Final = bytes(
+    0x20 if octet < 0x20 or octet == 0x7F else octet for octet in range(256)
 )
-"""How our errors read in HTTP; anything else is our own fault (500)."""
 
 
 class HttpError(TillwireError):
     """The HTTP request cannot be served."""
 
-    def __init__(self, status: int, detail: str, headers: Headers | None = None) -> None:
+    def __init__(self, status: HTTPStatus, detail: str, headers: Headers = ()) -> None:
+        """`detail` is for people."""
         super().__init__(detail)
         self.status = status
-        self.headers = headers or []
+        self.headers = headers
 
 
 class DisconnectedError(TillwireError):
     """The client has gone away."""
 
 
-def path(scope: Scope) -> str:
-    """The path below the place where the application is mounted."""
-    whole: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    return whole[len(root) :] if root and whole.startswith(root + "/") else whole
+# --- answers --------------------------------------------------------------------------------
 
 
-def header(scope: Scope, name: bytes) -> str:
-    """The request's header `name` (lower case), or empty."""
+class Reply(msgspec.Struct, frozen=True):
+    """A whole response. Nobody is to store it."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+    """Those beside the ones that describe the body."""
+    content_type: str = JSON
+
+    async def send(self, send: Send) -> None:
+        """Write it. No header can end its line."""
+        headers = [_NO_STORE]
+        if body := self.body:
+            headers.append((b"content-type", self.content_type.encode()))
+            headers.append((b"content-length", b"%d" % len(body)))
+        elif self.status != _NO_CONTENT:  # which has no length (RFC 9110 section 8.6)
+            headers.append((b"content-length", b"0"))
+        if self.headers:
+            headers += [(key, value.translate(_CONTROLS_AS_SPACES)) for key, value in self.headers]
+        await send({"type": "http.response.start", "status": int(self.status), "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def serve(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    answer: Callable[[Scope, Receive], Awaitable[Reply]],
+    tell: Callable[[Exception, Scope], Reply],
+) -> None:
+    """One request: its reply is what `answer` says, or what `tell` makes of an error. Who has gone
+    away gets none."""
+    assert scope["type"] == "http", "there is nothing but HTTP here"
+    try:
+        reply = await answer(scope, receive)
+    except DisconnectedError:
+        return
+    except Exception as error:  # noqa: BLE001 - every error is told in the face's own way
+        reply = tell(error, scope)
+    await reply.send(send)
+
+
+# --- where a request goes -------------------------------------------------------------------
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header `name` (lower case)."""
     for key, value in scope["headers"]:
         if key == name:
             return str(value, "latin-1")
-    return ""
+    return None
 
 
-def allow(scope: Scope, *methods: str) -> None:
-    """Raise `HttpError` 405 unless the request's method is one of these."""
-    if scope["method"] not in methods:
-        offered = ", ".join(methods)
-        raise HttpError(405, f"Allowed here: {offered}.", [(b"allow", offered.encode())])
+def root_of(scope: Scope) -> str:
+    """The path under which the application stands, without a slash at its end."""
+    root: str = scope.get("root_path", "")
+    return root.rstrip("/")
 
 
-async def json_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole JSON body, of at most `limit` bytes. Raises `HttpError` 413, 415, and
+def path_of(scope: Scope) -> str:
+    """The request's path below the application's. By ASGI, `path` begins with `root_path`; servers
+    that cut it off are understood, too."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if not path.startswith(root + "/"):
+        root = root_of(scope)
+        if path != root and not path.startswith(root + "/"):
+            return path
+    return path[len(root) :]
+
+
+def quoted(path: str) -> str:
+    """The path as it stands in an address; nothing in it can break a header or a document."""
+    return quote(path, safe=_PATH_SAFE, errors="replace")
+
+
+def base_url(scope: Scope) -> str:
+    """Where the client reaches the application: scheme, host and root path."""
+    host = header(scope, b"host") or ""
+    if not _HOST.match(host):
+        server = scope.get("server") or ("localhost", None)
+        host = f"{server[0]}:{server[1]}" if server[1] else str(server[0])
+    return f"{scope.get('scheme', 'http')}://{host}{quoted(root_of(scope))}"
+
+
+# --- what a request says --------------------------------------------------------------------
+
+
+class Call(Generic[C]):
+    """A request that has found its handler, by a caller as the face knows callers."""
+
+    __slots__ = ("caller", "parameters", "path", "receive", "scope")
+
+    def __init__(
+        self, scope: Scope, receive: Receive, path: str, parameters: tuple[str, ...], caller: C
+    ) -> None:
+        """`path` is the request's below the face, `parameters` what stands in its braces."""
+        self.scope = scope
+        self.receive = receive
+        self.path = path
+        self.parameters = parameters
+        self.caller = caller
+
+    def header(self, name: bytes) -> str | None:
+        """The request's header `name` (lower case)."""
+        return header(self.scope, name)
+
+    def query(self) -> list[tuple[str, str]]:
+        """The query's parameters in their order."""
+        text = self.scope["query_string"].decode("latin-1")
+        return parse_qsl(text, keep_blank_values=True, errors="replace")
+
+    async def json(self, limit: int = LARGEST_BODY, *, unnamed: bool = False) -> bytes:
+        """The body, of at most `limit` bytes, which must be said to be JSON; `unnamed`: or said
+        to be nothing. Raises `HttpError` (408, 413, 415), `DisconnectedError`."""
+        check_media_type(self.scope, JSON, unnamed=unnamed)
+        return await read_body(self.scope, self.receive, limit)
+
+    def url(self, path: str) -> str:
+        """The absolute address of `path` below the face, as this client would call it."""
+        return base_url(self.scope) + quoted(path)
+
+
+def check_media_type(scope: Scope, expected: str, *, unnamed: bool = False) -> None:
+    """Raise `HttpError` (415) unless the body is said to be of the media type `expected`, in UTF-8
+    if it names a charset; `unnamed`: or is not said to be anything."""
+    content_type = header(scope, b"content-type")
+    if content_type == expected or (unnamed and content_type is None):
+        return
+    kind, _, parameters = (content_type or "").partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    if kind.strip().lower() != expected or charset not in ("", "charset=utf-8", "charset=utf8"):
+        raise HttpError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"The body must be of the type {expected}, and the Content-Type header must say so.",
+            [(b"accept", expected.encode())],
+        )
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int = LARGEST_BODY) -> bytes:
+    """The whole body, of at most `limit` bytes. Raises `HttpError` (408, 413), and
     `DisconnectedError`."""
-    media_type = header(scope, b"content-type").partition(";")[0].strip().lower()
-    if media_type not in ("", JSON):
-        raise HttpError(415, f"The body must be {JSON}.")
-    body = bytearray()
-    while True:
+    length = header(scope, b"content-length") or ""
+    if length.isdecimal() and (len(length) > 9 or int(length) > limit):
+        raise _too_large(limit)
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            return await _gather(receive, limit)
+    except TimeoutError:
+        detail = f"The body did not arrive within {BODY_WITHIN:g} seconds."
+        raise HttpError(HTTPStatus.REQUEST_TIMEOUT, detail, [_CLOSE]) from None
+
+
+async def _gather(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise DisconnectedError
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise HttpError(
-                413, f"The body may have up to {limit} bytes.", [(b"connection", b"close")]
-            )
-        if not message.get("more_body", False):
-            return bytes(body)
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise _too_large(limit)
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(limit: int) -> HttpError:
+    detail = f"The body has more than {limit} bytes."
+    # The connection ends, because the rest of the body is not read.
+    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, [_CLOSE])
 
 
 async def disconnected(receive: Receive) -> None:
     """Return when the client has gone away. Takes what is left of the body."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def answer(
-    send: Send,
-    status: int,
-    body: bytes = b"",
-    content_type: str = JSON,
-    headers: Headers | None = None,
-) -> None:
-    """A whole response. One without content (204) has no headers that describe it."""
-    described: Headers = [(b"cache-control", b"no-store"), *(headers or [])]
-    if status != 204:
-        described += [
-            (b"content-type", content_type.encode()),
-            (b"content-length", str(len(body)).encode()),
-        ]
-    await send({"type": "http.response.start", "status": status, "headers": described})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def refuse(scope: Scope, send: Send, error: TillwireError) -> None:
-    """The error as a problem document; what is the matter with which field is in `field`."""
-    status, headers = 500, []
-    if isinstance(error, HttpError):
-        status, headers, detail = error.status, error.headers, error.detail
-    else:
-        status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
-        detail = str(error)
-    problem: dict[str, object] = {
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": scope["path"],
-    }
-    if isinstance(error, InvalidRequest):
-        problem["field"] = error.field
-    await answer(send, status, msgspec.json.encode(problem), PROBLEM, headers)

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
 from tillwire.net import asgi
-from tillwire.net.asgi import App, Headers, HttpError, Message, Receive, Scope, Send
+from tillwire.net.asgi import HTML, App, Message, Receive, Reply, Scope, Send
+from tillwire.net.problems import FAULT, problem
 from tillwire.watch.metrics import Metrics, Route
 
-HTML: Final = "text/html; charset=utf-8"
 NOT_FOUND: Final = (
     b'<!doctype html><html lang="en"><head><meta charset="utf-8">'
     b'<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -29,6 +30,10 @@ NOT_FOUND: Final = (
     b"<p>Nothing is served under this address.</p></main></body></html>"
 )
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+OwnPage = Callable[[], Awaitable[Reply]]
+"""One of the gateway's own pages."""
 
 
 class Mount(msgspec.Struct, frozen=True):
@@ -40,12 +45,6 @@ class Mount(msgspec.Struct, frozen=True):
     app: App
     polls: frozenset[str] = frozenset()
     """Paths below the prefix at which terminals ask for work."""
-
-
-class OwnPage(Protocol):
-    """One of the gateway's own pages."""
-
-    async def __call__(self, scope: Scope, send: Send) -> None: ...
 
 
 class Dispatcher:
@@ -85,12 +84,12 @@ class Dispatcher:
         except asyncio.CancelledError:
             if not self._draining:
                 raise
-            await watched.unless_started(scope, 503, "The gateway is stopping; try again.")
+            await watched.unless_started(
+                scope, HTTPStatus.SERVICE_UNAVAILABLE, "The gateway is stopping; try again."
+            )
         except Exception:  # noqa: BLE001 - the last net below every face
             self._log.exception("a face failed", face=face, path=scope["path"])
-            await watched.unless_started(
-                scope, 500, "Something went wrong here; it has been logged."
-            )
+            await watched.unless_started(scope, HTTPStatus.INTERNAL_SERVER_ERROR, FAULT)
         finally:
             self._note(scope, face, route, watched.status, begun)
 
@@ -163,31 +162,27 @@ class _Watched:
             self.status = message["status"]
         await self._send(message)
 
-    async def unless_started(self, scope: Scope, status: int, detail: str) -> None:
+    async def unless_started(self, scope: Scope, status: HTTPStatus, detail: str) -> None:
         """Answer with a problem, if nothing has been answered yet."""
         if not self.status:
-            await _refuse(scope, self, status, detail, [(b"connection", b"close")])
+            await problem(status, detail, scope, [(b"connection", b"close")]).send(self)
 
 
 def _of_page(page: OwnPage) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in ("GET", "HEAD"):
-            allow = [(b"allow", b"GET, HEAD")]
-            await _refuse(scope, send, 405, "This page can only be read.", allow)
-            return
-        await page(scope, send)
+        if scope["method"] in ("GET", "HEAD"):
+            reply = await page()
+        else:
+            status, allow = HTTPStatus.METHOD_NOT_ALLOWED, [(b"allow", b"GET, HEAD")]
+            reply = problem(status, "This page can only be read.", scope, allow)
+        await reply.send(send)
 
     return app
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
-    if "text/html" in asgi.header(scope, b"accept"):
-        await asgi.answer(send, 404, NOT_FOUND, HTML)
+    if "text/html" in (asgi.header(scope, b"accept") or ""):
+        reply = Reply(HTTPStatus.NOT_FOUND, NOT_FOUND, content_type=HTML)
     else:
-        await _refuse(scope, send, 404, "Nothing is served under this path.")
-
-
-async def _refuse(
-    scope: Scope, send: Send, status: int, detail: str, headers: Headers | None = None
-) -> None:
-    await asgi.refuse(scope, send, HttpError(status, detail, headers))
+        reply = problem(HTTPStatus.NOT_FOUND, "Nothing is served under this path.", scope)
+    await reply.send(send)

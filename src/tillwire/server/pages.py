@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
 from importlib import resources
 from typing import Final
 
@@ -16,9 +17,8 @@ import msgspec
 
 from tillwire.config import Page
 from tillwire.core.model import State
-from tillwire.net import asgi
-from tillwire.net.asgi import Scope, Send
-from tillwire.server.dispatch import HTML, OwnPage
+from tillwire.net.asgi import HTML, Reply
+from tillwire.server.dispatch import OwnPage
 from tillwire.version import __version__
 from tillwire.watch.metrics import Metrics
 
@@ -87,15 +87,15 @@ class Pages:
             found["/metrics"] = self._numbers
         return found
 
-    async def _numbers(self, scope: Scope, send: Send) -> None:
+    async def _numbers(self) -> Reply:
         body, content_type = self._metrics.page()
-        await asgi.answer(send, 200, body, content_type)
+        return Reply(HTTPStatus.OK, body, content_type=content_type)
 
-    async def _ready(self, scope: Scope, send: Send) -> None:
+    async def _ready(self) -> Reply:
         problems = (await self._readiness()).problems
         body = "\n".join(problems or ["ready"]) + "\n"
-        status = 503 if problems else 200
-        await asgi.answer(send, status, body.encode(), TEXT)
+        status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
+        return Reply(status, body.encode(), content_type=TEXT)
 
     def _start_page(self, pages: Sequence[Page]) -> OwnPage:
         digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
@@ -115,7 +115,7 @@ class Pages:
             if page in pages
         ]
 
-        async def start(scope: Scope, send: Send) -> None:
+        async def start() -> Reply:
             counted = self._open_count()
             html = self._start.render(
                 version=__version__,
@@ -127,10 +127,10 @@ class Pages:
                 open=sum(counted.values()),
                 unknown=counted.get(State.UNKNOWN, 0),
             )
-            await asgi.answer(send, 200, html.encode(), HTML, headers=headers)
+            return Reply(HTTPStatus.OK, html.encode(), headers, HTML)
 
         return start
 
 
-async def _health(scope: Scope, send: Send) -> None:
-    await asgi.answer(send, 200, b"alive\n", TEXT)
+async def _health() -> Reply:
+    return Reply(HTTPStatus.OK, b"alive\n", content_type=TEXT)

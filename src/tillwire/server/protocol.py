@@ -11,13 +11,14 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from tillwire.config import Limits
-from tillwire.net import asgi
+from tillwire.net.asgi import PROBLEM
+from tillwire.net.problems import PHRASES, document
+from tillwire.server.coalescing import CoalescingTransport
 
 _PER_HEADER = 4
 """Octets on the wire beside a header's name and value: colon, space, line end."""
@@ -47,9 +48,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(
+            CoalescingTransport(transport, self.loop)  # type: ignore[arg-type]  # stands for one
+        )
         if len(self.connections) > self._limits.connections:
-            self._refuse(503, "Too many connections are open; try again later.")
+            self._refuse(
+                HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections are open; try again later."
+            )
             return
         self._start_head_timer()
 
@@ -92,11 +97,12 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._too_large:
             self._refuse_head()
         else:
-            self._refuse(400, "This is not an HTTP/1.1 request.")
+            self._refuse(HTTPStatus.BAD_REQUEST, "This is not an HTTP/1.1 request.")
 
     def _refuse_head(self) -> None:
         limit = self._limits.header_bytes
-        self._refuse(431, f"Request line and headers may have {limit} octets together.")
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        self._refuse(status, f"Request line and headers may have {limit} octets together.")
 
     def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(self._limits.header_seconds, self._head_timed_out)
@@ -109,20 +115,21 @@ class LimitedProtocol(HttpToolsProtocol):
     def _head_timed_out(self) -> None:
         self._head_timer = None
         if self._head_octets:
-            self._refuse(408, "The request's headers did not arrive in time.")
+            self._refuse(
+                HTTPStatus.REQUEST_TIMEOUT, "The request's headers did not arrive in time."
+            )
         elif not self.transport.is_closing():
             self.transport.close()
 
-    def _refuse(self, status: int, detail: str) -> None:
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Answer with a problem on the bare connection, and close it."""
         if self.transport.is_closing():
             return
         self._stop_head_timer()
-        phrase = HTTPStatus(status).phrase
-        body = msgspec.json.encode({"title": phrase, "status": status, "detail": detail})
+        body = document(status, detail)
         head = (
-            f"HTTP/1.1 {status} {phrase}\r\n"
-            f"content-type: {asgi.PROBLEM}\r\ncontent-length: {len(body)}\r\n"
+            f"HTTP/1.1 {status.value} {PHRASES[status]}\r\n"
+            f"content-type: {PROBLEM}\r\ncontent-length: {len(body)}\r\n"
             "connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

@@ -10,9 +10,9 @@ It belongs to the sandbox alone: whoever reaches it sees and scripts everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Annotated, Final
-from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Meta
@@ -20,9 +20,11 @@ from msgspec import Meta
 from tillwire.clock import Instant, utc
 from tillwire.core.estate import Estate
 from tillwire.core.model import Lifecycle, Terminal
-from tillwire.errors import InvalidRequest, NotFound, TillwireError
+from tillwire.errors import InvalidRequest, NotFound
 from tillwire.net import asgi
-from tillwire.net.asgi import App, Receive, Scope, Send
+from tillwire.net.asgi import App, Receive, Reply, Scope, Send
+from tillwire.net.problems import STATUSES, Problems, named_field
+from tillwire.net.routes import Routes
 from tillwire.virtual.acquirer import Entry
 from tillwire.virtual.memory import Deed, SetScript
 from tillwire.virtual.script import ENDINGS, Script
@@ -34,7 +36,10 @@ LARGEST_SCRIPT: Final = 4096
 MOST_TIMES: Final = 1_000_000
 """Transactions for which a script may be set."""
 
-_SCRIPT_BEGIN, _SCRIPT_END = "/terminals/", "/script"
+Call = asgi.Call[None]
+Handler = Callable[[Call], Awaitable[Reply]]
+
+_PROBLEMS: Final = Problems(STATUSES, named_field)
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,39 +101,46 @@ class VirtualFace:
     def __init__(self, world: World, estate_of: Callable[[], Estate]) -> None:
         self._world = world
         self._estate_of = estate_of
+        self._routes: Routes[Handler] = Routes(
+            [
+                ("GET", "/ledger", self._ledger),
+                ("GET", "/terminals", self._terminals),
+                ("PUT", "/terminals/{name}/script", self._set_script),
+                ("DELETE", "/terminals/{name}/script", self._remove_script),
+            ]
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        assert scope["type"] == "http", "there is nothing but HTTP here"
-        try:
-            await self._route(scope, receive, send)
-        except asgi.DisconnectedError:
-            return
-        except TillwireError as error:
-            await asgi.refuse(scope, send, error)
+        await asgi.serve(scope, receive, send, self._answer, _PROBLEMS.tell)
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = asgi.path(scope)
-        if path == "/ledger":
-            asgi.allow(scope, "GET")
-            query = parse_qs(scope["query_string"].decode("latin-1"))
-            entries = await self._world.ledger(query.get("terminal", [None])[0])
-            await asgi.answer(send, 200, _encode([_entry(each) for each in entries]))
-        elif path == "/terminals":
-            asgi.allow(scope, "GET")
-            await asgi.answer(send, 200, _encode(await self._terminals()))
-        elif path.startswith(_SCRIPT_BEGIN) and path.endswith(_SCRIPT_END):
-            asgi.allow(scope, "PUT", "DELETE")
-            terminal = self._terminal(path[len(_SCRIPT_BEGIN) : -len(_SCRIPT_END)])
-            if scope["method"] == "PUT":
-                body = await asgi.json_body(scope, receive, LARGEST_SCRIPT)
-                await self._world.set_script(terminal.id, _chosen(body))
-                await asgi.answer(send, 200, _encode(await self._view(terminal, [])))
-            else:
-                await self._world.set_script(terminal.id, None)
-                await asgi.answer(send, 204)
-        else:
-            raise NotFound("Nothing is served under this path.")
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        path = asgi.path_of(scope)
+        handler, parameters = self._routes.find(scope["method"], path)
+        return await handler(asgi.Call(scope, receive, path, parameters, None))
+
+    async def _ledger(self, call: Call) -> Reply:
+        entries = await self._world.ledger(dict(call.query()).get("terminal"))
+        return _reply([_entry(each) for each in entries])
+
+    async def _terminals(self, call: Call) -> Reply:
+        await self._world.settle()
+        waiting = await self._world.waiting()
+        return _reply(
+            [
+                await self._view(each, [deed for deed in waiting if deed.terminal_id == each.id])
+                for each in self._virtual()
+            ]
+        )
+
+    async def _set_script(self, call: Call) -> Reply:
+        terminal = self._terminal(call.parameters[0])
+        await self._world.set_script(terminal.id, _chosen(await call.json(LARGEST_SCRIPT)))
+        return _reply(await self._view(terminal, []))
+
+    async def _remove_script(self, call: Call) -> Reply:
+        await self._world.set_script(self._terminal(call.parameters[0]).id, None)
+        return Reply(HTTPStatus.NO_CONTENT)
 
     def _virtual(self) -> list[Terminal]:
         terminals = (
@@ -144,14 +156,6 @@ class VirtualFace:
                 return terminal
         raise NotFound(f"No virtual terminal {name[:100]}.")
 
-    async def _terminals(self) -> list[TerminalView]:
-        await self._world.settle()
-        waiting = await self._world.waiting()
-        return [
-            await self._view(each, [deed for deed in waiting if deed.terminal_id == each.id])
-            for each in self._virtual()
-        ]
-
     async def _view(self, terminal: Terminal, waiting: list[Deed]) -> TerminalView:
         chosen = self._world.script_of(terminal.id)
         return TerminalView(
@@ -162,6 +166,10 @@ class VirtualFace:
             script=chosen.script if chosen else None,
             times=chosen.times if chosen else 0,
         )
+
+
+def _reply(shown: object) -> Reply:
+    return Reply(HTTPStatus.OK, _encode(shown))
 
 
 def _chosen(body: bytes) -> SetScript:

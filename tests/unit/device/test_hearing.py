@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.kit.runner import virtual
-from tests.unit.device.shop import shop_in
+from tests.unit.device.shop import shop_in, token_of
 from tillwire.core.model import EntryMode, Evidence, State, TransactionType, Verdict, Verification
+from tillwire.errors import JournalFull
+from tillwire.net.asgi import Message
 
 PAN = "4111 1111 1111 1111"
 
@@ -275,7 +277,55 @@ async def test_a_body_must_be_json_of_a_bearable_size(tmp_path: Path) -> None:
         await shop.pay()
         offer = await shop.fetched()
         path = f"/transactions/{offer.id}/events"
-        text = {"content-type": "text/plain"}
-        assert (await shop.terminal().ask("POST", path, b"{}", headers=text)).status == 415
+        for kind in ("text/plain", "application/json; charset=utf-16"):
+            answer = await shop.terminal().ask("POST", path, b"{}", headers={"content-type": kind})
+            assert answer.status == 415
         large = b'{"type": "approved", "receipt": "' + b"x" * 70_000 + b'"}'
         assert (await shop.terminal().ask("POST", path, large)).status == 413
+
+
+@virtual()
+async def test_an_event_need_not_say_that_it_is_json(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        await shop.pay()
+        offer = await shop.fetched()
+        path, event = f"/transactions/{offer.id}/events", b'{"type": "cancelled"}'
+        told = await shop.terminal().ask("POST", path, event, headers={"content-type": None})
+        assert (told.status, told.json()["state"]) == (200, "CANCELLED")
+
+
+@virtual()
+async def test_an_event_that_does_not_come_in_time_is_given_up(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", f"Bearer {token_of('t1')}".encode())]
+        scope = {"type": "http", "method": "POST", "path": "/transactions/1/events"}
+        await shop.app({**scope, "query_string": b"", "headers": headers}, receive, send)
+        assert sent[0]["status"] == 408
+
+
+@virtual()
+async def test_an_event_that_cannot_be_written_is_to_be_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shop_in(tmp_path) as shop:
+        await shop.pay()
+        offer = await shop.fetched()
+
+        async def fail(work: object) -> None:
+            raise JournalFull("/srv/journal.db")
+
+        with monkeypatch.context() as full:
+            full.setattr(shop.journal, "commit", fail)
+            answer = await shop.tell(offer.id, "approved")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert b"/srv" not in answer.body
+        assert (await shop.tell(offer.id, "approved")).status == 200

@@ -22,9 +22,9 @@ from tests.unit.merchantapi.shop import (
     open_shop,
 )
 from tillwire.core.engine import Engine
-from tillwire.dialects.merchantapi import http
-from tillwire.dialects.merchantapi.http import LARGEST_BODY, Scope
 from tillwire.errors import JournalFull
+from tillwire.net import asgi
+from tillwire.net.asgi import LARGEST_BODY, Scope
 
 PATH = f"/terminals/{TERMINAL}/transactions"
 JSON = {"Content-Type": "application/json"}
@@ -133,7 +133,7 @@ async def test_a_body_may_come_byte_by_byte(tmp_path: Path) -> None:
 async def test_a_body_that_does_not_come_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "BODY_WITHIN", 0.01)
+    monkeypatch.setattr(asgi, "BODY_WITHIN", 0.01)
     async with open_shop(tmp_path) as shop:
         replies: list[dict[str, Any]] = []
 
@@ -222,7 +222,7 @@ async def test_the_face_stands_anywhere(tmp_path: Path, root: str) -> None:
     async with open_shop(tmp_path) as shop:
         till = Till(shop.app, shop.till.key, root=root.rstrip("/"))
         assert (await till.get("/stores")).status == 200
-        check(await till.get("/nowhere"), 404, http.quoted(root.rstrip("/")) + "/nowhere")
+        check(await till.get("/nowhere"), 404, asgi.quoted(root.rstrip("/")) + "/nowhere")
 
 
 async def test_a_server_that_cuts_its_prefix_off_is_understood(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ async def test_an_instance_is_a_clean_reference(tmp_path: Path, path: str) -> No
         answer = await ask(shop.app, scope_of(shop, "GET", path))
         assert answer.status == 404
         instance = answer.json["instance"]
-        assert instance == http.quoted(path)
+        assert instance == asgi.quoted(path)
         assert instance.isascii()
         assert not set(instance) & set('\r\n\x00"<> ')
 

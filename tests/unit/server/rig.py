@@ -39,7 +39,7 @@ class Echo:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        path = asgi.path(scope)
+        path = asgi.path_of(scope)
         if path == "/next":
             self.polled.set()
             await asyncio.Event().wait()
@@ -53,7 +53,7 @@ class Echo:
                 "scheme": scope["scheme"],
                 "host": asgi.header(scope, b"host"),
             }
-            await asgi.answer(send, 200, msgspec.json.encode(seen))
+            await asgi.Reply(200, msgspec.json.encode(seen)).send(send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         for part in ("startup", "shutdown"):

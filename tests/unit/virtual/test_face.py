@@ -87,6 +87,15 @@ async def test_a_script_is_set_and_taken_away(tmp_path: Path) -> None:
         assert cancelled.outcome.reason == "Out of paper."
 
 
+@virtual()
+async def test_a_script_must_say_that_it_is_json(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        path, order = "/terminals/TILLWIRE-V1-t1/script", b'{"ending": 43}'
+        for kind in (None, "", "text/plain", "application/jsonp"):
+            answer = await client_of(shop).ask("PUT", path, order, headers={"content-type": kind})
+            assert answer.status == 415
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [

@@ -1,4 +1,4 @@
-"""What the handlers of one face share."""
+"""What the handlers are given: what one face's have in common, and the request."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ import msgspec
 from msgspec import Meta
 
 from tillwire.core.engine import Engine
+from tillwire.core.model import ApiKey
 from tillwire.core.ports import Clock
 from tillwire.dialects.merchantapi.usage import KeyUsage
+from tillwire.net import asgi
+
+Call = asgi.Call[ApiKey]
+"""A request, by the key with which it was made."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,28 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from http import HTTPStatus
 from typing import Final
 
 from tillwire.core.engine import Engine
 from tillwire.core.ports import Clock
 from tillwire.dialects.merchantapi import keys, pages
 from tillwire.dialects.merchantapi.context import Context, Settings
-from tillwire.dialects.merchantapi.http import (
-    Call,
-    Disconnected,
-    Receive,
-    Reply,
-    Scope,
-    Send,
-    path_of,
-)
-from tillwire.dialects.merchantapi.operations import Routes, not_allowed
-from tillwire.dialects.merchantapi.problems import reply_to
+from tillwire.dialects.merchantapi.operations import OPERATIONS
 from tillwire.dialects.merchantapi.usage import KeyUsage
+from tillwire.errors import Conflict, InvalidRequest, NotFound, NotPermitted, Unsupported
+from tillwire.net import asgi
+from tillwire.net.asgi import Call, Receive, Reply, Scope, Send
+from tillwire.net.problems import Problems
+from tillwire.net.routes import Routes, not_allowed
 
 __all__ = ["Face", "Settings", "create"]
 
-_ROUTES: Final = Routes()
+_ROUTES: Final = Routes((each.method, each.path, each) for each in OPERATIONS)
+_PROBLEMS: Final = Problems(
+    {
+        InvalidRequest: HTTPStatus.BAD_REQUEST,
+        NotPermitted: HTTPStatus.FORBIDDEN,
+        NotFound: HTTPStatus.NOT_FOUND,
+        Conflict: HTTPStatus.CONFLICT,
+        Unsupported: HTTPStatus.CONFLICT,
+    }
+)
 
 
 def create(engine: Engine, clock: Clock, settings: Settings | None = None) -> Face:
@@ -49,17 +54,10 @@ class Face:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        assert scope["type"] == "http", "WebSockets are not spoken here"
-        try:
-            reply = await self._answer(scope, receive)
-        except Disconnected:
-            return
-        except Exception as error:  # noqa: BLE001 - every error becomes a problem document
-            reply = reply_to(error, scope)
-        await reply.send(send)
+        await asgi.serve(scope, receive, send, self._answer, _PROBLEMS.tell)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
-        context, path, method = self._context, path_of(scope), scope["method"]
+        context, path, method = self._context, asgi.path_of(scope), scope["method"]
         page = pages.PAGES.get(path)
         if page is not None:
             if method != "GET":
@@ -69,7 +67,7 @@ class Face:
         caller = keys.caller_of(scope, context.engine.estate, now)
         context.usage.note(caller, now)
         operation, parameters = _ROUTES.find(method, path)
-        return await operation.handler(context, Call(scope, receive, path, caller, parameters))
+        return await operation.handler(context, Call(scope, receive, path, parameters, caller))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Write the usage of keys as long as the application lives, and once more at its end."""

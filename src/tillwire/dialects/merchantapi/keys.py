@@ -21,11 +21,11 @@ from tillwire.core.estate import Estate
 from tillwire.core.model import ApiKey
 from tillwire.core.ports import Unit
 from tillwire.dialects.merchantapi import mapping, paging, wire
-from tillwire.dialects.merchantapi.context import Context
-from tillwire.dialects.merchantapi.http import Call, Refused, Reply, Scope
+from tillwire.dialects.merchantapi.context import Call, Context
 from tillwire.dialects.merchantapi.listings import paged
 from tillwire.errors import Conflict, InvalidRequest, NotFound, NotPermitted
 from tillwire.estate.keys import digest_of, new_api_key
+from tillwire.net.asgi import HttpError, Reply, Scope
 
 MOST_KEYS: Final = 1000
 """Keys of an organisation that are valid now or later."""
@@ -38,25 +38,26 @@ _LAST: Final = clock.instant(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
 
 
 def caller_of(scope: Scope, estate: Estate, now: Instant) -> ApiKey:
-    """The key with which the request was made. Raises `Refused`: 401 without one, 403 with one
+    """The key with which the request was made. Raises `HttpError`: 401 without one, 403 with one
     that opens nothing; which of the reasons it is, is not told."""
     given = [value.strip() for name, value in scope["headers"] if name == _HEADER]
     # Several such headers mean what RFC 9110 section 5.3 says: one, with commas, which is no key.
     secret = b", ".join(value for value in given if value)
     if not secret:
         challenge = [(b"www-authenticate", b"ApiKey")]
-        raise Refused(HTTPStatus.UNAUTHORIZED, _NO_KEY, challenge)
+        raise HttpError(HTTPStatus.UNAUTHORIZED, _NO_KEY, challenge)
     digest = digest_of(secret.decode("latin-1"))
     key = estate.key_with_digest(digest)
     if key is None or not hmac.compare_digest(digest, key.digest) or not key.valid_at(now):
-        raise Refused(HTTPStatus.FORBIDDEN, _BAD_KEY)
+        raise HttpError(HTTPStatus.FORBIDDEN, _BAD_KEY)
     return key
 
 
 async def overview(context: Context, call: Call) -> Reply:
     """GET /apikeys: what is valid now or will be, without secrets."""
     now = context.clock.now()
-    keys = [key for key in context.engine.estate.keys_of(call.organisation_id) if _lives(key, now)]
+    mine = context.engine.estate.keys_of(call.caller.organisation_id)
+    keys = [key for key in mine if _lives(key, now)]
     page = paging.page_of(call.query())
     return paged(call, page, len(keys), [_shown(context, key) for key in page.of(keys)])
 
@@ -80,7 +81,7 @@ async def create(context: Context, call: Call) -> Reply:
     request = wire.api_key_request(await call.json())
     wanted = request.validity or wire.ValidityRequest()
     key, secret = new_api_key(
-        call.organisation_id,
+        call.caller.organisation_id,
         request.label,
         context.clock,
         valid_from=_instant(wanted.from_),
@@ -119,13 +120,13 @@ async def revoke(context: Context, call: Call) -> Reply:
     def put(unit: Unit) -> None:
         estate = unit.estate()
         _check_caller(estate, call.caller, now)
-        key = estate.api_keys.get(number)
-        if key is None or key.organisation_id != call.organisation_id or not _lives(key, now):
+        key, mine = estate.api_keys.get(number), call.caller.organisation_id
+        if key is None or key.organisation_id != mine or not _lives(key, now):
             raise NotFound("There is no such API key.")
         if key.id == call.caller.id:
             raise Conflict("A key cannot revoke itself; use another one.")
-        mine = estate.keys_of(call.organisation_id)
-        if not any(other.valid_at(now) for other in mine if other.id != key.id):
+        others = (other for other in estate.keys_of(mine) if other.id != key.id)
+        if not any(other.valid_at(now) for other in others):
             raise Conflict("This is the last valid key; create another one first.")
         unit.put(msgspec.structs.replace(key, revoked_at=now))
 

@@ -7,14 +7,14 @@ from http import HTTPStatus
 from typing import Any
 
 from tillwire.dialects.merchantapi import mapping, paging, wire
-from tillwire.dialects.merchantapi.context import Context
-from tillwire.dialects.merchantapi.http import Call, Reply
+from tillwire.dialects.merchantapi.context import Call, Context
 from tillwire.dialects.merchantapi.paging import Page
+from tillwire.net.asgi import Reply
 
 
 async def stores(context: Context, call: Call) -> Reply:
     """GET /stores: the stores of all the organisation's merchants, by name."""
-    known = context.engine.estate.stores_of(call.organisation_id)
+    known = context.engine.estate.stores_of(call.caller.organisation_id)
     page = paging.page_of(call.query())
     return paged(call, page, len(known), [mapping.store(each) for each in page.of(known)])
 
@@ -22,7 +22,7 @@ async def stores(context: Context, call: Call) -> Reply:
 async def terminals(context: Context, call: Call) -> Reply:
     """GET /terminals: the terminals of all its stores that are not removed, by name."""
     estate = context.engine.estate
-    known = estate.terminals_of(call.organisation_id)
+    known = estate.terminals_of(call.caller.organisation_id)
     page = paging.page_of(call.query())
     entries = [mapping.terminal(each, estate) for each in page.of(known)]
     return paged(call, page, len(known), entries)

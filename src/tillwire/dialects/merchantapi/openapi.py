@@ -11,9 +11,10 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from tillwire.dialects.merchantapi import http, paging, wire
+from tillwire.dialects.merchantapi import paging, wire
 from tillwire.dialects.merchantapi.operations import OPERATIONS, Operation
-from tillwire.dialects.merchantapi.problems import PHRASES
+from tillwire.net.asgi import BODY_WITHIN, JSON, LARGEST_BODY, PROBLEM
+from tillwire.net.problems import PHRASES
 from tillwire.version import __version__
 
 Document = dict[str, Any]  # Any: JSON of any shape
@@ -25,7 +26,7 @@ _DESCRIPTION: Final = f"""\
 Start payments on card terminals, ask what became of them, and manage your API keys.
 
 Every request carries your key in the header `{wire.KEY_HEADER}`. Every 4xx and 5xx answer is a
-problem document (RFC 9457) of the media type `{wire.PROBLEM}`; decide on the HTTP status, and show
+problem document (RFC 9457) of the media type `{PROBLEM}`; decide on the HTTP status, and show
 `detail` to people. Amounts are JSON numbers in major units and exact.
 
 A GET may be repeated at any time. When the answer to a POST or DELETE is lost, look first: list the
@@ -42,9 +43,9 @@ _EVERYWHERE: Final = {
     "was done.",
 }
 _WITH_A_BODY: Final = {
-    HTTPStatus.REQUEST_TIMEOUT: f"The body did not arrive within {http.BODY_WITHIN:g} seconds.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body has more than {http.LARGEST_BODY} bytes.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: f"The body is not said to be `{wire.JSON}`.",
+    HTTPStatus.REQUEST_TIMEOUT: f"The body did not arrive within {BODY_WITHIN:g} seconds.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body has more than {LARGEST_BODY} bytes.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: f"The body is not said to be `{JSON}`.",
 }
 _HEADERS: Final = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "`ApiKey`."},
@@ -122,7 +123,7 @@ def _operation(operation: Operation) -> Document:
     if parameters := _parameters(operation):
         written["parameters"] = parameters
     if operation.request is not None:
-        content = {wire.JSON: {"schema": _schema_of(operation.request)}}
+        content = {JSON: {"schema": _schema_of(operation.request)}}
         written["requestBody"] = {"required": True, "content": content}
     written["responses"] = _responses(operation)
     return written
@@ -171,7 +172,7 @@ def _responses(operation: Operation) -> Document:
     if headers := _success_headers(operation):
         success["headers"] = headers
     if operation.answer is not None:
-        success["content"] = {wire.JSON: {"schema": _schema_of(operation.answer)}}
+        success["content"] = {JSON: {"schema": _schema_of(operation.answer)}}
     if links := _links(operation):
         success["links"] = links
     bodily = _WITH_A_BODY if operation.request is not None else {}
@@ -215,7 +216,7 @@ def _problem(status: HTTPStatus, words: str) -> Document:
     written: Document = {"description": f"{PHRASES[status]}. {words}"}
     if headers := _HEADERS.get(status):
         written["headers"] = {name: _header(text, "string") for name, text in headers.items()}
-    written["content"] = {wire.PROBLEM: {"schema": _schema_of(wire.Problem)}}
+    written["content"] = {PROBLEM: {"schema": _schema_of(wire.Problem)}}
     return written
 
 

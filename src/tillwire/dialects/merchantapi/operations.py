@@ -6,7 +6,6 @@ stand in one segment there, which is looked up as a whole, since a model may con
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from tillwire.dialects.merchantapi import keys, listings, transactions, wire
-from tillwire.dialects.merchantapi.context import Context
-from tillwire.dialects.merchantapi.http import Call, Refused, Reply
+from tillwire.dialects.merchantapi.context import Call, Context
+from tillwire.net.asgi import Reply
 
 Handler = Callable[[Context, Call], Awaitable[Reply]]
 
@@ -196,43 +195,3 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         },
     ),
 )
-
-
-class Routes:
-    """Finds the operation of a request."""
-
-    def __init__(self, operations: tuple[Operation, ...] = OPERATIONS) -> None:
-        by_path: dict[str, dict[str, Operation]] = {}
-        for operation in operations:
-            by_path.setdefault(operation.path, {})[operation.method] = operation
-        # The deepest paths first: those are asked for most.
-        paths = sorted(by_path, key=lambda path: -path.count("/"))
-        self._routes = [(_pattern(path), by_path[path]) for path in paths]
-
-    def find(self, method: str, path: str) -> tuple[Operation, tuple[str, ...]]:
-        """The operation, and what stands in the braces of its path. Raises `Refused`: 404, or
-        405 with the methods that there are."""
-        for pattern, by_method in self._routes:
-            found = pattern.fullmatch(path)
-            if found is None:
-                continue
-            operation = by_method.get(method)
-            if operation is None:
-                raise not_allowed(method, sorted(by_method))
-            return operation, found.groups()
-        raise Refused(HTTPStatus.NOT_FOUND, "There is no such path.")
-
-
-def not_allowed(method: str, allowed: list[str]) -> Refused:
-    """The refusal of a method that a path does not have."""
-    return Refused(
-        HTTPStatus.METHOD_NOT_ALLOWED,
-        f"{method[:20]} is not possible here; {' and '.join(allowed)} is.",
-        [(b"allow", ", ".join(allowed).encode())],
-    )
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    """A path of the document as a pattern; a segment with braces in it is one group."""
-    segments = ("([^/]+)" if "{" in segment else re.escape(segment) for segment in path.split("/"))
-    return re.compile("/".join(segments))

@@ -17,9 +17,8 @@ import msgspec
 from markupsafe import Markup, escape
 
 from tillwire.dialects.merchantapi import openapi, wire
-from tillwire.dialects.merchantapi.http import Reply, Scope, quoted, root_of
+from tillwire.net.asgi import HTML, Reply, Scope, quoted, root_of
 
-_HTML: Final = "text/html; charset=utf-8"
 _POLICY: Final = [
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
     (b"x-content-type-options", b"nosniff"),
@@ -43,7 +42,7 @@ def document(scope: Scope) -> Reply:
 
 def page(scope: Scope) -> Reply:
     """GET /docs."""
-    return Reply(HTTPStatus.OK, _page(quoted(root_of(scope))), _POLICY, _HTML)
+    return Reply(HTTPStatus.OK, _page(quoted(root_of(scope))), _POLICY, HTML)
 
 
 PAGES: Final[dict[str, Callable[[Scope], Reply]]] = {"/openapi.json": document, "/docs": page}

@@ -21,11 +21,11 @@ from tillwire.core.model import Request, Terminal, Transaction, TransactionType
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import AbortResult
 from tillwire.dialects.merchantapi import mapping, paging, wire
-from tillwire.dialects.merchantapi.context import Context
-from tillwire.dialects.merchantapi.http import Call, Reply
+from tillwire.dialects.merchantapi.context import Call, Context
 from tillwire.dialects.merchantapi.listings import paged
 from tillwire.errors import Conflict, InvalidRequest, NotFound
 from tillwire.money import Money
+from tillwire.net.asgi import Headers, Reply
 
 DIALECT: Final = "merchantapi"
 
@@ -53,7 +53,7 @@ async def create(context: Context, call: Call) -> Reply:
     if asked.reference is not None:
         original_id = await _check_original(context, call, asked.reference.id, amount)
     request = Request(
-        organisation_id=call.organisation_id,
+        organisation_id=call.caller.organisation_id,
         terminal_id=terminal.id,
         dialect=DIALECT,
         type=TransactionType(asked.type),
@@ -151,16 +151,16 @@ def _reply(
     context: Context,
     known: Transaction,
     status: HTTPStatus,
-    headers: list[tuple[bytes, bytes]] | None = None,
+    headers: Headers = (),
 ) -> Reply:
     told = mapping.transaction(known, context.settings.receipt_columns)
-    return Reply(status, wire.encode(told), headers or [])
+    return Reply(status, wire.encode(told), headers)
 
 
 def _terminal(context: Context, call: Call) -> Terminal:
     """The terminal of the path, in whatever case it was written."""
     name = call.parameters[0]
-    found = context.engine.estate.terminal_named(call.organisation_id, name)
+    found = context.engine.estate.terminal_named(call.caller.organisation_id, name)
     if found is None:
         raise NotFound("There is no such terminal.")
     return found
@@ -176,4 +176,4 @@ async def _transaction(context: Context, call: Call) -> Transaction:
 
 
 def _is_visible(known: Transaction, call: Call) -> bool:
-    return known.organisation_id == call.organisation_id and known.type in mapping.VISIBLE
+    return known.organisation_id == call.caller.organisation_id and known.type in mapping.VISIBLE

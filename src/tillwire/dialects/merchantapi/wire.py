@@ -28,8 +28,6 @@ from tillwire.money import CURRENCIES, Money
 
 M = TypeVar("M")
 
-JSON: Final = "application/json"
-PROBLEM: Final = "application/problem+json"
 KEY_HEADER: Final = "API-Key"
 
 LARGEST_VALUE: Final = 99_999_999_999
