@@ -1,27 +1,24 @@
 """The engine: accept, dispatch, conclude, abort. The only writer of transaction state.
 
-Every public operation commits to the journal before it returns or sends (laws 1 and 2). What the
-engine keeps in memory is a mirror of committed rows, brought forward after each commit, so that a
-status read or an idle terminal's poll touches no database. A move that was decided on an outdated
-mirror is refused by the journal (`StaleError`), and decided again on what is true.
+Every public operation commits to the journal before it returns or sends (laws 1 and 2).
 
 It leaves to others: who may move where (`states.py`), what belongs into one commit (`moves.py`),
-who gets a terminal (`occupancy.py`), how much may follow (`follow_ups.py`), how an UNKNOWN is
-resolved (`recovery.py`).
+how a move is decided, committed and seen (`changes.py`), who gets a terminal (`occupancy.py`), how
+much may follow (`follow_ups.py`), how an UNKNOWN is resolved (`recovery.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from tillwire.clock import Instant
 from tillwire.core import states
 from tillwire.core.admission import Admission, admit, earlier_of
+from tillwire.core.changes import TRIES, Changes
 from tillwire.core.estate import Estate
-from tillwire.core.mirror import Mirror
 from tillwire.core.model import (
     Evidence,
     Lifecycle,
@@ -62,6 +59,7 @@ from tillwire.core.ports import (
     Watch,
 )
 from tillwire.core.recovery import Recovery
+from tillwire.core.tasks import Tasks
 from tillwire.errors import (
     AnswerLost,
     Conflict,
@@ -79,22 +77,8 @@ T = TypeVar("T")
 
 ABORT_WITHIN: Final = 10.0
 """Seconds in which an abort that the terminal granted must show as the transaction's outcome."""
-_JOURNAL_PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds between tries to journal what must not be lost; the last one repeats."""
-
-_TRIES: Final = 1000
-"""How often a move is decided anew because the transaction moved meanwhile."""
-
 _UNREACHABLE: Final = Capabilities(types=frozenset(), pull=True)
 """Of a terminal without a driver: nothing is ever sent to it."""
-
-Decision = Callable[[Transaction], Move | None]
-"""What to do about a transaction as it stands; None: nothing."""
-
-
-class _NoWatch:
-    def transition(self, before: Transaction | None, after: Transaction, event: str) -> None:
-        pass
 
 
 class Engine:
@@ -114,11 +98,18 @@ class Engine:
         self.clock = clock
         self._driver_of = driver_of
         self._owner = owner
-        self._watch: Watch = watch or _NoWatch()
-        self._mirror = Mirror()
         self._estate = Estate()
         self._aborting: set[str] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
+        self._changes = Changes(
+            journal,
+            clock,
+            self._tasks,
+            keeper_of=lambda each: self._keeper(self._estate.terminals[each.terminal_id]),
+            follow=self._follow,
+            watch=watch,
+        )
+        self._mirror = self._changes.mirror
         self._recovery = Recovery(self, self._driver_for)
 
     # --- life ---------------------------------------------------------------------------------
@@ -150,29 +141,15 @@ class Engine:
                 return None if keeper.capabilities.pull else dispatched(current, keeper, now)
             return None
 
-        current = await self._change(transaction.id, after_restart)
+        current = await self._changes.change(transaction.id, after_restart)
         if current.state is State.UNKNOWN:
-            self._spawn(self._recovery.resolve(current.id))
+            self._tasks.spawn(self._recovery.resolve(current.id))
         elif current.state is State.ACCEPTED:
             self._limit_waiting(current)
 
     async def stop(self) -> None:
         """End all tasks. What is open stays open in the journal, for the next start."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._reap)
-
-    def _reap(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            context = {"message": "A transaction's task failed", "exception": error, "task": task}
-            task.get_loop().call_exception_handler(context)
+        await self._tasks.stop()
 
     # --- the estate ---------------------------------------------------------------------------
 
@@ -219,14 +196,14 @@ class Engine:
         (terminal), `InvalidRequest` (field as in `Request`), `Conflict` (`TerminalBusy`, too much
         refunded, terminal not active), `Unsupported`, `JournalError` (nothing was sent).
         """
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 admission = await self._admit(request, when_busy)
             except StaleError:
                 await self.refresh_estate()
             else:
                 return self._mirror.newest(admission.transaction)
-        raise JournalError(f"The estate has changed {_TRIES} times meanwhile.")
+        raise JournalError(f"The estate has changed {TRIES} times meanwhile.")
 
     async def _admit(self, request: Request, when_busy: WhenBusy) -> Admission:
         estate = self._estate
@@ -251,7 +228,7 @@ class Engine:
             keeper=keeper,
             estate_version=estate.version,
         )
-        return await self._commit(admit_it, lambda admission: admission.moves)
+        return await self._changes.commit(admit_it, lambda admission: admission.moves)
 
     def _active(self, terminal: Terminal, kind: TransactionType) -> Keeper:
         if terminal.lifecycle is not Lifecycle.ACTIVATED:
@@ -284,81 +261,17 @@ class Engine:
             else Instant(now + round(request.expires_in * 1000)),
         )
 
-    # --- changing a transaction ---------------------------------------------------------------
+    # --- what commits ask for -----------------------------------------------------------------
 
-    async def _change(self, transaction_id: str, decide: Decision) -> Transaction:
-        """Commit what `decide` makes of the transaction; again when it moved meanwhile."""
-        return (await self._change_once(transaction_id, decide))[0]
-
-    async def _change_once(self, transaction_id: str, decide: Decision) -> tuple[Transaction, bool]:
-        """The same; and whether it was this call that changed it."""
-        current = self._mirror.get(transaction_id)
-        if current is None:
-            current = await self._read(transaction_id)
-        for _ in range(_TRIES):
-            move = decide(current)
-            if move is None:
-                return current, False
-            keeper = self._keeper(self._estate.terminals[current.terminal_id])
-            try:
-                moves = await self._commit(partial(move.write, keeper=keeper), lambda moves: moves)
-            except StaleError:
-                current = await self._read(transaction_id)
-                continue
-            return (move.after, True) if moves else (current, False)
-        raise JournalError(f"Transaction {transaction_id} moved on {_TRIES} times meanwhile.")
-
-    async def _read(self, transaction_id: str) -> Transaction:
-        found = await self.journal.read(lambda reader: reader.transaction(transaction_id))
-        if found is None:
-            raise NotFound(f"No transaction {transaction_id}.")
-        return self._mirror.newest(found)
-
-    async def _insist(self, transaction_id: str, decide: Decision) -> Transaction:
-        """The same, until the journal takes it: what was learned from a terminal is not lost to a
-        full disk as long as this process lives."""
-        pauses = iter(_JOURNAL_PAUSES)
-        while True:
-            try:
-                return await self._change(transaction_id, decide)
-            except JournalError:
-                await asyncio.sleep(next(pauses, _JOURNAL_PAUSES[-1]))
-
-    async def _commit(self, work: Callable[[Unit], T], moves_of: Callable[[T], list[Move]]) -> T:
-        """Commit, and carry on what was committed, also when the caller is cancelled meanwhile:
-        what is durable must not be left to nobody."""
-
-        async def commit() -> T:
-            result = await self.journal.commit(work)
-            self._publish(moves_of(result))
-            return result
-
-        task = asyncio.get_running_loop().create_task(commit())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
-
-    def _publish(self, moves: list[Move]) -> None:
-        """Remember newly committed moves, do what they ask for, and tell of them."""
-        for move in moves:
-            self._mirror.put(move.after)
-            if move.event.name == states.Event.DISPATCH:
-                self._spawn(self._carry(move.after))
-            elif move.event.name == states.Event.ACCEPT:
-                self._limit_waiting(move.after)
-        for move in moves:
-            self._tell(move)
-
-    def _tell(self, move: Move) -> None:
-        try:
-            self._watch.transition(move.before, move.after, move.event.name)
-        except Exception as error:  # noqa: BLE001 - who only watches must not stop a payment
-            context = {"message": "Whoever watches transactions failed", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
+    def _follow(self, move: Move) -> None:
+        if move.event.name == states.Event.DISPATCH:
+            self._tasks.spawn(self._carry(move.after))
+        elif move.event.name == states.Event.ACCEPT:
+            self._limit_waiting(move.after)
 
     def _limit_waiting(self, transaction: Transaction) -> None:
         if transaction.expires_at is not None:
-            self._spawn(self._expire(transaction.id, transaction.expires_at))
+            self._tasks.spawn(self._expire(transaction.id, transaction.expires_at))
 
     async def _expire(self, transaction_id: str, at: Instant) -> None:
         await self.wait(transaction_id, _has_left_the_queue, (at - self.clock.now()) / 1000)
@@ -368,7 +281,7 @@ class Engine:
                 return None
             return expired(current, self.clock.now())
 
-        await self._insist(transaction_id, give_up)
+        await self._changes.insist(transaction_id, give_up)
 
     # --- carrying -----------------------------------------------------------------------------
 
@@ -403,7 +316,7 @@ class Engine:
     async def conclude(self, transaction_id: str, outcome: Outcome) -> Transaction:
         """Journal an outcome, whatever it takes. One that contradicts a final state opens a
         discrepancy."""
-        return await self._insist(transaction_id, partial(self._with_outcome, outcome))
+        return await self._changes.insist(transaction_id, partial(self._with_outcome, outcome))
 
     def _with_outcome(self, outcome: Outcome, current: Transaction) -> Move | None:
         now = self.clock.now()
@@ -422,10 +335,10 @@ class Engine:
                 return None
             return refused(current, proof, reason, self.clock.now())
 
-        return await self._insist(transaction_id, fail)
+        return await self._changes.insist(transaction_id, fail)
 
     async def _lose(self, transaction_id: str, reason: str) -> Transaction:
-        return await self._insist(transaction_id, partial(self._with_loss, reason))
+        return await self._changes.insist(transaction_id, partial(self._with_loss, reason))
 
     async def note(self, transaction_id: str, name: str, detail: str) -> Transaction:
         """Journal a fact beside the state."""
@@ -433,7 +346,7 @@ class Engine:
         def write_down(current: Transaction) -> Move | None:
             return noted(current, name, self.clock.now(), {"detail": detail})
 
-        return await self._insist(transaction_id, write_down)
+        return await self._changes.insist(transaction_id, write_down)
 
     # --- what is heard (ports.Inbox) ----------------------------------------------------------
 
@@ -455,7 +368,7 @@ class Engine:
                     return moved(current, states.Event.START, now, detail, **news)
             return noted(current, "sign", now, detail, **news) if news or sign.display else None
 
-        return await self._change(transaction_id, take_down)
+        return await self._changes.change(transaction_id, take_down)
 
     async def heard_outcome(self, transaction_id: str, outcome: Outcome) -> Transaction:
         """Journal an outcome that came unasked.
@@ -463,11 +376,11 @@ class Engine:
         Raises `NotFound`, `RemoteProtocolError` when it cannot be of this transaction, and
         `JournalError`, upon which the teller should tell it again.
         """
-        return await self._change(transaction_id, partial(self._with_outcome, outcome))
+        return await self._changes.change(transaction_id, partial(self._with_outcome, outcome))
 
     async def heard_loss(self, transaction_id: str, reason: str) -> Transaction:
         """Journal that the terminal cannot answer for it any more."""
-        return await self._change(transaction_id, partial(self._with_loss, reason))
+        return await self._changes.change(transaction_id, partial(self._with_loss, reason))
 
     def _with_loss(self, reason: str, current: Transaction) -> Move | None:
         if current.state not in (State.SENT, State.STARTED):
@@ -488,11 +401,7 @@ class Engine:
 
     async def find(self, transaction_id: str) -> Transaction | None:
         """The transaction as committed; from memory when it is open or ended lately."""
-        known = self._mirror.get(transaction_id)
-        if known is not None:
-            return known
-        found = await self.journal.read(lambda reader: reader.transaction(transaction_id))
-        return None if found is None else self._mirror.newest(found)
+        return await self._changes.find(transaction_id)
 
     async def wait(
         self,
@@ -502,18 +411,7 @@ class Engine:
     ) -> Transaction:
         """Wait, `timeout` seconds at most, until the transaction fulfils `until`; its latest
         state in either case. Raises `NotFound`."""
-        current = await self.find(transaction_id)
-        if current is None:
-            raise NotFound(f"No transaction {transaction_id}.")
-        end = None if timeout is None else self.clock.monotonic() + timeout
-        while not until(current):
-            left = None if end is None else end - self.clock.monotonic()
-            if left is not None and left <= 0:
-                break
-            if not await self._mirror.news_of(transaction_id, left):
-                break
-            current = self._mirror.newest(current)
-        return current
+        return await self._changes.wait(transaction_id, until, timeout)
 
     def open_count(self) -> Mapping[State, int]:
         """How many open transactions there are in each state."""
@@ -562,7 +460,7 @@ class Engine:
                 return None  # half of its time is left: a terminal that loops writes no event each
             return noted(current, "redeliver", now, send_by=send_by)
 
-        handed = await self._change(offer.id, hand_out)
+        handed = await self._changes.change(offer.id, hand_out)
         if handed.is_final:
             return await self.fetch(terminal_id, peer)
         assert handed.send_by is not None, "what is handed out has been dispatched"
@@ -581,7 +479,7 @@ class Engine:
             now = self.clock.now()
             return moved(current, states.Event.ABORT, now, detail, proof=Proof.NEVER_SENT)
 
-        current, mine = await self._change_once(transaction_id, drop)
+        current, mine = await self._changes.change_once(transaction_id, drop)
         if mine:
             return AbortResult.ABORTED
         if current.state is State.UNKNOWN:
@@ -638,7 +536,7 @@ class Engine:
             )
             return decided(current, outcome, person, reason, self.clock.now())
 
-        return await self._change(transaction_id, settle)
+        return await self._changes.change(transaction_id, settle)
 
 
 def _is_settled(transaction: Transaction) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.core.ports import Unit
 from tillwire.errors import Conflict, InvalidRequest
@@ -42,7 +44,7 @@ def check_follow_up(unit: Unit, follow_up: Transaction) -> None:
         raise InvalidRequest(
             "original_id", f"a {follow_up.type} needs its original", "the id of a transaction"
         )
-    siblings = unit.follow_ups(follow_up.original_id)
+    siblings = [_as_feared(unit, each) for each in unit.follow_ups(follow_up.original_id)]
     original = unit.transaction(follow_up.original_id)
     if original is None or original.organisation_id != follow_up.organisation_id:
         raise InvalidRequest(
@@ -63,6 +65,14 @@ def check_follow_up(unit: Unit, follow_up: Transaction) -> None:
     if original.state is not State.APPROVED:
         raise Conflict(f"The original transaction is {original.state}, not APPROVED.")
     _check_amount(original, siblings, follow_up)
+
+
+def _as_feared(unit: Unit, sibling: Transaction) -> Transaction:
+    """The sibling, as it counts: one that ended without money, and that somebody says moved some
+    all the same, counts as open until a person has closed the discrepancy."""
+    if sibling.is_final and sibling.state is not State.APPROVED and unit.is_disputed(sibling.id):
+        return msgspec.structs.replace(sibling, state=State.UNKNOWN)
+    return sibling
 
 
 def _check_amount(

@@ -209,7 +209,10 @@ class Unit(Protocol):
     ) -> None: ...
 
     def open_discrepancy(self, transaction_id: str, at: Instant, known: str, heard: str) -> bool:
-        """Open one; False, and nothing written, when the same is open already."""
+        """Open one; False, and nothing written, when the same, or too many, are open already."""
+
+    def is_disputed(self, transaction_id: str) -> bool:
+        """Whether the transaction has an open discrepancy."""
 
     def close_discrepancy(self, number: int, at: Instant, person: str, reason: str) -> bool:
         """Close an open one; False when there is none of this number."""

@@ -139,6 +139,12 @@ _STATEMENTS: Final[dict[str, Executable]] = {
         discrepancies.c.transaction_id == bindparam("transaction_id"),
         discrepancies.c.heard == bindparam("heard"),
     ),
+    "disputes": select(func.count())
+    .select_from(discrepancies)
+    .where(
+        discrepancies.c.closed_at.is_(None),
+        discrepancies.c.transaction_id == bindparam("transaction_id"),
+    ),
     "insert_discrepancy": insert(discrepancies).values(
         {
             column.name: bindparam(column.name)

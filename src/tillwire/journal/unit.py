@@ -7,7 +7,7 @@ through `rows.py`. What differs (locks, error classes) is the database's (`datab
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
@@ -26,6 +26,9 @@ from tillwire.core.model import (
 from tillwire.core.ports import EstateThing, Hold, StaleError
 from tillwire.journal import rows
 from tillwire.journal.statements import TYPE_PARAMETERS, Statements
+
+MOST_DISPUTES: Final = 20
+"""Open discrepancies of one transaction. A terminal that tells ever new tales fills no disk."""
 
 
 class Cursor(Protocol):
@@ -250,9 +253,9 @@ class SqlUnit(SqlReader):
         )
 
     def open_discrepancy(self, transaction_id: str, at: Instant, known: str, heard: str) -> bool:
-        """Open one; False, and nothing written, when the same is open already."""
+        """Open one; False, and nothing written, when the same, or too many, are open already."""
         same = self._run("same_discrepancy", {"transaction_id": transaction_id, "heard": heard})
-        if same.fetchone() is not None:
+        if same.fetchone() is not None or self._disputes(transaction_id) >= MOST_DISPUTES:
             return False
         self._write(
             "insert_discrepancy",
@@ -266,6 +269,14 @@ class SqlUnit(SqlReader):
             },
         )
         return True
+
+    def is_disputed(self, transaction_id: str) -> bool:
+        """Whether the transaction has an open discrepancy."""
+        return self._disputes(transaction_id) > 0
+
+    def _disputes(self, transaction_id: str) -> int:
+        count: int = self._run("disputes", {"transaction_id": transaction_id}).fetchone()[0]
+        return count
 
     def close_discrepancy(self, number: int, at: Instant, person: str, reason: str) -> bool:
         """Close an open one; False when there is none of this number."""

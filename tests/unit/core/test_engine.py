@@ -378,6 +378,37 @@ async def test_a_declined_refund_gives_its_claim_back(tmp_path: Path) -> None:
         assert (await engine.wait(again.id, is_final, 5)).state is State.APPROVED
 
 
+async def test_a_disputed_refund_keeps_its_claim_until_a_person_closes_it(tmp_path: Path) -> None:
+    driver = ScriptedDriver()
+    async with engine_on(tmp_path, driver) as engine:
+        sale = await paid(engine, driver)
+        driver.at_once = DECLINED
+        declined = await engine.accept(refund(1250, sale.id), WhenBusy.REJECT)
+        await engine.wait(declined.id, is_final, 5)
+        await engine.heard_outcome(declined.id, approved(1250))  # the terminal says otherwise
+        with pytest.raises(Conflict, match=r"0\.00 EUR"):
+            await engine.accept(refund(1, sale.id), WhenBusy.REJECT)
+        (dispute,) = await engine.journal.read(lambda reader: reader.discrepancies())
+        now = engine.clock.now()
+        await engine.journal.commit(
+            lambda unit: unit.close_discrepancy(dispute.id, now, "Ada", "It never moved.")
+        )
+        assert (await engine.accept(refund(1250, sale.id), WhenBusy.REJECT)).state is State.SENT
+
+
+async def test_a_terminal_that_tells_ever_new_tales_opens_a_bounded_number(tmp_path: Path) -> None:
+    driver = ScriptedDriver()
+    driver.at_once = DECLINED
+    async with engine_on(tmp_path, driver) as engine:
+        sale = await engine.accept(purchase(), WhenBusy.REJECT)
+        await engine.wait(sale.id, is_final, 5)
+        for amount in range(1, 60):
+            await engine.heard_outcome(sale.id, approved(amount))
+        found = await engine.journal.read(lambda reader: reader.discrepancies())
+        assert len(found) == 20
+        assert len(await names(engine, sale)) == 23
+
+
 async def test_an_unknown_refund_keeps_its_claim(tmp_path: Path) -> None:
     driver = ScriptedDriver()
     async with engine_on(tmp_path, driver) as engine:

@@ -188,7 +188,7 @@ async def test_a_watcher_that_fails_does_not_stop_a_sale(tmp_path: Path) -> None
     driver = ScriptedDriver()
     driver.at_once = approved()
     async with engine_on(tmp_path, driver) as engine:
-        engine._watch = Failing()
+        engine._changes._watch = Failing()
         sale = await engine.accept(purchase(), WhenBusy.REJECT)
         assert (await engine.wait(sale.id, is_final, 5)).state is State.APPROVED
 
