@@ -146,15 +146,21 @@ def test_a_sale_is_paid_and_the_acquirer_has_charged_it(sandbox: Sandbox) -> Non
 
 
 def test_the_printed_commands_are_the_first_payment(sandbox: Sandbox) -> None:
-    printed = sandbox.printed.replace("\\\n", " ")
-    first = next(line for line in printed.splitlines() if line.startswith("ID=$(curl"))
-    words = shlex.split(first.removeprefix("ID=$("))
-    url, body = words[2], json.loads(words[words.index("-d") + 1])
-    key = next(word for word in words if word.startswith("API-Key: ")).removeprefix("API-Key: ")
-    status, created = call(url, key, body)
-    assert status == 201
-    assert f"{url}/$ID" in printed
-    assert call(f"{url}/{created['id']}", key)[0] == 200
+    typed = [
+        line
+        for line in sandbox.printed.splitlines()
+        if line.startswith(("URL=", "KEY=", "curl ", "tillwire pay"))
+    ]
+    assert len(typed) == 6
+    tillwire = Path(sys.executable).with_name("tillwire")
+    commands = "\n".join(typed).replace("tillwire pay", f"{shlex.quote(str(tillwire))} pay")
+    shell = ["bash", "-e", "-c", commands]
+    said = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=True).stdout
+    created, listed, ledger, *receipt = said.splitlines()
+    assert json.loads(created)["status"] == "CREATED"
+    assert json.loads(listed)[0]["id"] == json.loads(created)["id"]
+    assert isinstance(json.loads(ledger), list)
+    assert receipt[-1].startswith("Approved.")
 
 
 def test_the_second_organisation_sees_nothing_of_the_first(sandbox: Sandbox) -> None:
