@@ -3,7 +3,8 @@
 Mounts by the rules of ASGI: `path` stays whole, `root_path` grows by the prefix, so that a face
 knows nothing of where it stands. A listener's public address replaces scheme and host, so that a
 face writes links that work behind a proxy. Every request is counted and, where it is worth it,
-logged: writes and errors as `info`, reads and polls as `debug`.
+logged: what was refused as `info`, what went well as `debug`, since a payment or a key that came
+of it has a line of its own.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ class Dispatcher:
         if status >= 500 and not self._draining:
             write = self._log.error
         else:
-            write = self._log.info if route is Route.WRITE or status >= 400 else self._log.debug
+            write = self._log.info if status >= 400 else self._log.debug
         write(
             "request",
             method=scope["method"],

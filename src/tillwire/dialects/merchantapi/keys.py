@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
+import structlog
 from msgspec import UNSET
 
 from tillwire import clock
@@ -30,6 +31,7 @@ from tillwire.net.asgi import HttpError, Reply, Scope
 MOST_KEYS: Final = 1000
 """Keys of an organisation that are valid now or later."""
 
+_log = structlog.get_logger()
 _HEADER: Final = wire.KEY_HEADER.lower().encode()
 _NO_KEY: Final = f"The {wire.KEY_HEADER} header is missing."
 _BAD_KEY: Final = "Invalid API Key."
@@ -103,6 +105,7 @@ async def create(context: Context, call: Call) -> Reply:
         unit.put(key)
 
     await context.engine.change_estate(put)
+    _log.info("an API key was made", key_label=key.label, by_key_label=call.caller.label)
     created = wire.ApiKeyCreated(key.id, key.label, secret, mapping.validity(key))
     return Reply(HTTPStatus.CREATED, wire.encode(created))
 
@@ -131,6 +134,8 @@ async def revoke(context: Context, call: Call) -> Reply:
         unit.put(msgspec.structs.replace(key, revoked_at=now))
 
     await context.engine.change_estate(put)
+    revoked = context.engine.estate.api_keys[number].label
+    _log.info("an API key was revoked", key_label=revoked, by_key_label=call.caller.label)
     return Reply(HTTPStatus.NO_CONTENT)
 
 
