@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from tillwire.cli.journals import ConfigOption, JournalOption, locate, opened
+from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import remark, say, say_json
 from tillwire.cli.views import transaction_view
@@ -48,6 +48,7 @@ def decide(
     ] = "",
     journal: JournalOption = None,
     config: ConfigOption = None,
+    data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """End a transaction that is UNKNOWN, on a person's word.
@@ -55,7 +56,7 @@ def decide(
     For when asking the terminal will not help any more. No money moves: this writes down what has
     happened. The gateway of this journal must be stopped meanwhile.
     """
-    with opened(locate(journal, config)) as books:
+    with opened(locate(journal, config, data)) as books:
         books.own()
         ended = asyncio.run(_decided(books, transaction_id, verdict, person, reason, amount))
     if as_json:

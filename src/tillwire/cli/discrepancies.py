@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tillwire.cli.journals import ConfigOption, JournalOption, commit, locate, opened
+from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import say, say_json, say_table
 from tillwire.cli.times import rfc3339
@@ -26,10 +26,11 @@ def list_discrepancies(
     closed: Annotated[bool, typer.Option("--all", help="Closed ones, too.")] = False,
     journal: JournalOption = None,
     config: ConfigOption = None,
+    data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List discrepancies, oldest first."""
-    with opened(locate(journal, config)) as books:
+    with opened(locate(journal, config, data)) as books:
         found = books.read_now(lambda reader: reader.discrepancies(open_only=not closed))
     if as_json:
         say_json([discrepancy_view(each) for each in found])
@@ -60,13 +61,14 @@ def close(
     ],
     journal: JournalOption = None,
     config: ConfigOption = None,
+    data: DataOption = None,
 ) -> None:
     """Close a discrepancy that was settled. The transaction stays as it is."""
     for option, text in (("--person", person), ("--reason", reason)):
         if not text.strip():
             raise InvalidRequest(option, "it is empty", "a text that says who or why")
     now = SystemClock().now()
-    with opened(locate(journal, config)) as books:
+    with opened(locate(journal, config, data)) as books:
         if not commit(books, lambda unit: unit.close_discrepancy(number, now, person, reason)):
             raise NotFound(f"No open discrepancy {number}.")
     say(f"Discrepancy {number} is closed.")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from tillwire.cli.journals import ConfigOption, JournalOption, commit, locate, opened
+from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import remark, say, say_json, say_styled, say_table
 from tillwire.cli.times import rfc3339
@@ -45,6 +45,7 @@ def apply_file(
     file: Annotated[Path, typer.Argument(help="The estate file (TOML).", show_default=False)],
     journal: JournalOption = None,
     config: ConfigOption = None,
+    data: DataOption = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove terminals that are not in the file.")
     ] = False,
@@ -61,7 +62,7 @@ def apply_file(
     """
     now = SystemClock().now()
     declared = load(file, DRIVERS)
-    path = locate(journal, config)
+    path = locate(journal, config, data)
     # A dry run creates no journal, either: one that is not there yet is empty.
     with nullcontext() if dry_run and not path.exists() else opened(path, create=True) as books:
         estate = Estate() if books is None else books.read_now(lambda reader: reader.estate())
@@ -128,13 +129,14 @@ def _change_view(change: Change) -> dict[str, object]:
 def show(
     journal: JournalOption = None,
     config: ConfigOption = None,
+    data: DataOption = None,
     removed: Annotated[
         bool, typer.Option("--all", help="Show removed terminals and former devices, too.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the estate as it stands."""
-    with opened(locate(journal, config)) as books:
+    with opened(locate(journal, config, data)) as books:
         estate = books.read_now(lambda reader: reader.estate())
     if as_json:
         say_json(_estate_view(estate))

@@ -17,8 +17,8 @@ from tillwire.journal.sqlite import SqliteJournal
 
 T = TypeVar("T")
 
-SANDBOX_JOURNAL: Final = Path("sandbox/journal.db")
-"""Where `tillwire sandbox` keeps its journal, from the folder that it was started in."""
+SANDBOX: Final = Path("sandbox")
+"""Where `tillwire sandbox` keeps everything, from the folder that it was started in."""
 
 JournalOption = Annotated[
     Path | None,
@@ -38,20 +38,36 @@ ConfigOption = Annotated[
         show_default=False,
     ),
 ]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="The folder of a sandbox, as `tillwire sandbox --data` was told.",
+        show_default=False,
+    ),
+]
 
 
-def locate(journal: Path | None, configuration: Path | None) -> Path:
+def locate(journal: Path | None, configuration: Path | None, data: Path | None) -> Path:
     """The journal that the options mean. Raises `ConfigurationError`."""
+    # First, because the others may come from the environment.
+    if data is not None:
+        return _of_sandbox(data)
     if journal is not None:
         return journal
     if configuration is not None:
         return _of_configuration(configuration)
-    if SANDBOX_JOURNAL.exists():
-        return SANDBOX_JOURNAL
+    if _of_sandbox(SANDBOX).exists():
+        return _of_sandbox(SANDBOX)
     raise ConfigurationError(
-        "Say which journal is meant: --journal PATH, or --config FILE (the one of "
-        "`tillwire serve`), or start `tillwire sandbox` in this folder."
+        "Say which journal is meant: --journal PATH, --config FILE (the one of `tillwire serve`) "
+        "or --data DIR (the one of `tillwire sandbox`), or start `tillwire sandbox` in this folder."
     )
+
+
+def _of_sandbox(folder: Path) -> Path:
+    return folder / "journal.db"
 
 
 def _of_configuration(path: Path) -> Path:

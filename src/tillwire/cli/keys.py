@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tillwire.cli.journals import ConfigOption, JournalOption, commit, locate, opened
+from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
 from tillwire.cli.options import JsonOption, organisation_of, terminal_of
 from tillwire.cli.output import remark, say, say_json, say_table
 from tillwire.cli.times import parse_moment, rfc3339
@@ -48,6 +48,7 @@ def create(
     ] = "",
     journal: JournalOption = None,
     config: ConfigOption = None,
+    data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make an API key, and print its secret: this once only."""
@@ -59,7 +60,7 @@ def create(
         organisation_of(unit.estate(), organisation)
         unit.put(key)
 
-    with opened(locate(journal, config)) as books:
+    with opened(locate(journal, config, data)) as books:
         commit(books, work)
     if as_json:
         say_json({**_key_view(key), "apikey": secret})
@@ -75,10 +76,11 @@ def list_keys(
     ] = "",
     journal: JournalOption = None,
     config: ConfigOption = None,
+    data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List API keys, without their secrets."""
-    with opened(locate(journal, config)) as books:
+    with opened(locate(journal, config, data)) as books:
         estate = books.read_now(lambda reader: reader.estate())
     owners = [organisation_of(estate, organisation).id] if organisation else estate.organisations
     keys = [key for owner in sorted(owners) for key in estate.keys_of(owner)]
@@ -108,6 +110,7 @@ def revoke(
     key_id: Annotated[int, typer.Argument(metavar="ID", help="The key's id.", show_default=False)],
     journal: JournalOption = None,
     config: ConfigOption = None,
+    data: DataOption = None,
 ) -> None:
     """Revoke an API key, at once and for good."""
     now = SystemClock().now()
@@ -123,7 +126,7 @@ def revoke(
         others = [each for each in estate.keys_of(key.organisation_id) if each is not key]
         return any(each.valid_at(now) for each in others)
 
-    with opened(locate(journal, config)) as books:
+    with opened(locate(journal, config, data)) as books:
         others = commit(books, work)
     say(f"API key {key_id} is revoked.")
     if not others:
@@ -135,6 +138,7 @@ def device(
     terminal: Annotated[str, typer.Argument(help="The terminal's name or id.", show_default=False)],
     journal: JournalOption = None,
     config: ConfigOption = None,
+    data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make the token with which a terminal polls, and print it: this once only.
@@ -154,7 +158,7 @@ def device(
         unit.put(msgspec.structs.replace(found, device_digest=digest))
         return found
 
-    with opened(locate(journal, config)) as books:
+    with opened(locate(journal, config, data)) as books:
         found = commit(books, work)
     if as_json:
         say_json({"terminal": found.name, "id": found.id, "token": secret})

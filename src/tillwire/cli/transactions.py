@@ -8,7 +8,7 @@ import typer
 
 from tillwire.cli import timeline
 from tillwire.cli.decide import decide
-from tillwire.cli.journals import ConfigOption, JournalOption, locate, opened
+from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
 from tillwire.cli.options import JsonOption, organisation_of, terminal_of
 from tillwire.cli.output import say, say_json, say_lines, say_table
 from tillwire.cli.times import in_zone
@@ -44,13 +44,14 @@ def list_transactions(
     limit: Annotated[int, typer.Option(min=1, max=SEARCHED, help="How many at most.")] = 20,
     journal: JournalOption = None,
     config: ConfigOption = None,
+    data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List transactions, newest first.
 
     Beyond the newest 10,000, closed ones are found by --reference only.
     """
-    with opened(locate(journal, config)) as books:
+    with opened(locate(journal, config, data)) as books:
         estate = books.read_now(lambda reader: reader.estate())
         wanted_terminal = terminal_of(estate, terminal).id if terminal else ""
         owners = [organisation_of(estate, organisation).id] if organisation else []
@@ -122,10 +123,11 @@ def show(
     receipts: Annotated[bool, typer.Option("--receipts", help="Print its receipts, too.")] = False,
     journal: JournalOption = None,
     config: ConfigOption = None,
+    data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a transaction: what is known of it, and everything that happened to it."""
-    with opened(locate(journal, config)) as books:
+    with opened(locate(journal, config, data)) as books:
         transaction, events = books.read_now(
             lambda reader: (reader.transaction(transaction_id), reader.events(transaction_id))
         )

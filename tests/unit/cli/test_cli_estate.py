@@ -173,3 +173,19 @@ def test_looking_creates_no_journal(run: Run, tmp_path: Path) -> None:
     ran = run("estate", "show", "--journal", tmp_path / "none.db")
     assert (ran.status, (tmp_path / "none.db").exists()) == (2, False)
     assert "There is no journal at" in ran.err
+
+
+def test_a_sandbox_is_named_by_its_folder_whatever_the_environment_says(
+    run: Run, tmp_path: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TILLWIRE_JOURNAL", str(tmp_path / "other.db"))
+    assert journal == tmp_path / "journal.db"
+    for command in (
+        ("estate", "show"),
+        ("keys", "list"),
+        ("transactions", "list"),
+        ("discrepancies", "list"),
+    ):
+        assert run(*command, "--data", tmp_path, "--json").status == 0
+    ran = run("estate", "show", "--data", tmp_path / "nowhere")
+    assert (ran.status, "There is no journal at" in ran.err) == (2, True)
