@@ -10,10 +10,11 @@ from tillwire.cli import timeline
 from tillwire.cli.decide import decide
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
 from tillwire.cli.options import JsonOption, organisation_of, terminal_of
-from tillwire.cli.output import say, say_json, say_lines, say_table
+from tillwire.cli.output import remark, say, say_json, say_lines, say_table
 from tillwire.cli.times import in_zone
 from tillwire.cli.views import event_view, transaction_view
 from tillwire.core.model import OPEN_STATES, State, Transaction
+from tillwire.core.occupancy import RESOLVE
 from tillwire.core.ports import Reader
 from tillwire.core.receipts import cardholder_receipt, merchant_receipt
 from tillwire.errors import NotFound
@@ -141,6 +142,8 @@ def show(
     timeline.say_facts(transaction)
     say()
     timeline.say_events(transaction, events)
+    if transaction.state is State.UNKNOWN:
+        remark(RESOLVE)
     for text in printed.values():
         say()
         say_lines(text)

@@ -7,6 +7,7 @@ it. A waiting ACCEPTED transaction holds its terminal, too; later ones stand in 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,12 @@ from tillwire.clock import utc
 from tillwire.core.model import State, Transaction
 from tillwire.core.ports import Unit
 from tillwire.errors import TerminalBusy
+
+RESOLVE: Final = (
+    "If asking the terminal does not settle it, a person does: `tillwire transactions decide`; "
+    "docs/how-to/resolve-an-unknown-payment.md tells how."
+)
+"""What to do about an UNKNOWN transaction, in the same words wherever somebody is stopped by it."""
 
 
 class WhenBusy(StrEnum):
@@ -69,7 +76,7 @@ def busy(holder: Transaction) -> TerminalBusy:
     if holder.state is State.UNKNOWN:
         return TerminalBusy(
             f"The outcome of transaction {holder.id}, accepted at {since}, is not known yet; the "
-            "terminal takes no other one before it is resolved.",
+            f"terminal takes no other one before it is resolved. {RESOLVE}",
             holder=holder.id,
             since=holder.created_at,
             unresolved=True,

@@ -17,6 +17,7 @@ import msgspec
 
 from tillwire.config import Page
 from tillwire.core.model import State
+from tillwire.core.occupancy import RESOLVE
 from tillwire.net.asgi import HTML, Reply
 from tillwire.server.dispatch import OwnPage
 from tillwire.version import __version__
@@ -126,6 +127,7 @@ class Pages:
                 guide=self._guide(),
                 open=sum(counted.values()),
                 unknown=counted.get(State.UNKNOWN, 0),
+                resolve=RESOLVE,
             )
             return Reply(HTTPStatus.OK, html.encode(), headers, HTML)
 

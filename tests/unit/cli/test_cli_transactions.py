@@ -19,6 +19,8 @@ from tillwire.core.ports import CannotTell
 from tillwire.errors import AnswerLost
 from tillwire.journal.sqlite import SqliteJournal
 
+DOCS = Path(__file__).parents[3] / "docs"
+
 Scenario = Callable[[Engine, ScriptedDriver], Coroutine[Any, Any, Transaction]]
 
 
@@ -151,6 +153,16 @@ def test_an_unknown_id_is_one_sentence(run: Run, tmp_path: Path, books: Path) ->
     ran = run("transactions", "show", "4711", "--journal", books)
     assert ran.status == 1
     assert ran.err == "Error: There is no such thing. No transaction '4711' in this journal.\n"
+
+
+def test_an_unknown_outcome_is_shown_with_what_to_do_next(
+    run: Run, tmp_path: Path, books: Path
+) -> None:
+    show = ("transactions", "show", played(tmp_path, lost).id, "--journal", books)
+    assert "tillwire transactions decide" in run(*show).err
+    assert (DOCS / "how-to/resolve-an-unknown-payment.md").is_file()
+    assert "docs/how-to/resolve-an-unknown-payment.md" in run(*show).err
+    assert run(*show, "--json").err == ""
 
 
 # --- deciding -------------------------------------------------------------------------------

@@ -228,6 +228,7 @@ async def test_an_unresolved_transaction_blocks_its_terminal_for_every_mode(
             with pytest.raises(TerminalBusy, match="is not known yet") as refusal:
                 await engine.accept(purchase(), mode)
             assert refusal.value.unresolved
+            assert "`tillwire transactions decide`" in refusal.value.detail
 
 
 async def test_of_fifty_racing_creates_one_waits(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.unit.estate_fixture import purchase
 from tests.unit.server import rig
 from tests.unit.server.rig import Echo
 from tillwire.config import Limits, Page
-from tillwire.core.model import State
+from tillwire.core.model import State, Verdict
 from tillwire.core.occupancy import WhenBusy
 from tillwire.errors import ConfigurationError
 from tillwire.server.gateway import Gateway
@@ -151,8 +151,12 @@ async def test_a_sale_with_a_lost_outcome_shows_as_unknown(
         await gateway.engine.wait(sale.id, lambda each: each.state is State.UNKNOWN, 10)
         _, page = await get(till, base(gateway) + "/metrics")
         _, start = await get(till, base(gateway) + "/")
+        await gateway.engine.decide(sale.id, Verdict.DECLINED, person="Ada", reason="on the list")
+        _, after = await get(till, base(gateway) + "/")
     assert 'tillwire_open_transactions{state="UNKNOWN"} 1.0' in page.splitlines()
     assert "(UNKNOWN): 1" in start
+    assert "tillwire transactions decide" in start
+    assert "tillwire transactions decide" not in after
 
 
 async def test_ready_says_what_is_wrong_with_the_journal(
