@@ -29,6 +29,13 @@ class Tracked(Protocol):
     def wrote(self) -> bool: ...
 
 
+class Gathering(Protocol):
+    """What the units of a group leave to be written at its end, all at once."""
+
+    def forget(self) -> None: ...
+    def write(self, connection: sqlite3.Connection) -> None: ...
+
+
 U = TypeVar("U", bound=Tracked)
 
 
@@ -98,14 +105,19 @@ class SqliteCommitter(Generic[U]):
         unit_on: Callable[[sqlite3.Connection], U],
         *,
         synchronous: str = "FULL",
+        gathering: Gathering | None = None,
     ) -> None:
-        """`unit_on` makes a unit of work on the connection. Raises `JournalError`."""
+        """`unit_on` makes a unit of work on the connection; `gathering` is what a group's units
+        leave to be written at its end. Raises `JournalError`."""
         self._path = path
         self._unit_on = unit_on
+        self._gathering = gathering
         self._connection = connect(path, synchronous=synchronous)
 
     def begin(self) -> None:
         """Take the write lock, so that what a unit of work has read stays true until it ends."""
+        if self._gathering is not None:
+            self._gathering.forget()
         self._connection.execute("BEGIN IMMEDIATE")
 
     def unit(self) -> U:
@@ -118,6 +130,8 @@ class SqliteCommitter(Generic[U]):
 
     def commit(self) -> None:
         """Make the units durable."""
+        if self._gathering is not None:
+            self._gathering.write(self._connection)
         self._connection.execute("COMMIT")
 
     def rollback(self) -> None:

@@ -63,9 +63,6 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     "update_transaction": update(transactions)
     .where(_id == bindparam("is_id"), transactions.c.version == bindparam("was_version"))
     .values({name: bindparam(name) for name in MOVING_COLUMNS}),
-    "insert_event": insert(events).values(
-        {column.name: bindparam(column.name) for column in events.c if column.name != "position"}
-    ),
     "open_transactions": select(transactions).where(_is_open),
     "terminal_transactions": select(transactions)
     .where(transactions.c.terminal_id == bindparam("terminal_id"), _is_of_types)

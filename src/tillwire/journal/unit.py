@@ -151,12 +151,12 @@ class SqlUnit(SqlReader):
     """One unit of work inside a database transaction that somebody else begins and commits."""
 
     def __init__(
-        self, connection: RawConnection, statements: Statements, *, event_lock: str = ""
+        self, connection: RawConnection, statements: Statements, events: list[Event]
     ) -> None:
-        """`event_lock` is SQL that makes writers of events take turns, so that the order of
-        positions is the order of commits; empty where there is one writer anyway."""
+        """Events gather in `events`, which whoever commits writes before it does: those of a
+        whole group at once, in the order of its units."""
         super().__init__(connection, statements)
-        self._event_lock = event_lock
+        self._events = events
         self.wrote = False
         """Whether anything was written: if not, a failed unit leaves nothing to roll back."""
 
@@ -164,17 +164,11 @@ class SqlUnit(SqlReader):
         self.wrote = True
         return self._run(name, values)
 
-    def _append(self, events: Sequence[Event]) -> None:
-        if self._event_lock:
-            self._connection.execute(self._event_lock)
-        for event in events:
-            self._write("insert_event", rows.event_values(event))
-
     def insert(self, transaction: Transaction, events: Sequence[Event]) -> None:
         """A new transaction with its first events."""
         assert events[-1].sequence == transaction.version == len(events)
         self._write("insert_transaction", rows.insert_values(transaction))
-        self._append(events)
+        self._events += events
 
     def update(self, before: Transaction, after: Transaction, events: Sequence[Event]) -> None:
         """Write `after` over `before`. Raises `StaleError` when the journal has moved on."""
@@ -189,7 +183,7 @@ class SqlUnit(SqlReader):
             raise StaleError(
                 f"Transaction {before.id} is not at version {before.version} any more."
             )
-        self._append(events)
+        self._events += events
 
     def seize(
         self, terminal_id: str, transaction_id: str, owner: str, deadline: Instant | None
