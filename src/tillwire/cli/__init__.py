@@ -1,8 +1,9 @@
 """The command line: `tillwire ...`.
 
 Puts the commands together and turns every `TillwireError` into one sentence on standard error and
-an exit status: 2 when the command, a file or a setting is wrong, 1 for anything else. A command
-that has more to say with its status documents it itself.
+an exit status: 2 when the command, a file or a setting is wrong, 1 for anything else. With `--json`
+the sentence stands in a document on standard output, too. A command that has more to say with its
+status documents it itself.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Annotated
 import typer
 
 from tillwire.cli import discrepancies, estate, keys, pay, sandbox, serve, transactions
-from tillwire.cli.output import complain
-from tillwire.errors import ConfigurationError, InvalidRequest, TillwireError
+from tillwire.cli.output import complain, say_json
+from tillwire.errors import ConfigurationError, InvalidRequest, NotFound, TillwireError
 from tillwire.version import __version__
 
 app = typer.Typer(
@@ -57,12 +58,26 @@ def main() -> None:
         app()
     except TillwireError as error:
         complain(sentence(error))
+        if "--json" in sys.argv:
+            say_json(error_view(error))
         sys.exit(exit_status(error))
 
 
+def error_view(error: TillwireError) -> dict[str, object]:
+    """What went wrong, for programs."""
+    return {
+        "error": {
+            "kind": type(error).__name__,
+            "message": sentence(error),
+            "exit_status": exit_status(error),
+        }
+    }
+
+
 def sentence(error: TillwireError) -> str:
-    """What went wrong, for a person at a terminal: an argument is not called a request."""
-    if type(error) is InvalidRequest:
+    """What went wrong, for a person at a terminal: an argument is not called a request, and what
+    is not there is named once."""
+    if type(error) in (InvalidRequest, NotFound) and error.detail:
         return error.detail
     return str(error)
 

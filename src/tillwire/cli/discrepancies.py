@@ -9,7 +9,7 @@ import typer
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import say, say_json, say_table
-from tillwire.cli.times import rfc3339
+from tillwire.cli.times import in_utc
 from tillwire.cli.views import discrepancy_view
 from tillwire.clock import SystemClock
 from tillwire.errors import InvalidRequest, NotFound
@@ -40,7 +40,7 @@ def list_discrepancies(
         [
             [
                 str(each.id),
-                rfc3339(each.at) or "",
+                in_utc(each.at),
                 each.transaction_id,
                 each.known,
                 each.heard,

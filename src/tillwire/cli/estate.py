@@ -14,7 +14,7 @@ import typer
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import remark, say, say_json, say_styled, say_table
-from tillwire.cli.times import rfc3339
+from tillwire.cli.times import in_utc, rfc3339
 from tillwire.clock import SystemClock
 from tillwire.core.estate import Estate
 from tillwire.core.model import Lifecycle, Store, Terminal
@@ -192,7 +192,7 @@ def _terminal_rows(estate: Estate, terminal: Terminal, history: bool) -> list[li
     rows = [[terminal.name, terminal.id, store, terminal.tid, driver, lifecycle, token]]
     former = estate.devices.get(terminal.id, [])[:-1] if history else []
     for device in reversed(former):
-        until = f"until {rfc3339(device.removed_at)}" if device.removed_at is not None else ""
+        until = f"until {in_utc(device.removed_at)}" if device.removed_at is not None else ""
         was = f"  device {device.number}: {device.serial}"
         rows.append([was, terminal.id, "", "", "", device.lifecycle.value, until])
     return rows

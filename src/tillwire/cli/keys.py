@@ -6,6 +6,7 @@ everything else is said on standard error.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -14,7 +15,7 @@ import typer
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
 from tillwire.cli.options import JsonOption, organisation_of, terminal_of
 from tillwire.cli.output import remark, say, say_json, say_table
-from tillwire.cli.times import parse_moment, rfc3339
+from tillwire.cli.times import in_utc, parse_moment, rfc3339
 from tillwire.clock import Instant, SystemClock
 from tillwire.core.model import ApiKey, Lifecycle, Terminal
 from tillwire.core.ports import Unit
@@ -86,7 +87,7 @@ def list_keys(
     keys = [key for owner in sorted(owners) for key in estate.keys_of(owner)]
     now = SystemClock().now()
     if as_json:
-        say_json([{**_key_view(key), "validity": _validity(key, now)} for key in keys])
+        say_json([{**_key_view(key), "validity": _validity(key, now, rfc3339)} for key in keys])
         return
     say_table(
         ["ID", "ORGANISATION", "LABEL", "VALIDITY", "CREATED", "LAST USED"],
@@ -95,9 +96,9 @@ def list_keys(
                 str(key.id),
                 key.organisation_id,
                 key.label,
-                _validity(key, now),
-                rfc3339(key.created_at) or "",
-                rfc3339(key.last_used_at) or "never",
+                _validity(key, now, in_utc),
+                in_utc(key.created_at),
+                "never" if key.last_used_at is None else in_utc(key.last_used_at),
             ]
             for key in keys
         ],
@@ -121,7 +122,7 @@ def revoke(
         if key is None:
             raise NotFound(f"No API key {key_id}: `tillwire keys list` lists them.")
         if key.revoked_at is not None:
-            raise Conflict(f"API key {key_id} was revoked at {rfc3339(key.revoked_at)}.")
+            raise Conflict(f"API key {key_id} was revoked at {in_utc(key.revoked_at)}.")
         unit.put(msgspec.structs.replace(key, revoked_at=now))
         others = [each for each in estate.keys_of(key.organisation_id) if each is not key]
         return any(each.valid_at(now) for each in others)
@@ -182,11 +183,11 @@ def _key_view(key: ApiKey) -> dict[str, object]:
     }
 
 
-def _validity(key: ApiKey, now: Instant) -> str:
+def _validity(key: ApiKey, now: Instant, told: Callable[[Instant], str | None]) -> str:
     if key.revoked_at is not None:
         return "revoked"
-    if key.valid_at(now):
-        return "valid" if key.valid_until is None else f"valid until {rfc3339(key.valid_until)}"
     if key.valid_until is not None and key.valid_until <= now:
         return "expired"
-    return f"from {rfc3339(key.valid_from)}"
+    if key.valid_from is not None and key.valid_from > now:
+        return f"from {told(key.valid_from)}"
+    return "valid" if key.valid_until is None else f"valid until {told(key.valid_until)}"

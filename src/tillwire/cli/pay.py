@@ -22,7 +22,7 @@ from tillwire.cli.output import clean, complain, remark, say, say_json, say_line
 from tillwire.cli.payment import End, Ending, Order, Patience, Purchase
 from tillwire.cli.till import RefusedError, Till
 from tillwire.clock import SystemClock, utc
-from tillwire.errors import ConfigurationError, NotDelivered, PeerError
+from tillwire.errors import ConfigurationError, InvalidRequest, NotDelivered, PeerError
 from tillwire.money import Money, currency, from_text, positive
 from tillwire.net.http_client import AiohttpClient
 
@@ -66,8 +66,14 @@ def pay(
         ),
     ] = "",
     reference: Annotated[
-        str, typer.Option("--reference", "-r", help="The till's name for it. Default: a new one.")
-    ] = "",
+        str | None,
+        typer.Option(
+            "--reference",
+            "-r",
+            help="The till's name for it. Default: a new one.",
+            show_default=False,
+        ),
+    ] = None,
     url: Annotated[
         str, typer.Option(envvar="TILLWIRE_URL", help="Where the gateway's MerchantAPI stands.")
     ] = "",
@@ -99,7 +105,10 @@ def pay(
     currency(currency_code, "currency")
     money = positive(from_text(amount, currency_code))
     face = _face(url, api_key, card, terminal)
-    reference = reference or _new_reference()
+    if reference is None:
+        reference = _new_reference()
+    elif not reference.strip():
+        raise InvalidRequest("--reference", "it is empty", "the till's name, or no such option")
     if not as_json:
         remark(f"Paying {money} under the reference {reference}.")
     ending = asyncio.run(_paid(face, money, reference, wait, ca))

@@ -40,6 +40,11 @@ def in_zone(moment: Instant, time_zone: str) -> str:
     return f"{there:%Y-%m-%d %H:%M:%S}.{there.microsecond // 1000:03d} {there:%Z}"
 
 
+def in_utc(moment: Instant) -> str:
+    """The instant for people, of what belongs to no one place: `2026-05-01 06:00:00.118 UTC`."""
+    return in_zone(moment, "UTC")
+
+
 def clock_time(moment: Instant, time_zone: str) -> str:
     """The time of day in the zone: `08:00:00.118`."""
     there = local(moment, time_zone)

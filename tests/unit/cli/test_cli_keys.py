@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.unit.cli.conftest import Run
@@ -40,6 +41,9 @@ def test_a_key_may_have_a_validity(run: Run, journal: Path) -> None:
     (listed,) = run("keys", "list", "--journal", journal, "--json").document
     assert listed["validity"] == "from 2099-01-01T00:00:00.000Z"
     assert "apikey" not in listed
+    shown = run("keys", "list", "--journal", journal).out
+    assert "from 2099-01-01 00:00:00.000 UTC" in shown
+    assert re.search(r"  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC  never$", shown, re.MULTILINE)
 
 
 def test_wrong_times_are_named(run: Run, journal: Path) -> None:
@@ -52,7 +56,7 @@ def test_wrong_times_are_named(run: Run, journal: Path) -> None:
 def test_an_unknown_organisation_is_answered_with_those_there_are(run: Run, journal: Path) -> None:
     ran = run("keys", "create", "-o", "shp", "-l", "x", "--journal", journal)
     assert (ran.status, ran.out) == (1, "")
-    assert ran.err == "Error: There is no such thing. No organisation 'shp'; there is: shop.\n"
+    assert ran.err == "Error: No organisation 'shp'; there is: shop.\n"
 
 
 def test_a_revoked_key_opens_nothing_any_more(run: Run, journal: Path) -> None:

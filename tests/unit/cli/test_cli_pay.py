@@ -88,6 +88,7 @@ def test_a_wrong_key_is_status_2(run: Run, gateway: InMemory) -> None:
         (("0",), "amount: 0.00 is not more than zero"),
         (("1.234",), "amount: more decimals than EUR has"),
         (("1", "EURO"), "currency: 'EURO' is not a currency"),
+        (("1", "-r", ""), "--reference: it is empty"),
     ],
 )
 def test_a_wrong_amount_is_status_2_and_starts_nothing(
@@ -96,6 +97,9 @@ def test_a_wrong_amount_is_status_2_and_starts_nothing(
     ran = run("pay", *amount, *HERE)
     assert (ran.status, gateway.calls.total()) == (2, 0)
     assert ran.err.startswith(f"Error: {says}")
+    error = run("pay", *amount, *HERE, "--json").document["error"]
+    assert (error["kind"], error["exit_status"]) == ("InvalidRequest", 2)
+    assert error["message"].startswith(says)
 
 
 def test_the_sandbox_card_says_where(run: Run, gateway: InMemory, tmp_path: Path) -> None:

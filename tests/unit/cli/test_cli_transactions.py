@@ -152,7 +152,10 @@ def test_an_unknown_id_is_one_sentence(run: Run, tmp_path: Path, books: Path) ->
     played(tmp_path, paid)
     ran = run("transactions", "show", "4711", "--journal", books)
     assert ran.status == 1
-    assert ran.err == "Error: There is no such thing. No transaction '4711' in this journal.\n"
+    sentence = "No transaction '4711' in this journal."
+    assert (ran.out, ran.err) == ("", f"Error: {sentence}\n")
+    ran = run("transactions", "show", "4711", "--journal", books, "--json")
+    assert ran.document == {"error": {"kind": "NotFound", "message": sentence, "exit_status": 1}}
 
 
 def test_an_unknown_outcome_is_shown_with_what_to_do_next(
