@@ -54,7 +54,8 @@ def _fill(path: Path, count: int, open_sales: int, say: Callable[[str], None]) -
     ):
         _insert(connection, rows.ESTATE_TABLES[type(thing)].name, [rows.estate_values(thing)])
     for begin in range(0, count, 10_000):
-        say(f"writing a journal: {begin * _EVENTS} of {count * _EVENTS} events")
+        if begin % 100_000 == 0:
+            say(f"writing a journal: {begin * _EVENTS} of {count * _EVENTS} events")
         batch = range(begin, min(begin + 10_000, count))
         made = [_sale(number, is_open=number >= count - open_sales) for number in batch]
         _insert(connection, "transactions", [rows.insert_values(each) for each in made])
