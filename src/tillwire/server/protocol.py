@@ -11,6 +11,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -68,12 +69,25 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._in_head:
             # Counted by what arrives: a header that never ends reaches no parser callback.
             self._head_octets += len(data)
-        super().data_received(data)
+        self._feed(data)
         if self._in_head:
             if self._head_octets > self._limits.header_bytes:
                 self._refuse_head()
             elif self._head_timer is None:
                 self._start_head_timer()
+
+    def _feed(self, data: bytes) -> None:
+        """As the base class does, without its warnings: anybody could flood the log with them."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return  # it is served as the ordinary request that it is, too (RFC 9110 section 7.8)
+        except httptools.HttpParserError:
+            if self._too_large:
+                self._refuse_head()
+            else:
+                self._refuse(HTTPStatus.BAD_REQUEST, "This is not an HTTP/1.1 request.")
 
     def on_message_begin(self) -> None:
         self._in_head = True
@@ -91,13 +105,9 @@ class LimitedProtocol(HttpToolsProtocol):
             self._too_large = True
             raise _HeadTooLargeError
         super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Called by the base class when the parser gave up, or a callback raised."""
-        if self._too_large:
-            self._refuse_head()
-        else:
-            self._refuse(HTTPStatus.BAD_REQUEST, "This is not an HTTP/1.1 request.")
+        if self.parser.should_upgrade():
+            # The last of its connection: behind it, the parser expects the other protocol.
+            self.cycle.keep_alive = False
 
     def _refuse_head(self) -> None:
         limit = self._limits.header_bytes
