@@ -38,7 +38,8 @@ BODY_WITHIN: Final = 30.0
 
 _HOST = re.compile(r"[A-Za-z0-9._~:\[\]%-]{1,300}\Z")
 _PATH_SAFE: Final = "/-._~!$&'()*+,;=:@"
-_CLOSE: Final = (b"connection", b"close")
+CLOSE: Final = (b"connection", b"close")
+"""The header that ends the connection with this response."""
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _NO_CONTENT: Final = 204
 _CONTROLS_AS_SPACES: Final = bytes(
@@ -213,7 +214,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int = LARGEST_BODY) -
             return await _gather(receive, limit)
     except TimeoutError:
         detail = f"The body did not arrive within {BODY_WITHIN:g} seconds."
-        raise HttpError(HTTPStatus.REQUEST_TIMEOUT, detail, [_CLOSE]) from None
+        raise HttpError(HTTPStatus.REQUEST_TIMEOUT, detail, [CLOSE]) from None
 
 
 async def _gather(receive: Receive, limit: int) -> bytes:
@@ -234,7 +235,15 @@ async def _gather(receive: Receive, limit: int) -> bytes:
 def _too_large(limit: int) -> HttpError:
     detail = f"The body has more than {limit} bytes."
     # The connection ends, because the rest of the body is not read.
-    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, [_CLOSE])
+    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, [CLOSE])
+
+
+def announces_body(scope: Scope) -> bool:
+    """Whether the request says that it has a body."""
+    return any(
+        (name == b"content-length" and value != b"0") or name == b"transfer-encoding"
+        for name, value in scope["headers"]
+    )
 
 
 async def disconnected(receive: Receive) -> None:

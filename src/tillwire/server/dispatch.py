@@ -20,7 +20,18 @@ import msgspec
 import structlog
 
 from tillwire.net import asgi
-from tillwire.net.asgi import HTML, App, Message, Receive, Reply, Scope, Send
+from tillwire.net.asgi import (
+    CLOSE,
+    HTML,
+    App,
+    DisconnectedError,
+    HttpError,
+    Message,
+    Receive,
+    Reply,
+    Scope,
+    Send,
+)
 from tillwire.net.problems import FAULT, problem
 from tillwire.watch.metrics import Metrics, Route
 
@@ -30,6 +41,9 @@ NOT_FOUND: Final = (
     b"<title>Not found</title></head><body><main><h1>Not found</h1>"
     b"<p>Nothing is served under this address.</p></main></body></html>"
 )
+STOPPING: Final = "The gateway is stopping. Read what became of your request before you repeat it."
+REST_WITHIN = 1.0
+"""Seconds in which the rest of a body that nobody reads must be there to keep the connection."""
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -76,18 +90,16 @@ class Dispatcher:
         assert scope["type"] == "http", "lifespans and WebSockets are not dispatched"
         begun = time.perf_counter()
         face, route, app = self._find(scope)
-        watched = _Watched(send)
+        watched = _Watched(scope, receive, send)
         try:
             if route is Route.POLL:
-                await self._poll(app, scope, receive, watched)
+                await self._poll(app, scope, watched.receive, watched)
             else:
-                await app(scope, receive, watched)
+                await app(scope, watched.receive, watched)
         except asyncio.CancelledError:
             if not self._draining:
                 raise
-            await watched.unless_started(
-                scope, HTTPStatus.SERVICE_UNAVAILABLE, "The gateway is stopping; try again."
-            )
+            await watched.unless_started(scope, HTTPStatus.SERVICE_UNAVAILABLE, STOPPING)
         except Exception:  # noqa: BLE001 - the last net below every face
             self._log.exception("a face failed", face=face, path=scope["path"])
             await watched.unless_started(scope, HTTPStatus.INTERNAL_SERVER_ERROR, FAULT)
@@ -149,24 +161,50 @@ class Dispatcher:
 
 
 class _Watched:
-    """A `send` that remembers the status."""
+    """A `send` that remembers the status, and ends the connection when it answers a request whose
+    body was not read: nobody shall have us swallow what we have refused.
 
-    __slots__ = ("_send", "status")
+    A short rest is taken first, because an answer can get lost when its connection ends while the
+    client still sends (RFC 9112 section 9.6), and a refusal is worth knowing.
+    """
 
-    def __init__(self, send: Send) -> None:
+    __slots__ = ("_receive", "_scope", "_send", "_unread", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
         self._send = send
+        self._unread = asgi.announces_body(scope)
         self.status = 0
         """0 as long as nothing was answered; it stays so when the client goes away."""
 
+    async def receive(self) -> Message:
+        """The next part of the request."""
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self._unread = False
+        return message
+
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if self._unread and CLOSE not in message["headers"] and not await self._take_rest():
+                message["headers"] = [*message["headers"], CLOSE]
             self.status = message["status"]
         await self._send(message)
+
+    async def _take_rest(self) -> bool:
+        """Whether the rest of the body was short, and is there."""
+        try:
+            async with asyncio.timeout(REST_WITHIN):
+                await asgi.read_body(self._scope, self.receive)
+        except (TimeoutError, HttpError, DisconnectedError):
+            return False
+        return True
 
     async def unless_started(self, scope: Scope, status: HTTPStatus, detail: str) -> None:
         """Answer with a problem, if nothing has been answered yet."""
         if not self.status:
-            await problem(status, detail, scope, [(b"connection", b"close")]).send(self)
+            await problem(status, detail, scope, [CLOSE]).send(self)
 
 
 def _of_page(page: OwnPage) -> App:

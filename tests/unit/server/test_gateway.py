@@ -18,6 +18,7 @@ from tillwire.config import Limits, Page
 from tillwire.core.model import State, Verdict
 from tillwire.core.occupancy import WhenBusy
 from tillwire.errors import ConfigurationError
+from tillwire.server import dispatch
 from tillwire.server.gateway import Gateway
 
 
@@ -213,7 +214,7 @@ async def test_a_stop_answers_held_polls_at_once(
         await asyncio.wait_for(gateway.stop(), 5)
         status, body = await held
     assert status == 503
-    assert "stopping" in body
+    assert "Read what became of your request" in body
 
 
 async def raw(gateway: Gateway, request: bytes) -> bytes:
@@ -257,6 +258,50 @@ async def test_what_is_not_http_is_refused(tmp_path: Path) -> None:
     async with rig.running(rig.configuration(tmp_path), rig.kinds(Echo())) as gateway:
         answer = await raw(gateway, b"\x16\x03\x01\x02\x00\x01\x00 not http\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_whoever_speaks_another_protocol_fills_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade = (
+        b"GET /echo/x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    async with rig.running(rig.configuration(tmp_path), rig.kinds(Echo())) as gateway:
+        served = await raw(gateway, upgrade + b"\x81\x85 frames that nobody asked for")
+        refused = await raw(gateway, b"\x00\xff nonsense\r\n\r\n")
+        tunnel = await raw(gateway, b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n")
+    assert served.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in served
+    assert b"This is not an HTTP/1.1 request." in refused
+    assert tunnel.startswith(b"HTTP/1.1 4")
+    assert [each for each in caplog.records if each.name.startswith("uvicorn")] == []
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"Content-Length: 1000000", b"Content-Length: 9", b"Transfer-Encoding: chunked"],
+    ids=["long", "late", "endless"],
+)
+@pytest.mark.parametrize("path", [b"/echo/x", b"/nowhere", b"/healthz"])
+async def test_who_is_answered_before_the_body_was_read_is_hung_up_on(
+    path: bytes, framing: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "REST_WITHIN", 0.01)
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n"
+    async with rig.running(rig.configuration(tmp_path), rig.kinds(Echo())) as gateway:
+        answer = await raw(gateway, head)
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert answer.lower().count(b"connection: close") == 1
+
+
+async def test_a_short_body_that_nobody_reads_ends_no_connection(tmp_path: Path) -> None:
+    first = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with rig.running(rig.configuration(tmp_path), rig.kinds(Echo())) as gateway:
+        answer = await raw(gateway, first + last)
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"HTTP/1.1 200 OK" in answer
 
 
 async def test_one_connection_too_many_is_refused(tmp_path: Path) -> None:
