@@ -5,11 +5,14 @@
     PUT    /terminals/{name}/script    what a terminal does next, whatever the amounts end in
     DELETE /terminals/{name}/script    the amounts' endings count again
 
-It belongs to the sandbox alone: whoever reaches it sees and scripts everything.
+It belongs to the sandbox alone: whoever reaches it sees and scripts everything. So it answers under
+the names of its own machine only; a web page from elsewhere that has its own name lead here (DNS
+rebinding) is refused.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -20,7 +23,7 @@ from msgspec import Meta
 from tillwire.clock import Instant, utc
 from tillwire.core.estate import Estate
 from tillwire.core.model import Lifecycle, Terminal
-from tillwire.errors import InvalidRequest, NotFound
+from tillwire.errors import InvalidRequest, NotFound, NotPermitted
 from tillwire.net import asgi
 from tillwire.net.asgi import App, Receive, Reply, Scope, Send
 from tillwire.net.problems import STATUSES, Problems, named_field
@@ -39,6 +42,9 @@ MOST_TIMES: Final = 1_000_000
 Call = asgi.Call[None]
 Handler = Callable[[Call], Awaitable[Reply]]
 
+_LOOPBACK: Final = re.compile(
+    r"(127(?:\.[0-9]{1,3}){3}|localhost|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE
+)
 _PROBLEMS: Final = Problems(STATUSES, named_field)
 
 
@@ -115,6 +121,7 @@ class VirtualFace:
         await asgi.serve(scope, receive, send, self._answer, _PROBLEMS.tell)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        _check_host(asgi.header(scope, b"host"))
         path = asgi.path_of(scope)
         handler, parameters = self._routes.find(scope["method"], path)
         return await handler(asgi.Call(scope, receive, path, parameters, None))
@@ -166,6 +173,16 @@ class VirtualFace:
             script=chosen.script if chosen else None,
             times=chosen.times if chosen else 0,
         )
+
+
+def _check_host(host: str | None) -> None:
+    """Raise `NotPermitted` unless the client has called this machine by one of its own names.
+    Browsers always say how they called it."""
+    if host is None or _LOOPBACK.fullmatch(host):
+        return
+    raise NotPermitted(
+        f"The virtual world answers as 127.0.0.1, localhost or [::1] only, not as {host[:100]}."
+    )
 
 
 def _reply(shown: object) -> Reply:

@@ -97,6 +97,35 @@ async def test_a_script_must_say_that_it_is_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8700", 200),
+        ("127.1.2.3", 200),
+        ("LocalHost:8700", 200),
+        ("[::1]:8700", 200),
+        ("evil.example:8700", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost.evil.example:8700", 403),
+        ("evil.example@127.0.0.1", 403),
+        ("192.168.0.1:8700", 403),
+        ("", 403),
+    ],
+)
+def test_it_answers_under_the_names_of_its_machine_only(
+    tmp_path: Path, host: str, status: int
+) -> None:
+    @virtual()
+    async def scenario() -> None:
+        async with shop_in(tmp_path) as shop:
+            answer = await client_of(shop).ask("GET", "/ledger", headers={"host": host})
+            assert answer.status == status
+            if status != 200:
+                assert answer.headers["content-type"] == "application/problem+json"
+
+    scenario()
+
+
+@pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
         ("GET", "/nothing", b"", 404),
