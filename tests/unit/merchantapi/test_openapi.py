@@ -83,6 +83,14 @@ def test_ids_and_amounts_are_what_they_are() -> None:
     assert amount["currency"]["enum"] == sorted(CURRENCIES)
 
 
+def test_choices_are_of_text() -> None:
+    choices = [SCHEMAS[name] for name in ("Result", "Status", "TransactionType")]
+    choices.append(SCHEMAS["Amount"]["properties"]["currency"])
+    for schema in choices:
+        assert schema["type"] == "string"
+        assert all(isinstance(each, str) for each in schema["enum"])
+
+
 def test_naming_is_mixed_as_in_the_source() -> None:
     assert set(SCHEMAS["ApiKey"]["properties"]) == {"id", "label", "lastUsage", "validity"}
     assert set(SCHEMAS["Validity"]["properties"]) == {"from", "until"}

@@ -98,18 +98,20 @@ def _schemas() -> Document:
     for operation in OPERATIONS:
         kinds += [kind for kind in (operation.request, operation.answer) if kind is not None]
     schemas = msgspec.json.schema_components(kinds, ref_template=_REF)[1]
-    _write_decimals_as_numbers(schemas)
+    _complete(schemas)
     return {name: schemas[name] for name in sorted(schemas)}
 
 
-def _write_decimals_as_numbers(schema: object) -> None:
-    """msgspec writes Decimals as text unless its encoder is told otherwise, as ours is; that it
-    also documents them as text cannot be told."""
+def _complete(schema: object) -> None:
+    """Say what msgspec cannot be told to say: that Decimals are numbers, as our encoder writes
+    them, and that choices, all of which are of text, are of that type."""
     if isinstance(schema, dict):
         if schema.get("format") == "decimal":
             schema["type"] = "number"
+        if isinstance(schema.get("enum"), list):
+            schema["type"] = "string"
         for each in schema.values():
-            _write_decimals_as_numbers(each)
+            _complete(each)
 
 
 def _operation(operation: Operation) -> Document:
