@@ -10,7 +10,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 USED_BY_OTHERS = {
-    "httptools": "uvicorn picks it up",
     "tzdata": "zoneinfo reads it",
 }
 """Runtime dependencies that we do not import ourselves, and who uses them."""
