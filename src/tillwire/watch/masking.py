@@ -25,8 +25,12 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _HARMLESS_KEY = re.compile(r"_(id|label|count|at)\Z", re.IGNORECASE)
-_DIGITS = re.compile(r"[0-9]+(?:[ -][0-9]+)*")
+_BETWEEN: Final = "[ ._+-]"
+"""What may stand between two groups of a card number."""
+_DIGITS = re.compile(f"[0-9]+(?:{_BETWEEN}[0-9]+)*")
 _GROUP = re.compile(r"[0-9]+")
+_IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+"""A peer's address may have twelve digits, and is none."""
 _OWN_SECRET = re.compile(r"\btwd?_[A-Za-z0-9_-]{16,}")
 """API keys and device tokens as `estate/keys.py` makes them."""
 _SCHEME = re.compile(r"\b(bearer|basic|digest)\s+[\w.~+/=-]{4,}", re.IGNORECASE)
@@ -37,7 +41,7 @@ _ASSIGNED = re.compile(
 )
 
 
-_ENOUGH_DIGITS = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){11,18}(?![0-9])")
+_ENOUGH_DIGITS = re.compile(f"(?<![0-9])[0-9](?:{_BETWEEN}?[0-9]){{11,18}}(?![0-9])")
 """So many digits that a card number may be among them; a longer run without gaps is none."""
 _TRIGGER: Final = re.compile(
     r"key|secret|token|passw|passphrase|authori|cookie|bearer|basic|digest|twd?_", re.IGNORECASE
@@ -111,6 +115,8 @@ def _without_pans(run: str) -> str:
     Groups are looked at together because a number may stand beside a date. The longest stretch
     counts: the beginning of a card number may be a valid number, too.
     """
+    if _IPV4.fullmatch(run):
+        return run
     groups = [found.span() for found in _GROUP.finditer(run)]
     kept: list[str] = []
     first = done = 0
