@@ -39,11 +39,18 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _without_make() -> dict[str, str]:
+    """The environment as a person has it: these tests may themselves be run by make."""
+    of_make = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
+    return {name: value for name, value in os.environ.items() if name not in of_make}
+
+
 @pytest.mark.parametrize("whole_group", [False, True], ids=["SIGTERM to make", "Ctrl-C"])
 def test_a_signal_to_make_stops_the_sandbox(checkout: Path, whole_group: bool) -> None:
     with subprocess.Popen(
         ["make", "sandbox"],
         cwd=checkout,
+        env=_without_make(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
