@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 from tillwire.sandbox.card import Card
 from tillwire.server.pages import Guide
+
+
+def _program() -> str:
+    """How this program was called: it may not be where the shell looks for programs."""
+    called = sys.argv[0]
+    return shlex.quote(called) if Path(called).name == "tillwire" else "tillwire"
 
 
 def guide(card: Card, path: Path, *, with_key: bool) -> Guide:
@@ -40,7 +47,7 @@ def guide(card: Card, path: Path, *, with_key: bool) -> Guide:
             ("See what the acquirer really charged:", f"curl -s {card.virtual.ledger}; echo"),
             (
                 "Or all of it at once, with the receipt:",
-                f"tillwire pay 12.34 --card {shlex.quote(str(path))}",
+                f"{_program()} pay 12.34 --card {shlex.quote(str(path))}",
             ),
         ],
     )
