@@ -228,6 +228,16 @@ class Receipts(msgspec.Struct, frozen=True, omit_defaults=True):
     merchant: str = ""
 
 
+class Cause(StrEnum):
+    """Who or what ended a CANCELLED transaction at its terminal."""
+
+    CARDHOLDER = "cardholder"
+    NO_CARD = "no_card"
+    """None was presented in time."""
+    TILL = "till"
+    """It was called off."""
+
+
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """What happened to the money, with its evidence."""
 
@@ -256,6 +266,10 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     acquirer_reference: str = ""
     conversion: Conversion | None = None
     receipts: Receipts | None = None
+    cause: Cause | None = None
+    """Of a CANCELLED one, where it is known."""
+    handle: Mapping[str, str] = {}
+    """What the terminal calls it: what a follow-up must quote, in the driver's own names."""
 
     def same_money(self, other: Outcome) -> bool:
         """Whether both say the same of the money, whatever else they tell."""
@@ -274,6 +288,68 @@ class Heading(msgspec.Struct, frozen=True):
     time_zone: str
     terminal: str
     tid: str
+
+
+class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What else a till may say of a sale, for a terminal that can use it, and for totals."""
+
+    cash_back: int = 0
+    """Minor units of the amount that are paid out in cash."""
+    tip: int = 0
+    """Minor units of the amount that are a tip, agreed at the till."""
+    operator: str = ""
+    shift: str = ""
+    totals_group: str = ""
+    chain: str = ""
+    """The till's own name for a reservation and all that follows it."""
+    card: str = ""
+    """A card that was read before (`errands.CardRead.card`), with which to pay."""
+    valid_until: str = ""
+    """How long a reservation is wanted, ISO 8601 date."""
+    language: str = ""
+    """Of the customer, ISO 639-1."""
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """A till's message under the till's own number, remembered so that it is not done twice and
+    can be answered again (`core/exchanges.py`)."""
+
+    id: int = 0
+    """The journal's; 0 until it is committed."""
+    organisation_id: str
+    terminal_id: str
+    dialect: str
+    register: str
+    """Who sent it."""
+    number: str
+    """The sender's own; unique per terminal, dialect and register for as long as
+    `exchanges.UNIQUE_FOR` says."""
+    kind: str
+    """What it asked for, in the dialect's word."""
+    digest: str
+    """SHA-256, hexadecimal, of what it asked for: another one under the same number is refused."""
+    at: Instant
+    chain: str = ""
+    """`Terms.chain` of what it asked for; found by it within the organisation."""
+    transaction_id: str | None = None
+    """What came of it; None when it moved no money."""
+    request: str = ""
+    """What its answers must repeat, as text that the dialect reads."""
+    answer: str = ""
+    """The answer as text that the dialect reads; empty as long as there is none, and for good where
+    the answer is made of the transaction."""
+    answered_at: Instant | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A register's login at a terminal, in dialects that have logins."""
+
+    terminal_id: str
+    dialect: str
+    register: str
+    opened_at: Instant
+    detail: Mapping[str, str] = {}
+    """What the register said of itself, in the dialect's own names."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -298,6 +374,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds after which it is given up if it has not been sent; None: it waits for good."""
     idempotency_key: str = ""
     """Empty, or a key under which this request is accepted once per organisation."""
+    terms: Terms = Terms()
+    exchange: Exchange | None = None
+    """The message that asks for it, remembered in the accepting commit with the transaction's
+    id."""
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -319,6 +399,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     original_id: str | None = None
     partial_allowed: bool = False
     register: str = ""
+    terms: Terms = Terms()
     waits: bool = False
     """Whether, not sent yet, it outlives a restart of the gateway."""
     expires_at: Instant | None = None

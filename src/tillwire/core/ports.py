@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from tillwire.clock import Instant
+from tillwire.core.errands import Ability, Errand, Result
 from tillwire.core.estate import Estate
 from tillwire.core.model import (
     ApiKey,
@@ -57,6 +58,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Seconds from sending until a missing outcome counts as lost."""
     send_within: float = 5.0
     """Seconds from the dispatching commit in which the command may be written (law 5)."""
+    errands: frozenset[Ability] = frozenset()
+    """What else the terminal can do for a till."""
 
 
 class Sign(msgspec.Struct, frozen=True):
@@ -67,7 +70,7 @@ class Sign(msgspec.Struct, frozen=True):
     peer: Mapping[str, str] = {}
     """Keys to journal before they are relied on."""
     display: str = ""
-    """What the terminal shows, for the till."""
+    """What the terminal shows, for the till: told to whoever listens, and not journaled."""
 
 
 Progress = Callable[[Sign], Awaitable[None]]
@@ -130,6 +133,10 @@ class Driver(Protocol):
     async def status(self) -> TerminalStatus:
         """Ask the terminal how it is."""
 
+    async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
+        """Run an errand that `capabilities.errands` has; `tell` hears what the terminal shows
+        meanwhile. Cancelled when the till calls it off. Raises `ErrandFailed`, `PeerError`."""
+
 
 class Inbox(Protocol):
     """Where facts go that arrive unasked: each is journaled before the call returns, and whoever
@@ -146,6 +153,16 @@ class Inbox(Protocol):
 
     async def outcome_of(self, transaction_id: str) -> Outcome:
         """Wait until it has an outcome. Raises `NotDelivered` if it failed with proof."""
+
+    async def find(self, transaction_id: str) -> Transaction | None:
+        """A transaction as committed: the original of a follow-up, say."""
+
+    async def follow_ups(self, original_id: str) -> list[Transaction]:
+        """All that follow the original, oldest first."""
+
+    async def number(self, series: str) -> int:
+        """The next number of a series: never one that was given out before, by whatever process
+        on this journal. Numbers may be left out."""
 
 
 class Watch(Protocol):
