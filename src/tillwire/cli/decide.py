@@ -8,6 +8,7 @@ in the journal, and is carried when the gateway starts again.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from tillwire.cli.output import remark, say, say_json
 from tillwire.cli.views import transaction_view
 from tillwire.clock import SystemClock
 from tillwire.core.engine import Engine
+from tillwire.core.errands import Errand, Result
 from tillwire.core.model import Outcome, Terminal, Transaction, Verdict
 from tillwire.core.ports import (
     AbortResult,
@@ -28,7 +30,7 @@ from tillwire.core.ports import (
     Progress,
     TerminalStatus,
 )
-from tillwire.errors import InvalidRequest, NotDelivered, NotFound
+from tillwire.errors import InvalidRequest, NotDelivered, NotFound, Unsupported
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.money import from_text, positive
 
@@ -123,3 +125,7 @@ class Undriven:
     async def status(self) -> TerminalStatus:
         """Not reached."""
         return TerminalStatus(reachable=False)
+
+    async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
+        """Nobody is asked."""
+        raise Unsupported(f"Terminal {self._terminal.name} is not reached from here.")

@@ -5,8 +5,10 @@ It writes nothing to the terminal itself, so it only waits for what the inbox he
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
+from tillwire.core.errands import Errand, Result
 from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType
 from tillwire.core.ports import (
     AbortResult,
@@ -17,6 +19,7 @@ from tillwire.core.ports import (
     TerminalStatus,
 )
 from tillwire.device.presence import Presence
+from tillwire.errors import Unsupported
 
 CAPABILITIES: Final = Capabilities(types=frozenset(TransactionType), pull=True)
 
@@ -56,3 +59,7 @@ class DeviceDriver:
         if not self._presence.present(self._terminal.id):
             return TerminalStatus(False, "It has stopped polling.", last.boot)
         return TerminalStatus(True, boot=last.boot)
+
+    async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
+        """None: there is no way to ask a terminal that fetches."""
+        raise Unsupported(f"Terminal {self._terminal.name} fetches transactions, and no errands.")

@@ -7,10 +7,12 @@ lose an answer or carry it twice.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
+from tillwire.core.errands import Errand, Result
 from tillwire.core.model import Evidence, Outcome, Terminal, Transaction, TransactionType
 from tillwire.core.ports import (
     AbortResult,
@@ -23,7 +25,7 @@ from tillwire.core.ports import (
     Sign,
     TerminalStatus,
 )
-from tillwire.errors import AnswerLost, NotDelivered
+from tillwire.errors import AnswerLost, NotDelivered, Unsupported
 from tillwire.virtual.memory import Deed
 from tillwire.virtual.world import World
 
@@ -93,3 +95,7 @@ class VirtualDriver:
     async def status(self) -> TerminalStatus:
         """A virtual terminal is always there, whatever its script says of the next transaction."""
         return TerminalStatus(reachable=True, boot=await self._world.boot(self._terminal.id))
+
+    async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
+        """None that a virtual terminal knows."""
+        raise Unsupported(f"Terminal {self._terminal.name} runs no errands.")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.unit.estate_fixture import found_shop
 from tillwire.clock import SystemClock
 from tillwire.core.engine import Engine
+from tillwire.core.errands import Ability, Errand, Result
 from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType, Verdict
 from tillwire.core.ports import (
     AbortResult,
@@ -29,7 +30,9 @@ class ScriptedDriver:
     """Every run waits until the test answers it, unless `at_once` is set."""
 
     def __init__(self, *, pull: bool = False, abort: bool = False) -> None:
-        self.capabilities = Capabilities(types=frozenset(TransactionType), pull=pull, abort=abort)
+        self.capabilities = Capabilities(
+            types=frozenset(TransactionType), pull=pull, abort=abort, errands=frozenset(Ability)
+        )
         self.at_once: Outcome | Exception | None = None
         self.ran: list[Transaction] = []
         self.asked: list[str] = []
@@ -37,6 +40,11 @@ class ScriptedDriver:
         self.abort_result = AbortResult.TOO_LATE
         self.found: list[Found | Absent | CannotTell | Exception] = []
         self.progress: dict[str, Progress] = {}
+        self.errands: list[Errand] = []
+        self.errand_begun = asyncio.Event()
+        self.tell: Callable[[str], None] | None = None
+        self.errand_end: asyncio.Future[Result] | Result | Exception = None
+        """What an errand comes to: at once, or when the future is done."""
         self._answers: dict[str, asyncio.Future[Outcome]] = defaultdict(
             lambda: asyncio.get_running_loop().create_future()
         )
@@ -77,6 +85,15 @@ class ScriptedDriver:
 
     async def status(self) -> TerminalStatus:
         return TerminalStatus(reachable=True)
+
+    async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
+        self.errands.append(errand)
+        self.tell = tell
+        self.errand_begun.set()
+        end = self.errand_end
+        if isinstance(end, Exception):
+            raise end
+        return await end if isinstance(end, asyncio.Future) else end
 
 
 @asynccontextmanager
