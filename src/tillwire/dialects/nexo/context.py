@@ -36,6 +36,7 @@ from tillwire.core.model import Exchange, Session, Terminal
 from tillwire.core.ports import Clock
 from tillwire.dialects.nexo import values
 from tillwire.dialects.nexo.dialogues import Dialogue, Dialogues
+from tillwire.dialects.nexo.logins import Login, login_of
 from tillwire.dialects.nexo.settings import Settings
 from tillwire.dialects.nexo.wire import Body, Message, MessageHeader
 from tillwire.errors import TillwireError
@@ -85,6 +86,11 @@ class Visit:
     """As what it is remembered; None for questions and device requests, which may be repeated."""
     dialogue: Dialogue | None = None
     """Its place at the terminal, which an Abort finds; None for what ends at once."""
+
+    @property
+    def login(self) -> Login:
+        """What the till said of itself in its session; the defaults without one."""
+        return login_of(self.session)
 
 
 Handler = Callable[[Visit], Awaitable[Body | None]]
