@@ -102,14 +102,16 @@ class FaultyHttpClient:
         body: bytes,
         timeout: float,
         limit: int = 1 << 20,
+        ready: Callable[[], None] | None = None,
     ) -> HttpResponse:
-        """As the port says."""
+        """As the port says. A double is not asked whether it may go: whatever sends it does not
+        know of us."""
         fate = self._fate_of(self._count)
         self._count += 1
 
-        async def send() -> HttpResponse:
+        async def send(ready: Callable[[], None] | None = None) -> HttpResponse:
             return await self._inner.request(
-                method, url, headers=headers, body=body, timeout=timeout, limit=limit
+                method, url, headers=headers, body=body, timeout=timeout, limit=limit, ready=ready
             )
 
         async def send_again() -> None:
@@ -118,7 +120,7 @@ class FaultyHttpClient:
         await asyncio.sleep(fate.late)
         if fate.doubled_after is not None:
             self._doubles.send(fate.doubled_after, send_again)
-        response = await send()
+        response = await send(ready)
         if fate.answer_lost:
             raise AnswerLost(f"{method} {url}: the answer {response.status} was taken away.")
         return response

@@ -6,7 +6,7 @@ dialer or HTTP client raises `NotDelivered` only when not one byte of the reques
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
@@ -20,14 +20,17 @@ from tillwire.core.model import (
     Device,
     Discrepancy,
     Event,
+    Exchange,
     Merchant,
     Organisation,
     Outcome,
+    Session,
     Store,
     Terminal,
     Transaction,
     TransactionType,
 )
+from tillwire.core.totals import Closing, Ending
 from tillwire.errors import JournalError, Proof
 
 T = TypeVar("T")
@@ -246,6 +249,33 @@ class Unit(Protocol):
     def put(self, thing: EstateThing) -> None:
         """Create or overwrite a thing of the estate."""
 
+    def exchange(
+        self, terminal_id: str, dialect: str, register: str, number: str
+    ) -> Exchange | None:
+        """The register's newest one of this number."""
+
+    def insert_exchange(self, exchange: Exchange) -> int:
+        """Remember one; its id."""
+
+    def answer_exchange(self, exchange_id: int, answer: str, at: Instant) -> bool:
+        """Remember its answer; False when there is none of this id."""
+
+    def drop_exchanges(self, before: Instant, limit: int) -> int:
+        """Forget the oldest of those that moved no money and are older; how many."""
+
+    def put_session(self, session: Session) -> None:
+        """Open a session, in place of the register's earlier one."""
+
+    def drop_session(self, terminal_id: str, dialect: str, register: str) -> bool:
+        """Close a session; False when there is none."""
+
+    def insert_closing(self, closing: Closing) -> None:
+        """End a terminal's period. Raises `StaleError` when it is not the one that is open, or
+        when it does not take in all that has ended at the terminal."""
+
+    def reserve_numbers(self, series: str, first: int, count: int) -> int:
+        """Reserve `count` numbers of a series, from `first` on if it is new; the first of them."""
+
 
 class Reader(Protocol):
     """What can be read, beside the writer."""
@@ -274,6 +304,53 @@ class Reader(Protocol):
         """Events of all transactions in commit order: follow this and none is skipped."""
 
     def discrepancies(self, *, open_only: bool = True) -> list[Discrepancy]: ...
+    def follow_ups(self, original_id: str) -> list[Transaction]:
+        """Transactions that name the original, oldest first."""
+
+    def exchange(
+        self, terminal_id: str, dialect: str, register: str, number: str
+    ) -> Exchange | None:
+        """The register's newest one of this number."""
+
+    def last_exchange(
+        self, terminal_id: str, dialect: str, register: str, kinds: Collection[str]
+    ) -> Exchange | None:
+        """The register's newest one of these kinds, of which there are eight at most."""
+
+    def exchange_of(self, transaction_id: str) -> Exchange | None:
+        """The one that asked for the transaction."""
+
+    def exchanges_by_chain(self, organisation_id: str, chain: str, limit: int) -> list[Exchange]:
+        """Those of a chain, newest first."""
+
+    def has_old_exchanges(self, before: Instant) -> bool:
+        """Whether any that moved no money is older."""
+
+    def sessions(self) -> list[Session]:
+        """All that are open, in no order."""
+
+    def closing(self, terminal_id: str, number: int) -> Closing | None:
+        """The end of a terminal's period of this number."""
+
+    def last_closing(self, terminal_id: str) -> Closing | None:
+        """The end of a terminal's newest period that has one."""
+
+    def period_at(self, terminal_id: str, position: int) -> int:
+        """The number of the terminal's period that takes in the event at this position."""
+
+    def newest_position(self) -> int:
+        """The position of the newest event; 0 when there is none."""
+
+    def ended_where(self, transaction_id: str) -> int | None:
+        """The position of the event that made a transaction final."""
+
+    def first_accepted_at(self, terminal_id: str) -> Instant | None:
+        """When the terminal's first transaction was accepted."""
+
+    def endings(self, terminal_id: str, since: Instant, position: int) -> Iterator[Ending]:
+        """The terminal's transactions that ended, by their own clock, at `since` or later, and
+        whose final event stands behind `position`; to be read before the snapshot ends."""
+
     def estate(self) -> Estate: ...
     def estate_version(self) -> int:
         """A number that grows with every change of the estate, by whatever program."""
@@ -313,9 +390,11 @@ class HttpClient(Protocol):
         body: bytes,
         timeout: float,
         limit: int = 1 << 20,
+        ready: Callable[[], None] | None = None,
     ) -> HttpResponse:
         """Raises `NotDelivered` when no byte was written, `AnswerLost` when one may have been and
-        no whole response of at most `limit` bytes came within `timeout` seconds."""
+        no whole response of at most `limit` bytes came within `timeout` seconds. `ready` is called
+        right before the first byte is written; when it raises, none is."""
 
 
 class Connection(Protocol):

@@ -15,19 +15,23 @@ CLOSE_WITHIN: Final = 1.0
 class AsyncioDialer:
     """Opens byte streams to terminals."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, *, server_name: str = "") -> None:
         """With `tls`, every connection is TLS: the context says whom to trust and which client
-        certificate to show. One that does not verify its peer is refused."""
+        certificate to show. One that does not verify its peer is refused. `server_name` is whom
+        the certificate must name; empty: the host that is connected to."""
         if tls is not None and tls.verify_mode is not ssl.CERT_REQUIRED:
             raise ValueError("A TLS context must verify the peer's certificate.")
         self._tls = tls
+        self._server_name = server_name if tls is not None and server_name else None
 
     async def connect(self, host: str, port: int, *, timeout: float) -> StreamConnection:
         """Raises `NotDelivered` when there is no connection (TLS included) within `timeout`
         seconds; not one byte of the application was written then."""
         try:
             async with asyncio.timeout(timeout):
-                reader, writer = await asyncio.open_connection(host, port, ssl=self._tls)
+                reader, writer = await asyncio.open_connection(
+                    host, port, ssl=self._tls, server_hostname=self._server_name
+                )
         except TimeoutError as error:
             raise NotDelivered(f"{host}:{port}: no connection within {timeout:g} s.") from error
         except ConnectionRefusedError as error:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
-from types import SimpleNamespace
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Final
 
 import aiohttp
@@ -31,13 +31,15 @@ _AUTOMATIC_HEADERS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-
 class AiohttpClient:
     """An HTTP client for any number of hosts. Used on one event loop; `close` it there."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, *, server_name: str = "") -> None:
         """`tls` says whom to trust and which client certificate to show; without it, the system's
-        authorities are trusted. A context that does not verify its peer is refused."""
+        authorities are trusted. A context that does not verify its peer is refused. `server_name`
+        is whom the certificate must name; empty: the URL's host."""
         context = tls or ssl.create_default_context()
         if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
             raise ValueError("A TLS context must verify the peer's certificate and host name.")
         self._tls = context
+        self._server_name = server_name or None
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -49,13 +51,16 @@ class AiohttpClient:
         body: bytes,
         timeout: float,
         limit: int = 1 << 20,
+        ready: Callable[[], None] | None = None,
     ) -> HttpResponse:
         """Send one request, once, and read its whole response of at most `limit` bytes.
 
-        `timeout` seconds cover all of it, waiting for a free connection included. Raises
-        `NotDelivered` when no byte was written, `AnswerLost` in every other failure.
+        `timeout` seconds cover all of it, waiting for a free connection included. `ready` is called
+        once there is a connection, right before the first byte is written; what it raises comes
+        out, and nothing was written then. Raises `NotDelivered` when no byte was written,
+        `AnswerLost` in every other failure.
         """
-        sending = _Sending()
+        sending = _Sending(ready)
         try:
             async with asyncio.timeout(timeout):
                 return await self._exchange(method, url, headers, body, limit, sending)
@@ -77,13 +82,14 @@ class AiohttpClient:
         limit: int,
         sending: _Sending,
     ) -> HttpResponse:
+        _SENDING.set(sending)
         async with self._opened().request(
             method,
             url,
             headers={"User-Agent": f"tillwire/{__version__}", **headers},
             data=body or None,
             allow_redirects=False,
-            trace_request_ctx=sending,
+            server_hostname=self._server_name,
         ) as response:
             octets = await _whole(response, limit)
             answered = [(name, value) for name, value in response.headers.items()]
@@ -98,7 +104,7 @@ class AiohttpClient:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=_AUTOMATIC_HEADERS,
-                trace_configs=[_tracing()],
+                request_class=_Watched,
                 middlewares=(_once,),
                 trust_env=False,
             )
@@ -113,24 +119,30 @@ class AiohttpClient:
 class _Sending:
     """How far one request has come."""
 
-    def __init__(self) -> None:
+    def __init__(self, ready: Callable[[], None] | None) -> None:
+        self._ready = ready
         self.connected = False
+
+    def begin(self) -> None:
+        """There is a connection. Raises what the caller raises, who may think better of it."""
+        if self._ready is not None:
+            self._ready()
+        self.connected = True
 
     def failure(self, detail: str) -> NotDelivered | AnswerLost:
         return AnswerLost(detail) if self.connected else NotDelivered(detail)
 
 
-def _tracing() -> aiohttp.TraceConfig:
-    # aiohttp reports a ready connection, new or pooled, before it writes the request's first byte.
-    async def connected(
-        session: aiohttp.ClientSession, context: SimpleNamespace, parameters: object
-    ) -> None:
-        context.trace_request_ctx.connected = True
+_SENDING: Final[ContextVar[_Sending]] = ContextVar("_SENDING")
+"""Of the request that the present task is sending."""
 
-    tracing = aiohttp.TraceConfig()
-    tracing.on_connection_create_end.append(connected)
-    tracing.on_connection_reuseconn.append(connected)
-    return tracing
+
+class _Watched(aiohttp.ClientRequest):
+    """Tells when a connection, new or pooled, is ready, before the first byte is written."""
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        _SENDING.get().begin()
+        return await super().send(conn)
 
 
 async def _once(

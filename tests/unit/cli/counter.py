@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any
 
@@ -58,6 +58,7 @@ class Gateway:
         body: bytes,
         timeout: float,
         limit: int = 1 << 20,
+        ready: Callable[[], None] | None = None,
     ) -> HttpResponse:
         self.calls[method] += 1
         await asyncio.sleep(0.01)

@@ -87,6 +87,27 @@ def test_a_certificate_of_a_stranger_is_proof(play: Play) -> None:
     assert play(scenario) == "never_sent"
 
 
+@pytest.mark.parametrize(
+    ("named", "learned"), [("localhost", "b'hello'"), ("stranger.example", "never_sent")]
+)
+def test_a_certificate_may_be_asked_for_by_a_name_of_its_own(
+    play: Play, named: str, learned: str
+) -> None:
+    async def scenario(stage: Stage) -> str:
+        host, port = await _listen(tls=True)
+        dialer = AsyncioDialer(client_context(), server_name=named)
+        try:
+            connection = await dialer.connect(host, port, timeout=5)
+        except NotDelivered as error:
+            return error.proof
+        await connection.write(b"hello")
+        heard = await connection.read()
+        await connection.close()
+        return repr(heard)
+
+    assert play(scenario) == learned
+
+
 @pytest.mark.parametrize("octets", [0, 3])
 def test_a_connection_that_breaks_is_no_proof(play: Play, octets: int) -> None:
     async def scenario(stage: Stage) -> bytes:

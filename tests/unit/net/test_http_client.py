@@ -212,6 +212,78 @@ def test_tls_is_verified(play: Play, tls: ssl.SSLContext | None, host: str, lear
     assert play(scenario) == learned
 
 
+@pytest.mark.parametrize(
+    ("named", "learned"),
+    [("localhost", "200 ['POST pay']"), ("stranger.example", "never_sent []")],
+)
+def test_a_certificate_may_be_asked_for_by_a_name_of_its_own(
+    play: Play, named: str, learned: str
+) -> None:
+    async def scenario(stage: Stage) -> str:
+        peer = HttpPeer(answering(OK))
+        host, port = await peer.listen(tls=True)
+        client = AiohttpClient(client_context(), server_name=named)
+        url = f"https://{host}:{port}/"
+        try:
+            response = await client.request("POST", url, headers={}, body=b"pay", timeout=5)
+        except NotDelivered as error:
+            return f"{error.proof} {peer.heard}"
+        finally:
+            await client.close()
+        return f"{response.status} {peer.heard}"
+
+    assert play(scenario) == learned
+
+
+def test_a_caller_is_asked_when_the_connection_is_ready(play: Play) -> None:
+    async def scenario(stage: Stage) -> tuple[list[int], list[str]]:
+        peer = HttpPeer(answering(OK))
+        host, port = await peer.listen()
+        client = AiohttpClient()
+        asked: list[int] = []
+        for _ in range(2):  # on a new connection, and on the same one again
+            await client.request(
+                "POST",
+                f"http://{host}:{port}/",
+                headers={},
+                body=b"pay",
+                timeout=5,
+                ready=lambda: asked.append(peer.connections),
+            )
+        await client.close()
+        return asked, peer.heard
+
+    asked, heard = play(scenario)
+    assert len(asked) == 2
+    assert heard == ["POST pay", "POST pay"]
+
+
+def test_a_caller_who_thinks_better_of_it_has_written_nothing(play: Play) -> None:
+    async def scenario(stage: Stage) -> tuple[str, list[str]]:
+        peer = HttpPeer(answering(OK))
+        host, port = await peer.listen()
+        client = AiohttpClient()
+
+        def too_late() -> None:
+            raise NotDelivered("It is too late.")
+
+        try:
+            with pytest.raises(NotDelivered, match="too late"):
+                await client.request(
+                    "POST",
+                    f"http://{host}:{port}/",
+                    headers={},
+                    body=b"pay",
+                    timeout=5,
+                    ready=too_late,
+                )
+        finally:
+            await client.close()
+        return "NotDelivered", peer.heard
+
+    assert play(scenario) == ("NotDelivered", [])
+
+
 def test_a_tls_context_that_verifies_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="must verify"):
         AiohttpClient(ssl._create_unverified_context())
