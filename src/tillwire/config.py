@@ -12,7 +12,7 @@ import ipaddress
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -78,16 +78,22 @@ class LogSettings(_Settings, frozen=True):
 
 
 class Limits(_Settings, frozen=True):
-    """What one listener puts up with."""
+    """What one listener puts up with: some of it is for HTTP, some for byte streams."""
 
     connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
-    """Open connections; one more is answered with 503 and closed."""
+    """Open connections; one more is closed, over HTTP with a 503."""
     header_bytes: Annotated[int, Meta(ge=1024, le=1 << 20)] = 32_768
     """Request line and headers together."""
     header_seconds: Annotated[float, Meta(gt=0, le=600)] = 10.0
     """Until the headers of a request must be there."""
     keep_alive_seconds: Annotated[int, Meta(ge=1, le=3600)] = 75
     """How long an idle connection is kept."""
+    idle_seconds: Annotated[float, Meta(gt=0, le=604_800)] = 86_400.0
+    """Streams: how long a connection is kept on which nothing goes on."""
+    message_seconds: Annotated[float, Meta(gt=0, le=600)] = 30.0
+    """Streams: until a message that has begun must be there whole, and a TLS handshake done."""
+    unread_bytes: Annotated[int, Meta(ge=4096, le=1 << 24)] = 1 << 20
+    """Streams: what may wait for a peer that does not read; more ends the connection."""
     backlog: Annotated[int, Meta(ge=1, le=65_535)] = 2048
     """Connections that may wait to be accepted."""
 
@@ -145,21 +151,33 @@ class Configuration(_Settings, frozen=True):
         return any(page in listener.pages for listener in self.listeners)
 
 
-FaceKinds = Mapping[str, type[msgspec.Struct]]
-"""The faces there are, by name, and the struct that the settings of each must fit."""
+class FaceType(Protocol):
+    """What must be known of a face to check its place in the configuration."""
+
+    @property
+    def settings(self) -> type[msgspec.Struct]:
+        """What its own settings must fit."""
+
+    @property
+    def stream(self) -> bool:
+        """Whether it serves a byte stream, for which it has a listener to itself; else HTTP."""
+
+
+FaceTypes = Mapping[str, FaceType]
+"""The faces there are, by name."""
 
 _LOOPBACK_ONLY: Final = frozenset({"virtual"})
 """Faces without any authentication, which must not leave the machine."""
 
 
-def load(path: Path, faces: FaceKinds) -> Configuration:
+def load(path: Path, faces: FaceTypes) -> Configuration:
     """The configuration in the TOML file at `path`. Raises `ConfigurationError`."""
     found = strict_toml.convert(strict_toml.read(path), Configuration, source=path)
     return checked(found, faces, source=path, folder=path.resolve().parent)
 
 
 def checked(
-    found: Configuration, faces: FaceKinds, *, source: object, folder: Path
+    found: Configuration, faces: FaceTypes, *, source: object, folder: Path
 ) -> Configuration:
     """The same with absolute paths (from `folder` on), and after every check that goes beyond
     single settings. Raises `ConfigurationError`."""
@@ -208,7 +226,7 @@ def _check_listeners(found: Configuration, source: object) -> None:
 
 def _checked_listener(
     listener: ListenerSettings,
-    faces: FaceKinds,
+    faces: FaceTypes,
     source: object,
     folder: Path,
     path: str,
@@ -217,12 +235,16 @@ def _checked_listener(
 ) -> ListenerSettings:
     _check_public_url(listener.public_url, source, f"{path}.public_url")
     prefixes: set[str] = set()
+    placed: list[FaceSettings] = []
     for number, face in enumerate(listener.faces):
-        _check_face(face, listener, faces, source, f"{path}.face[{number}]")
+        where = f"{path}.face[{number}]"
+        placed.append(_checked_face(face, listener, faces, source, folder, where))
         if face.prefix in prefixes:
             problem = f"{face.prefix or 'the root'!r} is used twice"
-            raise mistake(source, f"{path}.face[{number}].prefix", problem, "one face each")
+            raise mistake(source, f"{where}.prefix", problem, "one face each")
         prefixes.add(face.prefix)
+    if any(faces[face.name].stream for face in listener.faces):
+        _check_stream(listener, source, path)
     if "" in prefixes and Page.START in listener.pages:
         problem = "the start page and a face both want the root"
         raise mistake(source, f"{path}.pages", problem, "health and metrics here")
@@ -232,12 +254,34 @@ def _checked_listener(
     if not listener.faces and not listener.pages:
         raise mistake(source, path, "it serves nothing", "a [[listener.face]], or pages")
     tls = listener.tls and _checked_tls(listener.tls, source, folder, f"{path}.tls")
-    return msgspec.structs.replace(listener, tls=tls)
+    return msgspec.structs.replace(listener, tls=tls, faces=tuple(placed))
 
 
-def _check_face(
-    face: FaceSettings, listener: ListenerSettings, faces: FaceKinds, source: object, path: str
-) -> None:
+def _check_stream(listener: ListenerSettings, source: object, path: str) -> None:
+    """A byte stream has no paths by which faces and pages could share it, and no headers."""
+    if len(listener.faces) > 1:
+        problem = f"{listener.faces[0].name!r} and {listener.faces[1].name!r} cannot share a port"
+        raise mistake(source, f"{path}.face", problem, "a listener of its own for a byte stream")
+    (face,) = listener.faces
+    for where, given in (
+        ("face[0].prefix", face.prefix),
+        ("pages", listener.pages),
+        ("public_url", listener.public_url),
+        ("trusted_proxies", listener.trusted_proxies),
+    ):
+        if given:
+            problem = f"the face {face.name!r} is not HTTP"
+            raise mistake(source, f"{path}.{where}", problem, "leave it out")
+
+
+def _checked_face(
+    face: FaceSettings,
+    listener: ListenerSettings,
+    faces: FaceTypes,
+    source: object,
+    folder: Path,
+    path: str,
+) -> FaceSettings:
     if face.name not in faces:
         known = ", ".join(sorted(faces))
         raise mistake(source, f"{path}.name", f"there is no face {face.name!r}", known)
@@ -247,7 +291,28 @@ def _check_face(
     if face.name in _LOOPBACK_ONLY and not is_loopback(listener.address):
         problem = f"the face {face.name!r} has no authentication, and {listener.address} is public"
         raise mistake(source, path, problem, "a listener on 127.0.0.1 or ::1")
-    strict_toml.convert(face.settings, faces[face.name], source=source, at=f"{path}.settings")
+    at = f"{path}.settings"
+    given = strict_toml.convert(face.settings, faces[face.name].settings, source=source, at=at)
+    located = _located(given, source, folder, at)
+    return msgspec.structs.replace(face, settings=msgspec.to_builtins(located))
+
+
+def _located(value: Any, source: object, folder: Path, path: str) -> Any:  # Any: a face's own
+    """The settings with absolute paths: those that name a file end with `_file`."""
+    if isinstance(value, tuple | list):
+        return [
+            _located(each, source, folder, f"{path}[{number}]") for number, each in enumerate(value)
+        ]
+    if not isinstance(value, msgspec.Struct):
+        return value
+    changes = {}
+    for name in value.__struct_fields__:
+        inner, at = getattr(value, name), f"{path}.{name}"
+        if name.endswith("_file") and inner:
+            changes[name] = _existing(inner, source, folder, at)
+        else:
+            changes[name] = _located(inner, source, folder, at)
+    return msgspec.structs.replace(value, **changes)
 
 
 def _check_public_url(url: str, source: object, path: str) -> None:
@@ -263,15 +328,20 @@ def _check_public_url(url: str, source: object, path: str) -> None:
 
 def _checked_tls(tls: TlsSettings, source: object, folder: Path, path: str) -> TlsSettings:
     absolute = {
-        name: _absolute(value, folder)
+        name: _existing(value, source, folder, f"{path}.{name}", "a PEM file that can be read")
         for name in ("certificate", "key", "client_ca")
         if (value := getattr(tls, name))
     }
-    for name, file in absolute.items():
-        if not Path(file).is_file():
-            problem = f"there is no file {file}"
-            raise mistake(source, f"{path}.{name}", problem, "a PEM file that can be read")
     return msgspec.structs.replace(tls, **absolute)
+
+
+def _existing(
+    file: str, source: object, folder: Path, path: str, allowed: str = "a file that can be read"
+) -> str:
+    absolute = _absolute(file, folder)
+    if not Path(absolute).is_file():
+        raise mistake(source, path, f"there is no file {absolute}", allowed)
+    return absolute
 
 
 def is_loopback(address: str) -> bool:

@@ -73,8 +73,7 @@ def _of_sandbox(folder: Path) -> Path:
 def _of_configuration(path: Path) -> Path:
     from tillwire.server.faces import FACES
 
-    loaded = config.load(path, {name: face.settings for name, face in FACES.items()})
-    return Path(loaded.journal.path)
+    return Path(config.load(path, FACES).journal.path)
 
 
 @contextmanager

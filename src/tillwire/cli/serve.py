@@ -34,8 +34,7 @@ def serve(
     from tillwire.server.faces import FACES
     from tillwire.server.listeners import tls_context
 
-    kinds = {name: kind.settings for name, kind in FACES.items()}
-    configuration = config.load(config_file, kinds)
+    configuration = config.load(config_file, FACES)
     for listener in configuration.listeners:
         if listener.tls is not None:
             tls_context(listener.tls, listener.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ from tillwire.device import face as device_face
 from tillwire.device.presence import Presence
 from tillwire.dialects.merchantapi import face as merchantapi_face
 from tillwire.net.asgi import App
+from tillwire.net.streams import StreamFace
 from tillwire.virtual import face as virtual_face
 from tillwire.virtual.world import World
 
@@ -35,7 +36,7 @@ class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class FaceKind:
-    """One face, in its kind."""
+    """One face that speaks HTTP, in its kind."""
 
     title: str
     """For people."""
@@ -46,6 +47,22 @@ class FaceKind:
     """Paths below its prefix at which terminals ask for work."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Words -> path below its prefix, of documents for people."""
+    stream: Literal[False] = False
+
+
+@dataclass(frozen=True)
+class StreamKind:
+    """One face that speaks over a byte stream, in its kind."""
+
+    title: str
+    """For people."""
+    create: Callable[[Parts, Any], StreamFace]
+    """As in `FaceKind`."""
+    settings: type[msgspec.Struct] = NoSettings
+    stream: Literal[True] = True
+
+
+AnyKind = FaceKind | StreamKind
 
 
 def _merchantapi(parts: Parts, settings: merchantapi_face.Settings) -> App:
@@ -61,7 +78,7 @@ def _virtual(parts: Parts, settings: NoSettings) -> App:
     return virtual_face.create(parts.world, lambda: parts.engine.estate)
 
 
-FACES: Final[Mapping[str, FaceKind]] = {
+FACES: Final[Mapping[str, AnyKind]] = {
     "merchantapi": FaceKind(
         "MerchantAPI, for tills",
         _merchantapi,

@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,11 +31,12 @@ from tillwire.errors import ConfigurationError, JournalError
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.server.dispatch import Dispatcher, Mount
 from tillwire.server.drivers import Build, Drivers
-from tillwire.server.faces import FACES, FaceKind, Parts
+from tillwire.server.faces import FACES, AnyKind, FaceKind, Parts, StreamKind
 from tillwire.server.lifespan import Lifespan
 from tillwire.server.listeners import Listener, bind, tls_context
 from tillwire.server.pages import Guide, Pages, Place
 from tillwire.server.readiness import ReadyCheck
+from tillwire.server.streams import StreamListener
 from tillwire.virtual.driver import VirtualDriver
 from tillwire.virtual.world import World
 from tillwire.watch.metrics import Metrics
@@ -52,15 +54,15 @@ class Gateway:
         configuration: Configuration,
         *,
         clock: Clock | None = None,
-        faces: Mapping[str, FaceKind] = FACES,
+        faces: Mapping[str, AnyKind] = FACES,
         choose_port: str = "",
     ) -> None:
         """`choose_port` tells a person how to choose another port when one is taken."""
         self.configuration = configuration
         self.clock: Clock = clock or SystemClock()
-        self.metrics = Metrics(lambda: self.engine.open_count())
+        self.metrics = Metrics(lambda: self.engine.open_count(), self._connections)
         self.guide: Guide | None = None
-        self.listeners: dict[str, Listener] = {}
+        self.listeners: dict[str, Listener | StreamListener] = {}
         self._faces = faces
         self._presence = Presence(self.clock)
         self._choose_port = choose_port
@@ -68,6 +70,7 @@ class Gateway:
         self._sockets: dict[str, socket.socket] = {}
         self._tls: dict[str, ssl.SSLContext] = {}
         self._places: list[Place] = []
+        self._dispatchers: list[Dispatcher] = []
         self._log = structlog.get_logger().bind()
 
     # --- open ---------------------------------------------------------------------------------
@@ -104,7 +107,8 @@ class Gateway:
 
     def _bind(self, settings: ListenerSettings) -> None:
         if settings.tls is not None:
-            self._tls[settings.name] = tls_context(settings.tls, settings.name)
+            http = self._stream_kind(settings) is None
+            self._tls[settings.name] = tls_context(settings.tls, settings.name, http=http)
         bound = bind(settings, choose=self._choose_port)
         self._cleanup.callback(bound.close)
         self._sockets[settings.name] = bound
@@ -144,13 +148,15 @@ class Gateway:
         await self.engine.start()
         self._warn_of_unknown_drivers()
         await self._watch_estate()
-        pages = self._pages()
-        dispatchers = []
+        pages, parts = self._pages(), self._parts()
         for settings in self.configuration.listeners:
-            listener, dispatcher = await self._listener(settings, pages)
+            kind = self._stream_kind(settings)
+            if kind is None:
+                listener: Listener | StreamListener = await self._listener(settings, pages, parts)
+            else:
+                listener = self._stream_listener(settings, kind, parts)
             self.listeners[settings.name] = listener
-            dispatchers.append(dispatcher)
-        self._cleanup.push_async_callback(self._stop_listeners, dispatchers)
+        self._cleanup.push_async_callback(self._stop_listeners)
         for listener in self.listeners.values():
             await listener.start()
             self._log.info("listening", listener=listener.settings.name, url=listener.url)
@@ -198,13 +204,15 @@ class Gateway:
 
     # --- listeners ----------------------------------------------------------------------------
 
-    async def _listener(
-        self, settings: ListenerSettings, pages: Pages
-    ) -> tuple[Listener, Dispatcher]:
-        mounts = [await self._mount(face) for face in settings.faces]
+    def _parts(self) -> Parts:
+        return Parts(self.engine, self.clock, self._presence, self.world)
+
+    async def _listener(self, settings: ListenerSettings, pages: Pages, parts: Parts) -> Listener:
+        mounts = [await self._mount(face, parts) for face in settings.faces]
         dispatcher = Dispatcher(
             mounts, pages.of(settings.pages), self.metrics, public_url=settings.public_url
         )
+        self._dispatchers.append(dispatcher)
         listener = Listener(
             settings,
             self._sockets[settings.name],
@@ -213,24 +221,50 @@ class Gateway:
             stop_seconds=self.configuration.stop_seconds,
         )
         self._places += [self._place(face, listener.url) for face in settings.faces]
-        return listener, dispatcher
+        return listener
 
-    async def _mount(self, face: FaceSettings) -> Mount:
+    async def _mount(self, face: FaceSettings, parts: Parts) -> Mount:
         kind = self._faces[face.name]
-        settings = msgspec.convert(face.settings, kind.settings)
-        app = kind.create(Parts(self.engine, self.clock, self._presence, self.world), settings)
+        assert isinstance(kind, FaceKind), "the configuration was checked"
+        app = kind.create(parts, msgspec.convert(face.settings, kind.settings))
         lifespan = Lifespan(app, face.name)
         await lifespan.start()
         self._cleanup.push_async_callback(lifespan.stop)
         return Mount(face.name, face.prefix, app, kind.polls)
 
+    def _stream_kind(self, settings: ListenerSettings) -> StreamKind | None:
+        """The face that has the listener to itself, if it is not HTTP."""
+        kinds = [self._faces[face.name] for face in settings.faces]
+        return next((kind for kind in kinds if isinstance(kind, StreamKind)), None)
+
+    def _stream_listener(
+        self, settings: ListenerSettings, kind: StreamKind, parts: Parts
+    ) -> StreamListener:
+        (face,) = settings.faces
+        served = kind.create(parts, msgspec.convert(face.settings, kind.settings))
+        self._cleanup.push_async_callback(served.stop)
+        listener = StreamListener(
+            settings,
+            self._sockets[settings.name],
+            served,
+            self._tls.get(settings.name),
+            stop_seconds=self.configuration.stop_seconds,
+            count=partial(self.metrics.messages, face.name),
+        )
+        self._places.append(Place(kind.title, listener.url))
+        return listener
+
     def _place(self, face: FaceSettings, url: str) -> Place:
         kind = self._faces[face.name]
+        assert isinstance(kind, FaceKind), "the configuration was checked"
         base = url + face.prefix
         return Place(kind.title, base, [(words, base + path) for words, path in kind.links.items()])
 
-    async def _stop_listeners(self, dispatchers: Sequence[Dispatcher]) -> None:
-        for dispatcher in dispatchers:
+    def _connections(self) -> Mapping[str, int]:
+        return {name: listener.connections for name, listener in self.listeners.items()}
+
+    async def _stop_listeners(self) -> None:
+        for dispatcher in self._dispatchers:
             dispatcher.drain()
         await asyncio.gather(*(listener.stop() for listener in self.listeners.values()))
 

@@ -1,6 +1,7 @@
-"""Listeners: sockets bound before anything starts, TLS, and one uvicorn server each.
+"""Listeners: sockets bound before anything starts, TLS, and for HTTP one uvicorn server each.
 
-All of them run on one event loop in one process. Signals are `process.py`'s business.
+All of them run on one event loop in one process. Signals are `process.py`'s business, listeners
+for what is not HTTP that of `streams.py`.
 """
 
 from __future__ import annotations
@@ -65,12 +66,13 @@ def _unbindable(settings: ListenerSettings, place: str, error: OSError, choose: 
     return f"The listener {settings.name!r} cannot use {place}: {error.strerror}."
 
 
-def tls_context(settings: TlsSettings, name: str) -> ssl.SSLContext:
+def tls_context(settings: TlsSettings, name: str, *, http: bool = True) -> ssl.SSLContext:
     """The TLS side of a listener: 1.2 at least, and client certificates when an authority for
     them is named. Raises `ConfigurationError`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    if http:
+        context.set_alpn_protocols(["http/1.1"])
     load_certificate(context, settings, name)
     if settings.client_ca:
         try:
@@ -108,6 +110,12 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return (error.reason or "not in PEM form").replace("_", " ").lower()
     return getattr(error, "strerror", None) or str(error)
+
+
+def url_host(address: str) -> str:
+    """How an address that is listened on is written in a URL."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
+    return f"[{shown}]" if ":" in shown else shown
 
 
 class _Server(uvicorn.Server):
@@ -172,10 +180,12 @@ class Listener:
         """How the listener is called: its public address, else the one it listens on."""
         if self.settings.public_url:
             return self.settings.public_url
-        address = self.settings.address
-        shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
-        host = f"[{shown}]" if ":" in shown else shown
-        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{url_host(self.settings.address)}:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._server.server_state.connections)
 
     async def start(self) -> None:
         """Returns when connections are accepted."""

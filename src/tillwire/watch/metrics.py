@@ -1,7 +1,8 @@
 """What Prometheus is told.
 
-Labels are words of a fixed vocabulary (dialects, states, faces, status codes), never ids,
-references or addresses: their number is bounded however long the gateway runs.
+Labels are words of a fixed vocabulary (dialects, states, faces, status codes, the configuration's
+listeners), never ids, references or addresses: their number is bounded however long the gateway
+runs.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tillwire.core.model import OPEN_STATES, State, Transaction
 disable_created_metrics()  # type: ignore[no-untyped-call]  # one more line for each, and no use
 
 OpenCount = Callable[[], Mapping[State, int]]
+Connections = Callable[[], Mapping[str, int]]
 
 _OUTCOME_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 900, 3600)
 _COMMIT_SECONDS: Final = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.25, 1, 5)
@@ -65,11 +67,30 @@ class _OpenTransactions(Collector):
         return []
 
 
+class _OpenConnections(Collector):
+    """Counted when asked, for the same reason."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "tillwire_open_connections", "Connections that are open.", labels=["listener"]
+        )
+        for listener, count in self._connections().items():
+            family.add_metric([listener], count)
+        return [family]
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+
 class Metrics:
     """The gateway's numbers. Implements the engine's `Watch` port."""
 
-    def __init__(self, open_count: OpenCount = dict) -> None:
-        """`open_count` says how many transactions are open, by state."""
+    def __init__(self, open_count: OpenCount = dict, connections: Connections = dict) -> None:
+        """`open_count` says how many transactions are open, by state, and `connections` how many
+        connections each listener has."""
         self._registry = CollectorRegistry()
         self._transactions = Counter(
             "tillwire_transactions",
@@ -108,7 +129,14 @@ class Metrics:
             ["face", "route", "status"],
             registry=self._registry,
         )
+        self._messages = Counter(
+            "tillwire_stream_messages",
+            "Messages over connections that are not HTTP.",
+            ["face", "direction"],
+            registry=self._registry,
+        )
         self._registry.register(_OpenTransactions(open_count))
+        self._registry.register(_OpenConnections(connections))
         ProcessCollector(registry=self._registry)
         self._transition_children: dict[tuple[str, State], tuple[Counter, Histogram | None]] = {}
         self._request_children: dict[tuple[str, Route, int], Counter] = {}
@@ -142,6 +170,10 @@ class Metrics:
         child.inc()
         if route is Route.POLL and status in (200, 204):
             self._polls.labels("delivered" if status == 200 else "idle").inc()
+
+    def messages(self, face: str, direction: str, count: int) -> None:
+        """So many messages were `received` or `sent` over byte streams."""
+        self._messages.labels(face, direction).inc(count)
 
     def page(self) -> tuple[bytes, str]:
         """The numbers as Prometheus reads them, and their content type."""

@@ -16,7 +16,22 @@ class TillSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page_size: int = 10
 
 
-FACES = {"tills": TillSettings, "virtual": TillSettings}
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    passphrase_file: str
+
+
+class LaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    keys: tuple[Key, ...] = ()
+    ca_file: str = ""
+    names: dict[str, str] = {}
+
+
+class Kind(msgspec.Struct, frozen=True):
+    settings: type[msgspec.Struct] = TillSettings
+    stream: bool = False
+
+
+FACES = {"tills": Kind(), "virtual": Kind(), "lanes": Kind(LaneSettings, stream=True)}
 
 SMALLEST = """
 [journal]
@@ -81,7 +96,23 @@ format = "json"
     assert found.log.format is Format.JSON
 
 
+def test_files_that_a_face_names_count_from_the_folder_of_the_file_too(tmp_path: Path) -> None:
+    for name in ("nexo.key", "ca.pem"):
+        (tmp_path / name).touch()
+    settings = '{ keys = [{ passphrase_file = "nexo.key" }], ca_file = "ca.pem", names = NAMES }'
+    named = settings.replace("NAMES", '{ a_file = "no path" }')
+    found = load(tmp_path, LANES + LANE + f"settings = {named}")
+    assert found.listeners[0].faces[0].settings == {
+        "keys": [{"passphrase_file": str(tmp_path / "nexo.key")}],
+        "ca_file": str(tmp_path / "ca.pem"),
+        "names": {"a_file": "no path"},
+    }
+
+
 FACE = '\n[[listener.face]]\nname = "tills"\n'
+
+LANE = '\n[[listener.face]]\nname = "lanes"\n'
+LANES = SMALLEST.replace('pages = ["start"]', "")
 
 MISTAKES = {
     "a misspelt setting": (
@@ -116,7 +147,7 @@ MISTAKES = {
     ),
     "no such face": (
         SMALLEST + FACE.replace("tills", "till"),
-        "listener[0].face[0].name: there is no face 'till'. Allowed: tills, virtual.",
+        "listener[0].face[0].name: there is no face 'till'. Allowed: lanes, tills, virtual.",
     ),
     "a prefix that ends with a slash": (
         SMALLEST + FACE + 'prefix = "/tills/"',
@@ -163,6 +194,31 @@ MISTAKES = {
     "a virtual world that is not there": (
         SMALLEST + FACE.replace("tills", "virtual") + 'prefix = "/virtual"',
         "listener[0].face: there are no virtual terminals here.",
+    ),
+    "a byte stream that shares its port": (
+        LANES + LANE + FACE + 'prefix = "/tills"',
+        "listener[0].face: 'lanes' and 'tills' cannot share a port. "
+        "Allowed: a listener of its own for a byte stream.",
+    ),
+    "pages on a byte stream": (
+        SMALLEST + LANE,
+        "listener[0].pages: the face 'lanes' is not HTTP. Allowed: leave it out.",
+    ),
+    "a prefix on a byte stream": (
+        LANES + LANE + 'prefix = "/nexo"',
+        "listener[0].face[0].prefix: the face 'lanes' is not HTTP.",
+    ),
+    "a public address of a byte stream": (
+        LANES + 'public_url = "https://pay.example.com"' + LANE,
+        "listener[0].public_url: the face 'lanes' is not HTTP.",
+    ),
+    "proxies before a byte stream": (
+        LANES + 'trusted_proxies = ["10.0.0.1"]' + LANE,
+        "listener[0].trusted_proxies: the face 'lanes' is not HTTP.",
+    ),
+    "a file of a face that is not there": (
+        LANES + LANE + 'settings = { keys = [{ passphrase_file = "nexo.key" }] }',
+        "listener[0].face[0].settings.keys[0].passphrase_file: there is no file",
     ),
     "no listener": ('[journal]\npath = "j.db"\n', "listener: this setting is missing."),
     "a journal in a folder that is not there": (

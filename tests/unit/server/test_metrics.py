@@ -14,10 +14,12 @@ WORDS = {
     "dialect": {"merchantapi"},
     "state": {state.value for state in State},
     "verdict": {state.value for state in State},
-    "face": {"merchantapi", "device", ""},
+    "face": {"merchantapi", "device", "nexo-tcp", ""},
     "route": {route.value for route in Route},
     "status": {"200", "201", "204", "404"},
     "result": {"idle", "delivered"},
+    "listener": {"tills"},
+    "direction": {"received", "sent"},
 }
 """Every label and every value that it may have here, but for the buckets' `le`."""
 
@@ -98,13 +100,26 @@ def test_commits_are_measured_by_time_and_by_units() -> None:
     assert found["tillwire_journal_commit_units_sum", ()] == 3
 
 
+def test_connections_and_the_messages_over_them_are_counted() -> None:
+    metrics = Metrics(connections=lambda: {"tills": 2, "lanes": 9999})
+    metrics.messages("nexo-tcp", "received", 3)
+    metrics.messages("nexo-tcp", "received", 1)
+    metrics.messages("nexo-tcp", "sent", 1)
+    found = samples(metrics)
+    assert found["tillwire_open_connections", ("tills",)] == 2
+    assert found["tillwire_open_connections", ("lanes",)] == 9999
+    assert found["tillwire_stream_messages_total", ("received", "nexo-tcp")] == 4
+    assert found["tillwire_stream_messages_total", ("sent", "nexo-tcp")] == 1
+
+
 def test_no_label_holds_an_id() -> None:
-    metrics = Metrics(lambda: {State.UNKNOWN: 1})
+    metrics = Metrics(lambda: {State.UNKNOWN: 1}, lambda: {"tills": 2})
     for _ in range(20):
         sell(metrics)
     metrics.request("merchantapi", Route.WRITE, 201)
     metrics.request("device", Route.POLL, 204)
     metrics.request("", Route.NOWHERE, 404)
+    metrics.messages("nexo-tcp", "received", 1)
     page, _ = metrics.page()
     for family in text_string_to_metric_families(page.decode()):
         for sample in family.samples:

@@ -1,0 +1,283 @@
+"""Listeners for byte streams: sockets and TLS as every listener has them, limits, a clean stop.
+
+What the octets mean is the face's business (`net/streams.py`). An idle connection has one timer
+and no task, since there may be many thousands of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from tillwire.config import Limits, ListenerSettings
+from tillwire.net.streams import StreamFace, StreamSession
+from tillwire.server.listeners import load_certificate, url_host
+
+CLOSE_WITHIN: Final = 10.0
+"""Seconds in which the peer must take what was written before a close; then it is cut off."""
+ALIVE_AFTER: Final = 60
+"""Seconds of silence after which the system asks whether the peer's machine is still there. It
+also keeps firewalls from forgetting a connection on which nothing goes on."""
+ALIVE_EVERY: Final = 20
+ALIVE_TRIES: Final = 4
+
+Count = Callable[[str, int], None]
+"""Told of messages: `received` or `sent`, and how many."""
+
+
+class StreamListener:
+    """One address and port that serves a face over byte streams."""
+
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        listening: socket.socket,
+        face: StreamFace,
+        tls: ssl.SSLContext | None,
+        *,
+        stop_seconds: float,
+        count: Count,
+    ) -> None:
+        self.settings = settings
+        self.port: int = listening.getsockname()[1]
+        self.face = face
+        self.count = count
+        self._socket = listening
+        self._tls = tls
+        self._stop_seconds = stop_seconds
+        self._open: set[Connection] = set()
+        self._one_gone = asyncio.Event()
+        self._stopping = False
+        self._server: asyncio.AbstractServer | None = None
+
+    @property
+    def url(self) -> str:
+        """How the listener is called."""
+        return f"{'tls' if self._tls else 'tcp'}://{url_host(self.settings.address)}:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    async def start(self) -> None:
+        """Returns when connections are accepted."""
+        limits = self.settings.limits
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self),
+            sock=self._socket,
+            backlog=limits.backlog,
+            ssl=self._tls,
+            ssl_handshake_timeout=limits.message_seconds if self._tls else None,
+        )
+
+    async def stop(self) -> None:
+        """Accept no more, tell every peer, let what goes on for them finish within the deadline,
+        cut the rest."""
+        self._stopping = True
+        if self._server is None:
+            self._socket.close()
+            return
+        self._server.close()
+        for connection in list(self._open):
+            connection.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._stop_seconds):
+                await self._all_gone()
+        for connection in list(self._open):
+            connection.cut()
+        await self._all_gone()
+
+    async def _all_gone(self) -> None:
+        while self._open:
+            self._one_gone.clear()
+            await self._one_gone.wait()
+
+    def opened(self, connection: Connection) -> bool:
+        """Whether there is room for one more, which counts from now on."""
+        if self._stopping or len(self._open) >= self.settings.limits.connections:
+            return False
+        self._open.add(connection)
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        """It is gone."""
+        self._open.discard(connection)
+        self._one_gone.set()
+
+    def reload_certificate(self) -> None:
+        """Read a renewed certificate. Raises `ConfigurationError`; the old one stays then."""
+        if self._tls is not None and self.settings.tls is not None:
+            load_certificate(self._tls, self.settings.tls, self.settings.name)
+
+
+class Connection(asyncio.Protocol):
+    """One connection, within its listener's limits. Implements `StreamConnection`."""
+
+    __slots__ = ("_idle", "_listener", "_loop", "_message", "_session", "_transport", "_used")
+
+    _loop: asyncio.AbstractEventLoop
+    _transport: asyncio.Transport
+
+    def __init__(self, listener: StreamListener) -> None:
+        self._listener = listener
+        self._session: StreamSession | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._message: asyncio.TimerHandle | None = None
+        self._used = 0.0
+
+    # --- what asyncio says --------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a session, if there is room for one more."""
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport  # type: ignore[assignment]  # a stream's has both directions
+        if not self._listener.opened(self):
+            self._transport.abort()
+            return
+        _watch_over(transport.get_extra_info("socket"))
+        self._used = self._loop.time()
+        self._idle = self._loop.call_later(self._limits.idle_seconds, self._look)
+        self._guarded(self._begin)
+
+    def _begin(self) -> None:
+        self._session = self._listener.face.connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand octets to the session, and see that a message that has begun ends in time."""
+        if self._session is None or self._transport.is_closing():
+            return
+        self._used = self._loop.time()
+        self._guarded(self._take, data)
+        if not self._session.unfinished or self._transport.is_closing():
+            self._stop_message_timer()
+        elif self._message is None:
+            self._message = self._loop.call_later(self._limits.message_seconds, self._too_slow)
+
+    def _take(self, data: bytes) -> None:
+        assert self._session is not None, "there is a session while octets are taken"
+        if completed := self._session.received(data):
+            self._stop_message_timer()  # the next one has its own time
+            self._listener.count("received", completed)
+
+    def eof_received(self) -> bool:
+        """The peer writes no more. Over plain TCP it may still read what it waits for."""
+        self._stop_message_timer()
+        if self._session is None or self._transport.get_extra_info("ssl_object") is not None:
+            return False
+        self._guarded(self._session.finish)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone, by whomever."""
+        self._stop_message_timer()
+        if self._idle is not None:
+            self._idle.cancel()
+        if self._session is not None:
+            self._guarded(self._session.ended)
+        self._listener.closed(self)
+
+    # --- what the session says (net/streams.py) -----------------------------------------------
+
+    @property
+    def peer(self) -> str:
+        """Who opened it."""
+        name = self._transport.get_extra_info("peername")
+        return f"{name[0]}:{name[1]}" if name else "?"
+
+    def send(self, message: bytes, *, optional: bool = False) -> bool:
+        """Write a message, if the peer reads."""
+        if self._transport.is_closing():
+            return False
+        waiting, most = self._transport.get_write_buffer_size(), self._limits.unread_bytes
+        if optional and waiting + len(message) > most // 2:
+            return False
+        if waiting and waiting + len(message) > most:
+            self._log("a peer does not read", waiting=waiting)
+            self.cut()
+            return False
+        self._used = self._loop.time()
+        self._transport.write(message)
+        self._listener.count("sent", 1)
+        return True
+
+    def close(self) -> None:
+        """End it, when what was written has left, or the peer has had its time to read."""
+        if not self._transport.is_closing():
+            self._transport.close()
+            self._rearm(CLOSE_WITHIN, self.cut)
+
+    # --- what the listener says ---------------------------------------------------------------
+
+    def stop(self) -> None:
+        """The gateway is stopping."""
+        if self._session is not None:
+            self._guarded(self._session.stop)
+
+    def cut(self) -> None:
+        """End it at once."""
+        self._transport.abort()
+
+    # --- limits -------------------------------------------------------------------------------
+
+    @property
+    def _limits(self) -> Limits:
+        return self._listener.settings.limits
+
+    def _look(self) -> None:
+        """Close it if it has been idle for too long, else look again later."""
+        assert self._session is not None, "one without a session is closing"
+        limit = self._limits.idle_seconds
+        idle = 0.0 if self._session.busy else self._loop.time() - self._used
+        if idle < limit:
+            self._rearm(limit - idle, self._look)
+        else:
+            self.close()
+
+    def _too_slow(self) -> None:
+        self._message = None
+        self._log("a message did not arrive in time")
+        self.close()
+
+    def _rearm(self, seconds: float, call: Callable[[], None]) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = self._loop.call_later(seconds, call)
+
+    def _stop_message_timer(self) -> None:
+        if self._message is not None:
+            self._message.cancel()
+            self._message = None
+
+    # --- when the session fails ---------------------------------------------------------------
+
+    def _guarded(self, call: Callable[..., None], *arguments: Any) -> None:
+        """A session that fails loses its connection, and nobody else's."""
+        try:
+            call(*arguments)
+        except Exception:  # noqa: BLE001 - the last net below every face
+            structlog.get_logger().exception(
+                "a face failed", listener=self._listener.settings.name, peer=self.peer
+            )
+            self.cut()
+
+    def _log(self, event: str, **values: Any) -> None:
+        structlog.get_logger().info(
+            event, listener=self._listener.settings.name, peer=self.peer, **values
+        )
+
+
+def _watch_over(opened: socket.socket | None) -> None:
+    """Have the system find out when the peer's machine is gone, and send small messages at once."""
+    if opened is None or opened.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, ALIVE_AFTER)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, ALIVE_EVERY)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, ALIVE_TRIES)
