@@ -17,6 +17,7 @@ from tillwire.core.model import (
     Outcome,
     Receipts,
     State,
+    Terms,
     Transaction,
     TransactionType,
     Verdict,
@@ -123,6 +124,49 @@ def test_a_tip_is_shown_between_amount_and_total() -> None:
     ) in cardholder_receipt(sale(tipped))
 
 
+def agreed(terms: Terms, **approval: object) -> str:
+    """The receipt of a sale of EUR 12.50 on these terms."""
+    transaction = sale(changed(APPROVED, **approval))
+    return cardholder_receipt(msgspec.structs.replace(transaction, terms=terms))
+
+
+def test_a_tip_agreed_at_the_till_is_part_of_what_it_asked_for() -> None:
+    text = "Amount         EUR 11.25\nTip             EUR 1.25\nTOTAL          EUR 12.50\n"
+    assert text in agreed(Terms(tip=125), tip=125)
+    assert text in agreed(Terms(tip=125)), "also where the terminal does not speak of it"
+
+
+def test_a_tip_added_on_the_terminal_comes_on_top_of_the_agreed_one() -> None:
+    assert (
+        "Amount         EUR 11.25\nTip             EUR 2.50\nTOTAL          EUR 13.75\n"
+    ) in agreed(Terms(tip=125), approved_amount=1375, tip=250)
+
+
+def test_cash_that_is_paid_out_is_shown_apart_from_the_goods() -> None:
+    assert (
+        "\nAmount          EUR 2.50\nCash-back      EUR 10.00\nTOTAL          EUR 12.50\n"
+    ) in agreed(Terms(cash_back=1000))
+    assert (
+        "Amount          EUR 1.50\n"
+        "Cash-back      EUR 10.00\n"
+        "Tip             EUR 1.00\n"
+        "TOTAL          EUR 12.50\n"
+    ) in agreed(Terms(cash_back=1000, tip=100), tip=100)
+
+
+def test_a_partial_approval_pays_out_no_cash_and_the_tip_last() -> None:
+    terms = Terms(cash_back=250, tip=125)
+    assert (
+        "\nRequested      EUR 12.50\nApproved part   EUR 6.25\nTOTAL           EUR 6.25\n"
+    ) in agreed(terms, approved_amount=625)
+    assert (
+        "Requested      EUR 12.50\n"
+        "Approved part   EUR 8.75\n"
+        "Tip             EUR 1.25\n"
+        "TOTAL          EUR 10.00\n"
+    ) in agreed(terms, approved_amount=1000, tip=125)
+
+
 def test_a_partial_approval_shows_what_was_asked_and_what_was_approved() -> None:
     partial = changed(APPROVED, approved_amount=625, response_code="10")
     assert (
@@ -220,6 +264,7 @@ headings = st.builds(
     tid=names,
 )
 amounts = st.integers(min_value=0, max_value=10**15 - 1)
+terms = st.builds(Terms, cash_back=amounts, tip=amounts)
 outcomes = st.builds(
     Outcome,
     verdict=st.sampled_from(Verdict),
@@ -247,13 +292,18 @@ outcomes = st.builds(
 )
 
 
-@given(headings, outcomes, names, st.sampled_from(TransactionType), st.sampled_from(WIDTHS))
+@given(headings, outcomes, names, terms, st.sampled_from(TransactionType), st.sampled_from(WIDTHS))
 @settings(max_examples=300)
 def test_nothing_is_wider_than_the_paper(
-    heading: Heading, outcome: Outcome, reference: str, type_: TransactionType, width: int
+    heading: Heading,
+    outcome: Outcome,
+    reference: str,
+    agreement: Terms,
+    type_: TransactionType,
+    width: int,
 ) -> None:
     transaction: Transaction = msgspec.structs.replace(
-        sale(outcome), heading=heading, reference=reference, type=type_
+        sale(outcome), heading=heading, reference=reference, terms=agreement, type=type_
     )
     for text in (cardholder_receipt(transaction, width), merchant_receipt(transaction, width)):
         assert text.endswith("COPY\n")

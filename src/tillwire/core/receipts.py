@@ -138,18 +138,22 @@ def _amount_lines(transaction: Transaction, outcome: Outcome, width: int) -> lis
     def line(label: str, minor: int) -> tuple[str, ...]:
         return pair(label, _amount(Money(minor, transaction.amount.currency)), width)
 
-    asked = transaction.amount.minor
+    asked, terms = transaction.amount.minor, transaction.terms
     if outcome.verdict is not Verdict.APPROVED:
         return list(line("Amount", asked))
-    granted = outcome.approved_amount - outcome.tip
+    # A tip that the till agreed is in what it asked for; what is beyond, the terminal has added.
+    added = max(outcome.tip - terms.tip, 0)
     lines: list[str] = []
-    if 0 <= granted < asked:
+    if 0 <= outcome.approved_amount - added < asked:
         lines += line("Requested", asked)
-        lines += line("Approved part", granted)
-    elif outcome.tip:
-        lines += line("Amount", granted)
-    if outcome.tip:
-        lines += line("Tip", outcome.tip)
+        lines += line("Approved part", outcome.approved_amount - outcome.tip)
+        shown = {"Tip": outcome.tip}
+    else:
+        shown = {"Cash-back": terms.cash_back, "Tip": max(outcome.tip, terms.tip)}
+        if any(shown.values()):
+            lines += line("Amount", outcome.approved_amount - sum(shown.values()))
+    for label, minor in shown.items():
+        lines += line(label, minor) if minor else ()
     return [*lines, *line("TOTAL", outcome.approved_amount)]
 
 
