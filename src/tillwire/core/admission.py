@@ -1,7 +1,8 @@
 """Admission: how a till's request becomes a transaction, in one unit of work.
 
 Everything that is checked against the journal is checked here and committed with the transaction
-itself: the idempotency key, the cap of a follow-up, the place at the terminal. What may be sent at
+itself: the idempotency key, the number of the till's message, the cap of a follow-up, the place at
+the terminal. What may be sent at
 once is dispatched in the same commit, so a sale to a free terminal costs one commit before its
 first byte.
 """
@@ -13,6 +14,7 @@ import hashlib
 import msgspec
 
 from tillwire.core import states
+from tillwire.core.exchanges import check_new
 from tillwire.core.follow_ups import check_follow_up
 from tillwire.core.model import FOLLOW_UPS, Event, Request, Transaction
 from tillwire.core.moves import Keeper, Move, dispatched, moved
@@ -38,8 +40,8 @@ def admit(
     keeper: Keeper,
     estate_version: int,
 ) -> Admission:
-    """Let the request in, or raise `InvalidRequest`, `Conflict` or `TerminalBusy`; `StaleError`
-    when the estate is not the one any more from which the draft was made."""
+    """Let the request in, or raise `InvalidRequest`, `Conflict`, `Repeated` or `TerminalBusy`;
+    `StaleError` when the estate is not the one any more from which the draft was made."""
     earlier = earlier_of(unit, request)
     if earlier is not None:
         return Admission(earlier, [])
@@ -69,6 +71,8 @@ def admit(
             draft.id,
             draft.created_at,
         )
+    if request.exchange is not None:
+        unit.insert_exchange(msgspec.structs.replace(request.exchange, transaction_id=draft.id))
     return Admission(move.after, [*moves, move])
 
 
@@ -81,7 +85,10 @@ def _replace(unit: Unit, waiting: Transaction, by: Transaction, keeper: Keeper) 
 
 def earlier_of(unit: Unit, request: Request) -> Transaction | None:
     """What was let in before under the request's idempotency key, if it has one. Raises
-    `Conflict` when that was another request."""
+    `Conflict` when that was another request, and `Repeated` when the till's message has a number
+    that was used before."""
+    if request.exchange is not None:
+        check_new(unit, request.exchange)
     if not request.idempotency_key:
         return None
     known = unit.idempotent(request.organisation_id, request.idempotency_key)

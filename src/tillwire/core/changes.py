@@ -85,13 +85,23 @@ class Changes:
             except JournalError:
                 await asyncio.sleep(next(pauses, _JOURNAL_PAUSES[-1]))
 
-    async def commit(self, work: Callable[[Unit], T], moves_of: Callable[[T], list[Move]]) -> T:
+    async def commit(
+        self,
+        work: Callable[[Unit], T],
+        moves_of: Callable[[T], list[Move]],
+        afterwards: Callable[[], None] | None = None,
+    ) -> T:
         """Commit, and carry on what was committed, also when the caller is cancelled meanwhile:
-        what is durable must not be left to nobody."""
+        what is durable must not be left to nobody. `afterwards` is called when everybody has seen
+        it, or it has failed."""
 
         async def commit() -> T:
-            result = await self._journal.commit(work)
-            self._publish(moves_of(result))
+            try:
+                result = await self._journal.commit(work)
+                self._publish(moves_of(result))
+            finally:
+                if afterwards is not None:
+                    afterwards()
             return result
 
         return await self._tasks.finish(commit())

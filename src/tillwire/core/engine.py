@@ -18,7 +18,12 @@ from tillwire.clock import Instant
 from tillwire.core import states
 from tillwire.core.admission import Admission, admit, earlier_of
 from tillwire.core.changes import TRIES, Changes
+from tillwire.core.claims import Claims, run_errand
+from tillwire.core.closings import Closings
+from tillwire.core.displays import Displays
+from tillwire.core.errands import ABILITY_OF, Errand, Result
 from tillwire.core.estate import Estate
+from tillwire.core.exchanges import Exchanges
 from tillwire.core.model import (
     Evidence,
     Lifecycle,
@@ -44,6 +49,7 @@ from tillwire.core.moves import (
     noted,
     refused,
 )
+from tillwire.core.numbers import Numbers
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.patience import within
 from tillwire.core.ports import (
@@ -55,10 +61,12 @@ from tillwire.core.ports import (
     Journal,
     Sign,
     StaleError,
+    TerminalStatus,
     Unit,
     Watch,
 )
 from tillwire.core.recovery import Recovery
+from tillwire.core.sessions import Sessions
 from tillwire.core.tasks import Tasks
 from tillwire.errors import (
     AnswerLost,
@@ -75,10 +83,22 @@ from tillwire.money import positive
 
 T = TypeVar("T")
 
+ERRAND_WITHIN: Final = 120.0
+"""Seconds that an errand may take unless its till says otherwise."""
+STATUS_WITHIN: Final = 10.0
+"""Seconds in which a terminal must say how it is."""
 ABORT_WITHIN: Final = 10.0
 """Seconds in which an abort that the terminal granted must show as the transaction's outcome."""
 _UNREACHABLE: Final = Capabilities(types=frozenset(), pull=True)
 """Of a terminal without a driver: nothing is ever sent to it."""
+
+
+def _unheard(text: str) -> None:
+    """Nobody listens to what is shown."""
+
+
+def _nothing() -> None:
+    """There is nothing to end."""
 
 
 class Engine:
@@ -111,6 +131,27 @@ class Engine:
         )
         self._mirror = self._changes.mirror
         self._recovery = Recovery(self, self._driver_for)
+        self._claims = Claims(self._mirror, clock)
+        self._displays = Displays()
+        # What is remembered beside transactions, each under the name by which it is asked for here.
+        self._exchanges = exchanges = Exchanges(journal, clock)
+        self.begin_exchange = exchanges.begin
+        self.answer_exchange = exchanges.answer
+        self.exchange = exchanges.of_number
+        self.last_exchange = exchanges.last
+        self.exchange_of = exchanges.of_transaction
+        self.exchange_by_chain = exchanges.of_chain
+        self._sessions = sessions = Sessions(journal, self._tasks)
+        self.open_session = sessions.open
+        self.close_session = sessions.close
+        self.session = sessions.of
+        self.sessions_at = sessions.at
+        closings = Closings(journal, clock)
+        self.open_totals = closings.open_totals
+        self.close_period = closings.close
+        self.closing = closings.closing
+        self.period_of = closings.period_of
+        self.number = Numbers(journal, clock).next
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -118,6 +159,8 @@ class Engine:
         """Take up what the journal holds. What was on its way is UNKNOWN now, and recovery of it
         starts at once, earliest deadline first; what waits goes on waiting where it may."""
         self._estate = await self.journal.read(lambda reader: reader.estate())
+        await self._sessions.load()
+        self._tasks.spawn(self._exchanges.forget_old())
         remembered = await self.journal.read(lambda reader: reader.open_transactions())
         remembered.sort(key=lambda each: (each.deadline or each.created_at, each.id))
         for transaction in remembered:
@@ -193,8 +236,9 @@ class Engine:
         """Journal a till's request, and send it if its terminal is free.
 
         Returns the transaction as committed: SENT, or ACCEPTED while it waits. Raises `NotFound`
-        (terminal), `InvalidRequest` (field as in `Request`), `Conflict` (`TerminalBusy`, too much
-        refunded, terminal not active), `Unsupported`, `JournalError` (nothing was sent).
+        (terminal), `InvalidRequest` (field as in `Request`), `Conflict` (`Repeated`, and before
+        all others; `TerminalBusy`, too much refunded, terminal not active), `Unsupported`,
+        `JournalError` (nothing was sent).
         """
         for _ in range(TRIES):
             try:
@@ -214,29 +258,34 @@ class Engine:
             positive(request.amount)
         try:
             keeper = self._active(terminal, request.type)
+            await self._claims.clear(terminal.id, wait=when_busy is not WhenBusy.REJECT)
         except (Conflict, Unsupported):
             # Who asks again under the same key must learn that it was accepted before.
             if earlier := await self.journal.commit(partial(earlier_of, request=request)):
                 return Admission(earlier, [])
             raise
-        draft = self._draft(request, terminal)
+        # No await from here to the commit, lest an errand takes the terminal in between.
         admit_it = partial(
             admit,
-            draft=draft,
+            draft=self._draft(request, terminal),
             request=request,
             when_busy=when_busy,
             keeper=keeper,
             estate_version=estate.version,
         )
-        return await self._changes.commit(admit_it, lambda admission: admission.moves)
+        leave = self._claims.enter(terminal.id)
+        return await self._changes.commit(admit_it, lambda admission: admission.moves, leave)
 
     def _active(self, terminal: Terminal, kind: TransactionType) -> Keeper:
-        if terminal.lifecycle is not Lifecycle.ACTIVATED:
-            raise Conflict(f"Terminal {terminal.name} is {terminal.lifecycle}, not ACTIVATED.")
-        keeper = Keeper(self._owner, self._driver_of(terminal).capabilities)
+        keeper = Keeper(self._owner, self._active_driver(terminal).capabilities)
         if kind not in keeper.capabilities.types:
             raise Unsupported(f"Terminal {terminal.name} cannot do a {kind}.")
         return keeper
+
+    def _active_driver(self, terminal: Terminal) -> Driver:
+        if terminal.lifecycle is not Lifecycle.ACTIVATED:
+            raise Conflict(f"Terminal {terminal.name} is {terminal.lifecycle}, not ACTIVATED.")
+        return self._driver_of(terminal)
 
     def _draft(self, request: Request, terminal: Terminal) -> Transaction:
         now = self.clock.now()
@@ -255,6 +304,7 @@ class Engine:
             original_id=request.original_id,
             partial_allowed=request.partial_allowed,
             register=request.register,
+            terms=request.terms,
             waits=request.waits,
             expires_at=None
             if request.expires_in is None
@@ -268,6 +318,8 @@ class Engine:
             self._tasks.spawn(self._carry(move.after))
         elif move.event.name == states.Event.ACCEPT:
             self._limit_waiting(move.after)
+        if move.after.is_final:
+            self._displays.forget(move.after.id)
 
     def _limit_waiting(self, transaction: Transaction) -> None:
         if transaction.expires_at is not None:
@@ -351,7 +403,11 @@ class Engine:
     # --- what is heard (ports.Inbox) ----------------------------------------------------------
 
     async def heard_sign(self, transaction_id: str, sign: Sign) -> Transaction:
-        """Journal a sign of life, or what the driver must remember. Harmless when repeated."""
+        """Journal a sign of life, or what the driver must remember; tell what is shown. Harmless
+        when repeated."""
+        known = self._mirror.get(transaction_id)
+        if sign.display and known is not None and not known.is_final:
+            self._displays.show(transaction_id, sign.display)
 
         def take_down(current: Transaction) -> Move | None:
             now = self.clock.now()
@@ -360,13 +416,13 @@ class Engine:
             if any(current.peer.get(key) != value for key, value in sign.peer.items()):
                 news["peer"] = {**current.peer, **sign.peer}
                 detail["peer"] = sorted(sign.peer)
-            if sign.display:
-                detail["display"] = sign.display
             if sign.started and current.started_at is None and not current.is_final:
                 news["started_at"] = now
                 if current.state is State.SENT:
+                    if sign.display:
+                        detail["display"] = sign.display
                     return moved(current, states.Event.START, now, detail, **news)
-            return noted(current, "sign", now, detail, **news) if news or sign.display else None
+            return noted(current, "sign", now, detail, **news) if news else None
 
         return await self._changes.change(transaction_id, take_down)
 
@@ -403,6 +459,11 @@ class Engine:
         """The transaction as committed; from memory when it is open or ended lately."""
         return await self._changes.find(transaction_id)
 
+    async def follow_ups(self, original_id: str) -> list[Transaction]:
+        """All that follow the original, as committed, oldest first."""
+        found = await self.journal.read(lambda reader: reader.follow_ups(original_id))
+        return [self._mirror.newest(each) for each in found]
+
     async def wait(
         self,
         transaction_id: str,
@@ -413,15 +474,65 @@ class Engine:
         state in either case. Raises `NotFound`."""
         return await self._changes.wait(transaction_id, until, timeout)
 
+    def listen(self, transaction_id: str, tell: Callable[[str], None]) -> Callable[[], None]:
+        """Tell what the terminal shows from now on, and at once what it shows already, as long as
+        the transaction is open. The result, called, ends that."""
+        if (known := self._mirror.get(transaction_id)) is None or known.is_final:
+            return _nothing
+        return self._displays.listen(transaction_id, tell)
+
+    def open_transaction(self, terminal_id: str) -> Transaction | None:
+        """The one that holds the terminal. Touches no database."""
+        return self._mirror.holder(terminal_id)
+
     def open_count(self) -> Mapping[State, int]:
         """How many open transactions there are in each state."""
         return self._mirror.open_count()
 
+    # --- terminals beside transactions ----------------------------------------------------------
+
+    async def perform(
+        self,
+        terminal_id: str,
+        errand: Errand,
+        *,
+        tell: Callable[[str], None] = _unheard,
+        seconds: float = ERRAND_WITHIN,
+    ) -> Result:
+        """Have the terminal run an errand; `tell` hears what it shows meanwhile. Cancelling the
+        call calls the errand off.
+
+        Raises `NotFound`, `Conflict` (terminal not active), `Unsupported`, `TerminalBusy`,
+        `ErrandFailed` (`TIMED_OUT` after so many seconds), `PeerError`.
+        """
+        driver = self._active_driver(self._terminal(terminal_id))
+        if ABILITY_OF[type(errand)] not in driver.capabilities.errands:
+            name = self._terminal(terminal_id).name
+            raise Unsupported(f"Terminal {name} cannot do this: {ABILITY_OF[type(errand)]}.")
+        with self._claims.errand(terminal_id, errand):
+            return await run_errand(driver, errand, tell, seconds)
+
+    async def status(self, terminal_id: str) -> TerminalStatus:
+        """What the terminal says of itself, or why it says nothing. Raises `NotFound`."""
+        terminal = self._terminal(terminal_id)
+        try:
+            return await within(STATUS_WITHIN, self._driver_of(terminal).status())
+        except TimeoutError:
+            return TerminalStatus(False, f"No answer within {STATUS_WITHIN:g} seconds.")
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises, it was not reached
+            return TerminalStatus(False, f"{type(error).__name__}: {error}")
+
+    def _terminal(self, terminal_id: str) -> Terminal:
+        terminal = self._estate.terminals.get(terminal_id)
+        if terminal is None:
+            raise NotFound(f"No terminal {terminal_id}.")
+        return terminal
+
     # --- terminals that fetch -----------------------------------------------------------------
 
     def offered(self, terminal_id: str) -> Transaction | None:
-        """What a fetch by this terminal would hand out. Touches no database."""
-        return self._mirror.holder(terminal_id)
+        """What a fetch by this terminal would hand out: the one that holds it."""
+        return self.open_transaction(terminal_id)
 
     async def wait_offered(self, terminal_id: str, timeout: float) -> Transaction | None:
         """The same, waiting up to `timeout` seconds until there is something."""

@@ -2,8 +2,8 @@
 
 Showing a text, printing, asking a question, reading a card before its payment, its balance, an
 update, the terminal's own totals and the last transaction that it remembers. An errand is asked of
-the terminal through its driver while no transaction holds it, is not journaled, and may be repeated.
-What it finds out about money (`Count`, `AskLast`) is evidence to show, never an outcome.
+the terminal through its driver while no transaction holds it, is not journaled, and may be
+repeated. What it finds out about money (`Count`, `AskLast`) is evidence to show, never an outcome.
 """
 
 from __future__ import annotations

@@ -7,11 +7,14 @@ exactly once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from tillwire.clock import Instant
+from tillwire.core.model import State, Terms, TransactionType
 
 
 class TotalsKind(StrEnum):
@@ -64,3 +67,85 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     """The last event of the journal that the period takes in."""
     rows: tuple[TotalsRow, ...]
+
+
+class OpenTotals(msgspec.Struct, frozen=True):
+    """What the period that has not been closed comes to so far."""
+
+    number: int
+    """The one that its closing will have."""
+    opened_at: Instant
+    rows: tuple[TotalsRow, ...]
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How one transaction ended, as far as totals care."""
+
+    type: TransactionType
+    state: State
+    """A final one."""
+    asked: int
+    approved: int
+    """Minor units, both."""
+    currency: str
+    brand: str
+    register: str
+    terms: Terms
+    original_type: TransactionType | None
+    """Of the transaction that it follows."""
+
+
+MOST_ROWS: Final = 2000
+"""Rows of one period at most. What has yet other words in it (a till that invents an operator for
+each sale) is counted in rows that leave all words out."""
+
+_KINDS: Final = {
+    TransactionType.PURCHASE: TotalsKind.DEBIT,
+    TransactionType.REFUND: TotalsKind.CREDIT,
+    TransactionType.REVERSAL: TotalsKind.REVERSE_DEBIT,
+    TransactionType.PREAUTH: TotalsKind.RESERVED,
+    TransactionType.INCREMENT: TotalsKind.RESERVED_CHANGE,
+    TransactionType.CAPTURE: TotalsKind.COMPLETED,
+    TransactionType.CASH_ADVANCE: TotalsKind.CASH_ADVANCE,
+}
+
+
+def tally(endings: Iterable[Ending]) -> tuple[TotalsRow, ...]:
+    """What they come to, in a fixed order of rows."""
+    sums: dict[TotalsRow, list[int]] = {}
+    for ending in endings:
+        row = _row(ending)
+        if row not in sums and len(sums) >= MOST_ROWS:
+            row = TotalsRow(row.kind, row.currency)
+        found = sums.setdefault(row, [0, 0])
+        found[0] += 1
+        found[1] += ending.approved if ending.state is State.APPROVED else ending.asked
+    rows = (
+        msgspec.structs.replace(row, count=count, amount=amount)
+        for row, (count, amount) in sums.items()
+    )
+    return tuple(sorted(rows, key=msgspec.structs.astuple))
+
+
+def _row(ending: Ending) -> TotalsRow:
+    """The row that the transaction counts in, still empty."""
+    terms = ending.terms
+    return TotalsRow(
+        _kind(ending),
+        ending.currency,
+        brand=ending.brand,
+        register=ending.register,
+        operator=terms.operator,
+        shift=terms.shift,
+        totals_group=terms.totals_group,
+    )
+
+
+def _kind(ending: Ending) -> TotalsKind:
+    if ending.state is State.FAILED:
+        return TotalsKind.FAILED
+    if ending.state is not State.APPROVED:
+        return TotalsKind.DECLINED
+    if ending.type is TransactionType.REVERSAL and ending.original_type is TransactionType.REFUND:
+        return TotalsKind.REVERSE_CREDIT
+    return _KINDS[ending.type]

@@ -15,17 +15,21 @@ from tillwire.core.model import (
     Device,
     Discrepancy,
     Event,
+    Exchange,
     Heading,
     Lifecycle,
     Merchant,
     Organisation,
     Outcome,
+    Session,
     State,
     Store,
     Terminal,
+    Terms,
     Transaction,
     TransactionType,
 )
+from tillwire.core.totals import Closing, Ending, TotalsRow
 from tillwire.errors import Proof
 from tillwire.journal import tables
 from tillwire.money import Money
@@ -36,8 +40,11 @@ S = TypeVar("S", bound=msgspec.Struct)
 _encode = msgspec.json.Encoder().encode
 _heading = msgspec.json.Decoder(Heading)
 _outcome = msgspec.json.Decoder(Outcome)
+_terms = msgspec.json.Decoder(Terms)
+_totals = msgspec.json.Decoder(tuple[TotalsRow, ...])
 _peer = msgspec.json.Decoder(dict[str, str])
 _detail = msgspec.json.Decoder(dict[str, Any])
+_NO_TERMS: Final = Terms()
 _STATES: Final = {state.value: state for state in State}
 _TYPES: Final = {kind.value: kind for kind in TransactionType}
 
@@ -49,6 +56,8 @@ ESTATE_TABLES: Final[dict[type[msgspec.Struct], Table]] = {
     Terminal: tables.terminals,
     Device: tables.devices,
 }
+
+_EXCHANGE: Final = tuple(tables.exchanges.columns.keys())
 
 MOVING_COLUMNS: Final = (
     "version", "state", "token", "sent_at", "send_by", "deadline", "started_at", "peer",
@@ -80,6 +89,7 @@ def insert_values(transaction: Transaction) -> dict[str, Any]:
         "register": transaction.register,
         "waits": int(transaction.waits),
         "expires_at": transaction.expires_at,
+        "terms": None if transaction.terms == _NO_TERMS else json_text(transaction.terms),
         **moving_values(transaction),
     }
 
@@ -110,6 +120,7 @@ def transaction(row: Row) -> Transaction:
         reference, heading, created_at, original_id, partial_allowed, register, waits, expires_at,
         token, sent_at,
         send_by, deadline, started_at, peer, outcome, proof, ended_at, cleared_at, reversed_at,
+        terms,
     ) = row  # fmt: skip
     return Transaction(
         id=id_,
@@ -139,6 +150,7 @@ def transaction(row: Row) -> Transaction:
         ended_at=ended_at,
         cleared_at=cleared_at,
         reversed_at=reversed_at,
+        terms=_terms.decode(terms) if terms else _NO_TERMS,
     )
 
 
@@ -180,6 +192,81 @@ def discrepancy(row: Row) -> Discrepancy:
         closed_at=closed_at,
         closed_by=closed_by,
         reason=reason,
+    )
+
+
+def exchange_values(exchange: Exchange) -> dict[str, Any]:
+    """The columns of a new exchange; its id is the database's to give."""
+    values = msgspec.structs.asdict(exchange)
+    del values["id"]
+    return values
+
+
+def exchange(row: Row) -> Exchange:
+    """An exchange from a row of its table."""
+    return Exchange(**dict(zip(_EXCHANGE, row, strict=True)))
+
+
+def session_values(session: Session) -> dict[str, Any]:
+    """The columns of a session."""
+    return {**msgspec.structs.asdict(session), "detail": json_text(session.detail)}
+
+
+def session(row: Row) -> Session:
+    """A session from a row of its table."""
+    terminal_id, dialect, register, opened_at, detail = row
+    return Session(
+        terminal_id=terminal_id,
+        dialect=dialect,
+        register=register,
+        opened_at=opened_at,
+        detail=_peer.decode(detail),
+    )
+
+
+def closing_values(closing: Closing) -> dict[str, Any]:
+    """The columns of a closing."""
+    values = msgspec.structs.asdict(closing)
+    return {**values, "totals": json_text(values.pop("rows"))}
+
+
+def closing(row: Row) -> Closing:
+    """A closing from a row of its table."""
+    terminal_id, number, opened_at, closed_at, position, totals = row
+    return Closing(
+        terminal_id=terminal_id,
+        number=number,
+        opened_at=opened_at,
+        closed_at=closed_at,
+        position=position,
+        rows=_totals.decode(totals),
+    )
+
+
+class _Counted(msgspec.Struct):
+    """What totals want of an outcome."""
+
+    approved_amount: int = 0
+    brand: str = ""
+
+
+_counted = msgspec.json.Decoder(_Counted)
+
+
+def ending(row: Row) -> Ending:
+    """How a transaction ended, from a row of the statement of this name."""
+    type_, state, asked, currency, register, terms, outcome, original_type = row
+    counted = _counted.decode(outcome) if outcome else _Counted()
+    return Ending(
+        type=_TYPES[type_],
+        state=_STATES[state],
+        asked=asked,
+        approved=counted.approved_amount,
+        currency=currency,
+        brand=counted.brand,
+        register=register,
+        terms=_terms.decode(terms) if terms else _NO_TERMS,
+        original_type=_TYPES[original_type] if original_type else None,
     )
 
 

@@ -23,8 +23,9 @@ from tillwire.core.ports import Reader, Unit
 from tillwire.journal import rows, schema
 from tillwire.journal.committer import SqliteCommitter, connect, translated
 from tillwire.journal.ownership import take
+from tillwire.journal.reader import SqlReader
 from tillwire.journal.statements import Statements
-from tillwire.journal.unit import SqlReader, SqlUnit
+from tillwire.journal.unit import SqlUnit
 from tillwire.journal.writer import InlineWriter, Writer
 
 T = TypeVar("T")

@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Executable,
     Table,
     Text,
     and_,
     bindparam,
+    delete,
     func,
     insert,
     or_,
@@ -24,15 +26,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-from tillwire.core.model import TransactionType
+from tillwire.core.model import FINAL_STATES, TransactionType
 from tillwire.journal.rows import ESTATE_TABLES, MOVING_COLUMNS
 from tillwire.journal.tables import (
     api_keys,
+    closings,
     discrepancies,
     estate_versions,
     events,
+    exchanges,
     idempotency,
     occupancy,
+    sessions,
     transactions,
 )
 
@@ -43,6 +48,15 @@ _is_open = text("state IN ('ACCEPTED', 'SENT', 'STARTED', 'UNKNOWN')")
 TYPE_PARAMETERS: Final = {f"type_{kind.lower()}": kind for kind in TransactionType}
 """Parameters that choose types of transactions: each is its type, or NULL where it is not meant."""
 _is_of_types = transactions.c.type.in_([bindparam(name, type_=Text) for name in TYPE_PARAMETERS])
+
+KIND_PARAMETERS: Final = tuple(f"kind_{number}" for number in range(8))
+"""Parameters that choose kinds of exchanges; NULL where there are fewer."""
+_FINAL: Final = ", ".join(sorted(f"'{state.value}'" for state in FINAL_STATES))
+
+
+def _of_register(table: Table) -> list[ColumnElement[bool]]:
+    names = ("terminal_id", "dialect", "register")
+    return [table.c[name] == bindparam(name) for name in names]
 
 
 def _upsert(table: Table) -> Executable:
@@ -152,6 +166,88 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     "close_discrepancy": update(discrepancies)
     .where(discrepancies.c.id == bindparam("number"), discrepancies.c.closed_at.is_(None))
     .values(closed_at=bindparam("at"), closed_by=bindparam("person"), reason=bindparam("because")),
+    "exchange": select(exchanges)
+    .where(*_of_register(exchanges), exchanges.c.number == bindparam("number"))
+    .order_by(exchanges.c.id.desc())
+    .limit(1),
+    "last_exchange": select(exchanges)
+    .where(
+        *_of_register(exchanges),
+        exchanges.c.kind.in_([bindparam(name, type_=Text) for name in KIND_PARAMETERS]),
+    )
+    .order_by(exchanges.c.id.desc())
+    .limit(1),
+    "exchange_of": select(exchanges)
+    .where(exchanges.c.transaction_id == bindparam("transaction_id"))
+    .order_by(exchanges.c.id.desc())
+    .limit(1),
+    "exchanges_by_chain": select(exchanges)
+    .where(
+        exchanges.c.organisation_id == bindparam("organisation_id"),
+        exchanges.c.chain == bindparam("chain"),
+        text("chain <> ''"),
+    )
+    .order_by(exchanges.c.id.desc())
+    .limit(bindparam("limit")),
+    "insert_exchange": insert(exchanges)
+    .values({each.name: bindparam(each.name) for each in exchanges.c if each.name != "id"})
+    .returning(exchanges.c.id),
+    "answer_exchange": update(exchanges)
+    .where(exchanges.c.id == bindparam("number"))
+    .values(answer=bindparam("text"), answered_at=bindparam("now")),
+    "old_exchange": select(exchanges.c.id)
+    .where(text("transaction_id IS NULL"), exchanges.c.at < bindparam("before"))
+    .limit(1),
+    "drop_exchanges": text(
+        "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges "
+        "WHERE transaction_id IS NULL AND at < :before ORDER BY at LIMIT :limit)"
+    ),
+    "put_session": _upsert(sessions),
+    "drop_session": delete(sessions).where(*_of_register(sessions)),
+    "all_sessions": select(sessions),
+    "last_closing": select(closings)
+    .where(closings.c.terminal_id == bindparam("terminal_id"))
+    .order_by(closings.c.number.desc())
+    .limit(1),
+    "closing": select(closings).where(
+        closings.c.terminal_id == bindparam("terminal_id"),
+        closings.c.number == bindparam("number"),
+    ),
+    "closings_before": select(closings.c.number)
+    .where(
+        closings.c.terminal_id == bindparam("terminal_id"),
+        closings.c.position < bindparam("position"),
+    )
+    .order_by(closings.c.number.desc())
+    .limit(1),
+    "insert_closing": insert(closings),
+    "newest_position": select(func.max(events.c.position)),
+    "first_of_terminal": select(transactions.c.created_at)
+    .where(transactions.c.terminal_id == bindparam("terminal_id"))
+    .order_by(_id)
+    .limit(1),
+    # The first event in a final state is the one that ended it; others are facts beside it.
+    "ended_where": text(
+        f"SELECT position FROM events WHERE transaction_id = :transaction_id "  # noqa: S608 - states
+        f"AND state IN ({_FINAL}) ORDER BY sequence LIMIT 1"
+    ),
+    "endings": text(
+        "SELECT t.type, t.state, t.amount, t.currency, t.register, t.terms, t.outcome, o.type "  # noqa: S608
+        "FROM transactions t LEFT JOIN transactions o ON o.id = t.original_id "
+        "WHERE t.terminal_id = :terminal_id AND t.ended_at >= :since AND "
+        "(SELECT e.position FROM events e WHERE e.transaction_id = t.id "
+        f"AND e.state IN ({_FINAL}) ORDER BY e.sequence LIMIT 1) > :position"
+    ),
+    "ended_since": text(
+        f"SELECT 1 FROM events e WHERE e.position > :position AND e.state IN ({_FINAL}) AND "  # noqa: S608
+        "(SELECT t.terminal_id FROM transactions t WHERE t.id = e.transaction_id) = :terminal_id "
+        "LIMIT 1"
+    ),
+    "reserve_numbers": text(
+        "INSERT INTO counters (series, upcoming) VALUES (:series, :first + :count) "
+        "ON CONFLICT (series) DO UPDATE SET upcoming = counters.upcoming + :count "
+        "RETURNING upcoming - :count"
+    ),
     "estate_version": select(estate_versions.c.version).where(estate_versions.c.id == 1),
     "estate_changed": text(
         "INSERT INTO estate_versions (id, version) VALUES (1, 1) "

@@ -145,6 +145,7 @@ transactions = Table(
     Column("ended_at", BigInteger),
     Column("cleared_at", BigInteger),
     Column("reversed_at", BigInteger),
+    Column("terms", Text),
     Index("ix_transactions_terminal_id_id_type", "terminal_id", "id", "type"),
     Index("ix_transactions_organisation_id_reference", "organisation_id", "reference"),
     Index("ix_transactions_terminal_id_ended_at", "terminal_id", "ended_at"),
@@ -214,3 +215,74 @@ discrepancies = Table(
         postgresql_where=text("closed_at IS NULL"),
     ),
 )
+
+# --- tills' messages, sessions and periods --------------------------------------------------
+
+_OF_A_REGISTER = ("terminal_id", "dialect", "register")
+
+exchanges = Table(
+    "exchanges",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    _required("organisation_id"),
+    _required("terminal_id"),
+    _required("dialect"),
+    _required("register"),
+    _required("number"),
+    _required("kind"),
+    _required("digest"),
+    _required("at", BigInteger),
+    _required("chain"),
+    Column("transaction_id", Text),
+    _required("request"),
+    _required("answer"),
+    Column("answered_at", BigInteger),
+    Index("ix_exchanges_number", *_OF_A_REGISTER, "number", "id"),
+    Index("ix_exchanges_newest", *_OF_A_REGISTER, "id"),
+    Index(
+        "ix_exchanges_transaction_id",
+        "transaction_id",
+        sqlite_where=text("transaction_id IS NOT NULL"),
+        postgresql_where=text("transaction_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_exchanges_chain",
+        "organisation_id",
+        "chain",
+        "id",
+        sqlite_where=text("chain <> ''"),
+        postgresql_where=text("chain <> ''"),
+    ),
+    Index(
+        "ix_exchanges_at",
+        "at",
+        sqlite_where=text("transaction_id IS NULL"),
+        postgresql_where=text("transaction_id IS NULL"),
+    ),
+)
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("terminal_id", Text, primary_key=True),
+    Column("dialect", Text, primary_key=True),
+    Column("register", Text, primary_key=True),
+    _required("opened_at", BigInteger),
+    _required("detail"),
+)
+closings = Table(
+    "closings",
+    metadata,
+    Column("terminal_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    _required("opened_at", BigInteger),
+    _required("closed_at", BigInteger),
+    _required("position", BigInteger),
+    _required("totals"),
+)
+counters = Table(
+    "counters",
+    metadata,
+    Column("series", Text, primary_key=True),
+    _required("upcoming", BigInteger),
+)
+"""The next number of each series that nobody has reserved."""

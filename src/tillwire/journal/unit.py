@@ -1,150 +1,23 @@
-"""Units of work and readers: the journal's ports, in SQL over one connection of a driver.
+"""Units of work: the journal's writing port, in SQL over one connection of a driver.
 
-Both databases are the same here: statements come compiled (`statements.py`), values come and go
-through `rows.py`. What differs (locks, error classes) is the database's (`database.py`).
+What differs between databases (locks, error classes) is the committer's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from tillwire.clock import Instant
-from tillwire.core.estate import Estate
-from tillwire.core.model import (
-    ApiKey,
-    Device,
-    Discrepancy,
-    Event,
-    Merchant,
-    Organisation,
-    Store,
-    Terminal,
-    Transaction,
-    TransactionType,
-)
+from tillwire.core.model import Event, Exchange, Session, Transaction
 from tillwire.core.ports import EstateThing, Hold, StaleError
+from tillwire.core.totals import Closing
 from tillwire.journal import rows
-from tillwire.journal.statements import TYPE_PARAMETERS, Statements
+from tillwire.journal.reader import Cursor, RawConnection, SqlReader
+from tillwire.journal.statements import Statements
 
 MOST_DISPUTES: Final = 20
 """Open discrepancies of one transaction. A terminal that tells ever new tales fills no disk."""
-
-
-class Cursor(Protocol):
-    """What is used of a DB-API cursor."""
-
-    @property
-    def rowcount(self) -> int: ...
-    def fetchone(self) -> Any: ...  # Any: a row is whatever the driver makes of it
-    def fetchall(self) -> list[Any]: ...
-
-
-class RawConnection(Protocol):
-    """What is used of a database driver's connection; both sqlite3 and psycopg have it."""
-
-    def execute(self, sql: Any, parameters: Any = ..., /) -> Any: ...
-
-
-class SqlReader:
-    """Reads over one connection, on whatever snapshot that is in."""
-
-    def __init__(self, connection: RawConnection, statements: Statements) -> None:
-        self._connection = connection
-        self._statements = statements
-
-    def _run(self, name: str, values: Mapping[str, object] | None = None) -> Cursor:
-        statement = self._statements[name]
-        parameters = {**statement.constants, **values} if values else statement.constants
-        cursor: Cursor = self._connection.execute(statement.sql, parameters)
-        return cursor
-
-    def _transactions(self, name: str, **values: object) -> list[Transaction]:
-        return [rows.transaction(row) for row in self._run(name, values).fetchall()]
-
-    def transaction(self, transaction_id: str) -> Transaction | None:
-        """The transaction of this id."""
-        row = self._run("transaction", {"id": transaction_id}).fetchone()
-        return rows.transaction(row) if row else None
-
-    def open_transactions(self) -> list[Transaction]:
-        """All that are not final, in no order."""
-        return self._transactions("open_transactions")
-
-    def terminal_transactions(
-        self,
-        terminal_id: str,
-        *,
-        offset: int,
-        limit: int,
-        types: Collection[TransactionType] = tuple(TransactionType),
-    ) -> tuple[int, list[Transaction]]:
-        """How many of these types the terminal has, and one page of them, newest first."""
-        which: dict[str, object] = {"terminal_id": terminal_id}
-        which |= {name: kind if kind in types else None for name, kind in TYPE_PARAMETERS.items()}
-        count = self._run("count_transactions", which).fetchone()[0]
-        page = self._transactions("terminal_transactions", **which, offset=offset, limit=limit)
-        return count, page
-
-    def newest_transactions(self, limit: int) -> list[Transaction]:
-        """The newest of all terminals, newest first."""
-        return self._transactions("newest_transactions", limit=limit)
-
-    def by_reference(self, organisation_id: str, reference: str) -> list[Transaction]:
-        """The organisation's transactions under the till's reference, oldest first."""
-        return self._transactions(
-            "by_reference", organisation_id=organisation_id, reference=reference
-        )
-
-    def ended_between(self, terminal_id: str, begin: Instant, end: Instant) -> list[Transaction]:
-        """Transactions of the terminal that ended in [begin, end), oldest first."""
-        return self._transactions("ended_between", terminal_id=terminal_id, begin=begin, end=end)
-
-    def queue(self, terminal_id: str) -> list[Transaction]:
-        """ACCEPTED transactions that do not hold the terminal, oldest first."""
-        return self._transactions("queue", terminal_id=terminal_id)
-
-    def hold(self, terminal_id: str) -> Hold | None:
-        """Who holds the terminal."""
-        row = self._run("hold", {"terminal_id": terminal_id}).fetchone()
-        return Hold(*row) if row and row[1] is not None else None
-
-    def events(self, transaction_id: str) -> list[Event]:
-        """The transaction's events in order."""
-        cursor = self._run("events", {"transaction_id": transaction_id})
-        return [rows.event(row) for row in cursor.fetchall()]
-
-    def events_after(self, position: int, limit: int) -> list[Event]:
-        """Events of all transactions behind `position`, in commit order."""
-        cursor = self._run("events_after", {"position": position, "limit": limit})
-        return [rows.event(row) for row in cursor.fetchall()]
-
-    def discrepancies(self, *, open_only: bool = True) -> list[Discrepancy]:
-        """Discrepancies, oldest first."""
-        cursor = self._run("open_discrepancies" if open_only else "all_discrepancies")
-        return [rows.discrepancy(row) for row in cursor.fetchall()]
-
-    def estate(self) -> Estate:
-        """The whole estate."""
-
-        def everything(kind: type[rows.S]) -> list[rows.S]:
-            cursor = self._run(f"all_{rows.ESTATE_TABLES[kind].name}")
-            return [rows.estate_thing(kind, row) for row in cursor.fetchall()]
-
-        return Estate(
-            version=self.estate_version(),
-            organisations=everything(Organisation),
-            api_keys=everything(ApiKey),
-            merchants=everything(Merchant),
-            stores=everything(Store),
-            terminals=everything(Terminal),
-            devices=everything(Device),
-        )
-
-    def estate_version(self) -> int:
-        """A number that grows with every change of the estate."""
-        row = self._run("estate_version").fetchone()
-        return row[0] if row else 0
 
 
 class SqlUnit(SqlReader):
@@ -224,7 +97,7 @@ class SqlUnit(SqlReader):
     def follow_ups(self, original_id: str) -> list[Transaction]:
         """Transactions that name the original, under a lock on the original's row."""
         self._run("lock_transaction", {"id": original_id})
-        return self._transactions("follow_ups", original_id=original_id)
+        return super().follow_ups(original_id)
 
     def idempotent(self, organisation_id: str, key: str) -> tuple[str, str] | None:
         """(transaction id, fingerprint) accepted earlier under this key."""
@@ -286,3 +159,45 @@ class SqlUnit(SqlReader):
         table = rows.ESTATE_TABLES[type(thing)]
         self._write(f"put_{table.name}", rows.estate_values(thing))
         self._write("estate_changed")
+
+    # --- tills' messages, sessions and periods ----------------------------------------------
+
+    def insert_exchange(self, exchange: Exchange) -> int:
+        """Remember one; its id."""
+        number: int = self._write("insert_exchange", rows.exchange_values(exchange)).fetchone()[0]
+        return number
+
+    def answer_exchange(self, exchange_id: int, answer: str, at: Instant) -> bool:
+        """Remember its answer; False when there is none of this id."""
+        values = {"number": exchange_id, "text": answer, "now": at}
+        return self._write("answer_exchange", values).rowcount == 1
+
+    def drop_exchanges(self, before: Instant, limit: int) -> int:
+        """Forget the oldest of those that moved no money and are older; how many."""
+        return self._write("drop_exchanges", {"before": before, "limit": limit}).rowcount
+
+    def put_session(self, session: Session) -> None:
+        """Open a session, in place of the register's earlier one."""
+        self._write("put_session", rows.session_values(session))
+
+    def drop_session(self, terminal_id: str, dialect: str, register: str) -> bool:
+        """Close a session; False when there is none."""
+        values = {"terminal_id": terminal_id, "dialect": dialect, "register": register}
+        return self._write("drop_session", values).rowcount == 1
+
+    def insert_closing(self, closing: Closing) -> None:
+        """End a terminal's period. Raises `StaleError` when it is not the one that is open, or
+        when it does not take in all that has ended at the terminal."""
+        last = self.last_closing(closing.terminal_id)
+        if closing.number != (last.number if last else 0) + 1:
+            raise StaleError(f"Period {closing.number} has been closed meanwhile.")
+        values = {"terminal_id": closing.terminal_id, "position": closing.position}
+        if self._run("ended_since", values).fetchone() is not None:
+            raise StaleError("A transaction has ended meanwhile.")
+        self._write("insert_closing", rows.closing_values(closing))
+
+    def reserve_numbers(self, series: str, first: int, count: int) -> int:
+        """Reserve `count` numbers of a series, from `first` on if it is new; the first of them."""
+        values = {"series": series, "first": first, "count": count}
+        reserved: int = self._write("reserve_numbers", values).fetchone()[0]
+        return reserved

@@ -1,0 +1,99 @@
+"""The periods of a terminal: what the open one comes to, and how it is closed.
+
+A period takes in the transactions whose final event stands, in the journal's commit order, behind
+the last closing and not behind its own. So each transaction counts once, however long it was
+UNKNOWN, and whatever the clocks did. The sums are made of a snapshot, beside the writer; the commit
+that closes the period makes sure that nothing has ended at the terminal since.
+
+Two closings at the same time close two periods, the second of which may be empty: a till that
+asks again for the same one is recognised by its exchange.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from tillwire.clock import Instant
+from tillwire.core.changes import TRIES
+from tillwire.core.model import Transaction
+from tillwire.core.ports import Clock, Journal, Reader, StaleError, Unit
+from tillwire.core.totals import Closing, OpenTotals, tally
+from tillwire.errors import Conflict, JournalError
+
+MARGIN: Final = 7 * 24 * 3_600_000
+"""Milliseconds before the last closing in which candidates of the open period are looked for, by
+the clock that stamped their end. The clock may have been set back by that much since."""
+
+
+class Closings:
+    """The closed periods of a journal's terminals, and the open one of each."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+
+    async def open_totals(self, terminal_id: str) -> OpenTotals:
+        """What the terminal's open period comes to so far. Raises `JournalError`."""
+        draft = await self._draft(terminal_id)
+        return OpenTotals(draft.number, draft.opened_at, draft.rows)
+
+    async def close(self, terminal_id: str) -> Closing:
+        """Close the terminal's open period, and begin the next one. Raises `JournalError`."""
+        for _ in range(TRIES):
+            draft = await self._draft(terminal_id)
+            try:
+                await self._journal.commit(partial(_insert, draft))
+            except StaleError:
+                continue
+            return draft
+        raise JournalError(f"Transactions have ended {TRIES} times meanwhile.")
+
+    async def closing(self, terminal_id: str, number: int) -> Closing | None:
+        """The end of the terminal's period of this number, if it has ended."""
+        return await self._journal.read(lambda reader: reader.closing(terminal_id, number))
+
+    async def period_of(self, transaction: Transaction) -> int:
+        """The number of the period in which a final transaction counts, closed or open. Once
+        told it stays the same. Raises `Conflict` while the transaction is not final."""
+
+        def look(reader: Reader) -> int | None:
+            position = reader.ended_where(transaction.id)
+            return position and reader.period_at(transaction.terminal_id, position)
+
+        number = await self._journal.read(look)
+        if number is None:
+            raise Conflict(f"Transaction {transaction.id} has not ended.")
+        return number
+
+    async def _draft(self, terminal_id: str) -> Closing:
+        return await self._journal.read(partial(_draft, terminal_id, self._clock.now()))
+
+
+def _draft(terminal_id: str, now: Instant, reader: Reader) -> Closing:
+    """The closing of the terminal's open period, as of the snapshot."""
+    last = reader.last_closing(terminal_id)
+    if last is None:
+        last = Closing(
+            terminal_id=terminal_id,
+            number=0,
+            opened_at=Instant(0),
+            closed_at=reader.first_accepted_at(terminal_id) or now,
+            position=0,
+            rows=(),
+        )
+    since = Instant(last.closed_at - MARGIN)
+    return msgspec.structs.replace(
+        last,
+        number=last.number + 1,
+        opened_at=last.closed_at,
+        closed_at=now,
+        position=reader.newest_position(),
+        rows=tally(reader.endings(terminal_id, since, last.position)),
+    )
+
+
+def _insert(closing: Closing, unit: Unit) -> None:
+    unit.insert_closing(closing)
