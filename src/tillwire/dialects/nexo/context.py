@@ -15,7 +15,8 @@ right header, and reaches the till. So a handler reads `Visit.body`, asks the en
 the response's body; None where nothing is answered.
 
 What goes wrong, it raises: `Refused` in the protocol's own words, or whatever the engine raises
-(`TillwireError`), which `refusals.py` says in the protocol's words in one table. Anything else is a
+(`TillwireError`), which `refusals.py` says in the protocol's words in one table; `Rejected` where
+there is no response that could say it. Anything else is a
 defect of ours and is never answered with a Failure, since nobody knows then what happened.
 
 **When the till goes away**, whoever carries its message cancels `Poi.answer`. A payment goes on
@@ -95,6 +96,11 @@ class Visit:
 
 Handler = Callable[[Visit], Awaitable[Body | None]]
 """Answers one category of messages."""
+
+
+class Rejected(TillwireError):
+    """The message cannot be accepted, and has no response that could say so: it is answered with
+    an EventNotification `Reject`."""
 
 
 class Refused(TillwireError):

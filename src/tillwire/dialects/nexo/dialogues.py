@@ -2,7 +2,8 @@
 
 In memory, and shared by all nexo faces of the gateway, so that an Abort over one connection finds
 the payment of another. What must outlive the process is in the journal: a payment as a
-transaction, a message as an exchange.
+transaction, a message as an exchange. So a payment has a dialogue only while somebody waits for
+its answer.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
+
+from tillwire.clock import Instant
+
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(eq=False, slots=True)
@@ -20,9 +26,8 @@ class Dialogue:
     terminal_id: str
     sale_id: str
     number: str
-    """Its ServiceID; of a device request without one, its DeviceID."""
+    """Its ServiceID; of a device request, its DeviceID."""
     category: str
-    digest: str
     transaction_id: str | None = None
     """The transaction that it waits for, once that is accepted."""
     work: asyncio.Task[object] | None = None
@@ -36,26 +41,54 @@ class Dialogues:
 
     def __init__(self) -> None:
         self._at: dict[str, list[Dialogue]] = {}
+        self._last_device_id = 0
 
     def at(self, terminal_id: str) -> list[Dialogue]:
         """Those at the terminal, the oldest first."""
         return list(self._at.get(terminal_id, ()))
 
+    def before(self, dialogue: Dialogue) -> Dialogue | None:
+        """The oldest that began at its terminal before it did."""
+        first = self._at[dialogue.terminal_id][0]
+        return None if first is dialogue else first
+
     def find(self, terminal_id: str, sale_id: str, number: str) -> Dialogue | None:
-        """The one of this till and number at the terminal."""
+        """The one of this till and number at the terminal; the oldest, if it came twice."""
         for each in self._at.get(terminal_id, ()):
             if (each.sale_id, each.number) == (sale_id, number):
                 return each
         return None
 
+    def begin(self, dialogue: Dialogue) -> None:
+        """Have it in the register."""
+        self._at.setdefault(dialogue.terminal_id, []).append(dialogue)
+
+    def end(self, dialogue: Dialogue) -> None:
+        """Have it there no more."""
+        left = self._at[dialogue.terminal_id]
+        left.remove(dialogue)
+        if not left:
+            del self._at[dialogue.terminal_id]
+
     @contextmanager
     def under_way(self, dialogue: Dialogue) -> Iterator[Dialogue]:
         """Have it in the register until the block ends."""
-        self._at.setdefault(dialogue.terminal_id, []).append(dialogue)
+        self.begin(dialogue)
         try:
             yield dialogue
         finally:
-            left = self._at[dialogue.terminal_id]
-            left.remove(dialogue)
-            if not left:
-                del self._at[dialogue.terminal_id]
+            self.end(dialogue)
+
+    def device_id(self, now: Instant) -> str:
+        """A DeviceID that no device exchange of this gateway has, nor any before its last start
+        had: the time in milliseconds, or one more than the last, in up to ten characters."""
+        self._last_device_id = max(self._last_device_id + 1, now)
+        return _in_36(self._last_device_id)
+
+
+def _in_36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, len(_DIGITS))
+        digits = _DIGITS[digit] + digits
+    return digits or "0"
