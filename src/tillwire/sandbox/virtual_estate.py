@@ -34,6 +34,8 @@ _NAMES: Final = uuid.UUID("6f3b8a52-3b0e-5a0a-8d5c-4c4d3f1b9e10")
 VIRTUAL_SERIALS: Final = tuple(f"{number:04d}" for number in range(1, 8))
 POLLING_SERIALS: Final = ("0001", "0002")
 OTHER_SERIAL: Final = "9001"
+NEXO_POI: Final = "V1-0003"
+"""The terminal, by its POIID, that tills speaking nexo pay on."""
 
 
 def _id(name: str) -> str:
