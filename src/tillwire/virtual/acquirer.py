@@ -1,9 +1,9 @@
 """The acquirer behind the virtual terminals: decides, and keeps a ledger of what really moved.
 
 The ledger is apart from the journal, so that tests can compare the two. It has one entry for each
-transaction that the acquirer was asked about: approved, with what really moved (tip and partial
-approval included), or declined, with amount 0. What ended before the acquirer was asked (cancelled
-by the cardholder, no card presented, never delivered) has no entry.
+transaction that the acquirer was asked about: approved, with what really moved (tip, cash-back and
+partial approval included), or declined, with amount 0. What ended before the acquirer was asked
+(cancelled by the cardholder, no card presented, never delivered) has no entry.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Final
 import msgspec
 
 from tillwire.clock import Instant
-from tillwire.core.model import Conversion, Outcome, Transaction, TransactionType, Verdict
+from tillwire.core.model import Cause, Conversion, Outcome, Transaction, TransactionType, Verdict
 from tillwire.money import CURRENCIES, Money
 from tillwire.virtual import cards
+from tillwire.virtual.cards import Card
 from tillwire.virtual.script import Script
 
 HIGHEST_STAN: Final = 999_999
@@ -39,17 +40,22 @@ class Entry(msgspec.Struct, frozen=True):
     """The till's own."""
     approved: bool
     at: Instant
+    asked: int = 0
+    """Minor units that were asked for."""
+    original: str | None = None
+    """The transaction that it follows."""
 
 
-def answer(transaction: Transaction, script: Script, number: int, at: Instant) -> Outcome:
+def answer(
+    transaction: Transaction, script: Script, card: Card, number: int, at: Instant
+) -> Outcome:
     """What becomes of the transaction. `number` is the terminal's own count of its transactions,
     `at` when the card is presented or given up."""
-    asked = transaction.amount.minor
     if script.verdict is Verdict.CANCELLED:
-        return Outcome(Verdict.CANCELLED, at=at, reason=script.reason)
+        cause = script.cause or Cause.CARDHOLDER
+        return Outcome(Verdict.CANCELLED, at=at, reason=script.reason, cause=cause)
     stan = f"{(number - 1) % HIGHEST_STAN + 1:06d}"
-    card = cards.card_for(transaction.id)
-    entry_mode, verification = cards.reading(asked, signature=script.signature)
+    entry_mode, verification = cards.reading(transaction.amount.minor, signature=script.signature)
     decided = Outcome(
         Verdict.DECLINED,
         at=at,
@@ -65,12 +71,11 @@ def answer(transaction: Transaction, script: Script, number: int, at: Instant) -
     )
     if script.verdict is Verdict.DECLINED:
         return decided
-    if script.half and not (transaction.partial_allowed and asked >= 2):
+    approved, tip = _part(transaction) if script.half else _whole(transaction, script)
+    if script.half and approved <= 0:
         return msgspec.structs.replace(
             decided, response_code="51", reason="Insufficient funds for the whole amount."
         )
-    tip = _tip(transaction, script)
-    approved = asked // 2 if script.half else asked + tip
     return msgspec.structs.replace(
         decided,
         verdict=Verdict.APPROVED,
@@ -98,14 +103,40 @@ def entry(transaction: Transaction, terminal: str, outcome: Outcome, at: Instant
         reference=transaction.reference,
         approved=outcome.verdict is Verdict.APPROVED,
         at=at,
+        asked=transaction.amount.minor,
+        original=transaction.original_id,
     )
 
 
-def _tip(transaction: Transaction, script: Script) -> int:
+def nonsense(transaction: Transaction) -> str:
+    """What makes the till's terms impossible; empty when nothing does."""
+    cash_back, tip = transaction.terms.cash_back, transaction.terms.tip
+    rest = transaction.amount.minor - cash_back - tip
+    if cash_back < 0 or tip < 0:
+        return "cash-back and tip cannot be negative"
+    if (cash_back and rest < 0) or (tip and rest <= 0):
+        return "cash-back and tip are more than the amount allows"
+    return ""
+
+
+def _whole(transaction: Transaction, script: Script) -> tuple[int, int]:
+    """What is approved, and how much of that is a tip: the one agreed at the till, which is in
+    the amount, and what is added on the terminal."""
+    asked, added = transaction.amount.minor, 0
     # Only a sale asks for a tip: a refund must not give back more than was asked for.
-    if transaction.type is not TransactionType.PURCHASE:
-        return 0
-    return transaction.amount.minor * script.tip_percent // 100
+    if transaction.type is TransactionType.PURCHASE:
+        added = asked * script.tip_percent // 100
+    return asked + added, transaction.terms.tip + added
+
+
+def _part(transaction: Transaction) -> tuple[int, int]:
+    """The same for half of the amount; nothing where the till does not allow it. It pays for the
+    goods first, then for the tip, and for no cash."""
+    if not transaction.partial_allowed:
+        return 0, 0
+    payable = transaction.amount.minor - transaction.terms.cash_back
+    approved = min(transaction.amount.minor // 2, payable)
+    return approved, max(0, approved - (payable - transaction.terms.tip))
 
 
 def _converted(money: Money) -> Conversion:

@@ -6,14 +6,15 @@ lose an answer or carry it twice.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from tillwire.core.errands import Errand, Result
-from tillwire.core.model import Evidence, Outcome, Terminal, Transaction, TransactionType
+from tillwire.core.errands import Ability, Errand, Result
+from tillwire.core.model import Evidence, Outcome, Terminal, Transaction, TransactionType, Verdict
 from tillwire.core.ports import (
     AbortResult,
     Absent,
@@ -25,13 +26,19 @@ from tillwire.core.ports import (
     Sign,
     TerminalStatus,
 )
-from tillwire.errors import AnswerLost, NotDelivered, Unsupported
+from tillwire.errors import AnswerLost, NotDelivered
+from tillwire.virtual import cardholder, errands
 from tillwire.virtual.memory import Deed
 from tillwire.virtual.world import World
 
-CAPABILITIES: Final = Capabilities(types=frozenset(TransactionType), abort=True)
+CAPABILITIES: Final = Capabilities(
+    types=frozenset(TransactionType), abort=True, errands=frozenset(Ability)
+)
 SETTLE_DELAY: Final = 1000
 """Milliseconds after `send_by` before a transaction that is not there counts as absent (law 4)."""
+AUTHORISING_SECONDS: Final = 0.5
+"""How long a slow cardholder's card takes at the acquirer, before `pace` divides it: too late then
+to call it off."""
 
 
 class VirtualDriver:
@@ -53,13 +60,27 @@ class VirtualDriver:
         deed = await self._world.arrive(self._terminal, transaction, script)
         if deed.waiting:
             # A quick cardholder costs no sign of life: the outcome follows within the moment.
-            await progress(Sign(started=True, display="Present card"))
-            deed = await self._world.cardholder(deed)
+            await progress(Sign(started=True, display=cardholder.PRESENT_CARD))
+            deed = await self._taken_time(deed, progress)
         if script.answer_lost:
             raise AnswerLost(f"{self._terminal.name} has acted, but its answer did not arrive.")
         if script.twice:
             self._world.later(self._say_again(deed))
         return deed.outcome
+
+    async def _taken_time(self, deed: Deed, progress: Progress) -> Deed:
+        """The deed of a cardholder who takes time, as it ended."""
+
+        async def show(text: str) -> None:
+            await progress(Sign(display=text))
+
+        deed = await self._world.cardholder(deed, show)
+        if deed.outcome.verdict is not Verdict.CANCELLED:
+            await show(cardholder.AUTHORISING)
+            await asyncio.sleep(AUTHORISING_SECONDS / self._world.pace)
+            for text in cardholder.afterwards(deed.outcome):
+                await show(text)
+        return deed
 
     async def _say_again(self, deed: Deed) -> None:
         with contextlib.suppress(AnswerLost, NotDelivered):  # not heard the first time: now it is
@@ -97,5 +118,5 @@ class VirtualDriver:
         return TerminalStatus(reachable=True, boot=await self._world.boot(self._terminal.id))
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
-        """None that a virtual terminal knows."""
-        raise Unsupported(f"Terminal {self._terminal.name} runs no errands.")
+        """Run any errand. Raises `ErrandFailed`."""
+        return await errands.perform(self._world, self._terminal, errand, tell)

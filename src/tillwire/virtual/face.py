@@ -1,9 +1,11 @@
 """The window into the virtual world: the acquirer's ledger, the terminals, and their scripts.
 
-    GET    /ledger?terminal=NAME       what was really charged, oldest first
-    GET    /terminals                  the virtual terminals, and what they wait for
-    PUT    /terminals/{name}/script    what a terminal does next, whatever the amounts end in
-    DELETE /terminals/{name}/script    the amounts' endings count again
+    GET    /ledger?terminal=NAME         what was really charged, oldest first
+    GET    /terminals                    the virtual terminals: what they show, and wait for
+    GET    /terminals/{name}             one of them
+    GET    /terminals/{name}/printouts   what it printed last, oldest first
+    PUT    /terminals/{name}/script      what it does next, whatever the amounts end in
+    DELETE /terminals/{name}/script      the amounts' endings count again
 
 It belongs to the sandbox alone: whoever reaches it sees and scripts everything. So it answers under
 the names of its own machine only; a web page from elsewhere that has its own name lead here (DNS
@@ -29,7 +31,7 @@ from tillwire.net.asgi import App, Receive, Reply, Scope, Send
 from tillwire.net.problems import STATUSES, Problems, named_field
 from tillwire.net.routes import Routes
 from tillwire.virtual.acquirer import Entry
-from tillwire.virtual.memory import Deed, SetScript
+from tillwire.virtual.memory import Deed, Printout, SetScript
 from tillwire.virtual.script import ENDINGS, Script
 from tillwire.virtual.world import World
 
@@ -37,7 +39,7 @@ DRIVER: Final = "virtual"
 LARGEST_SCRIPT: Final = 4096
 """Bytes of a script's body."""
 MOST_TIMES: Final = 1_000_000
-"""Transactions for which a script may be set."""
+"""Transactions or errands for which a script may be set."""
 
 Call = asgi.Call[None]
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -49,12 +51,12 @@ _PROBLEMS: Final = Problems(STATUSES, named_field)
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a terminal is to do next: an ending of the table, or a script of its own."""
+    """What a terminal is to do next: an ending of the table, or a script."""
 
     ending: Annotated[int, Meta(ge=0, le=99)] | None = None
     script: Script | None = None
     times: Annotated[int, Meta(ge=1, le=MOST_TIMES)] = 1
-    """For how many transactions."""
+    """For how many transactions, or errands that the script is about."""
 
 
 class EntryView(msgspec.Struct, frozen=True):
@@ -85,11 +87,26 @@ class TerminalView(msgspec.Struct, frozen=True):
     tid: str
     boot: int
     """1, and one more for each restart."""
+    period: int
+    """1, and one more each time that its totals are closed."""
+    display: str
+    """What the customer reads now, lines with `\\n` between them; empty when there is nothing."""
     waiting: list[WaitingView]
     script: Script | None
-    """What was set for the next transactions; null when the amounts' endings count."""
+    """What was set for the next transactions or errands; null when the amounts' endings count."""
     times: int
     """For how many of them."""
+
+
+class PrintoutView(msgspec.Struct, frozen=True):
+    """What came out of a terminal's printer."""
+
+    text: str
+    """Lines with `\\n` between them."""
+    signature: bool
+    """Whether the customer had to sign it."""
+    at: str
+    """RFC 3339, UTC."""
 
 
 _order: Final = msgspec.json.Decoder(Order)
@@ -111,6 +128,8 @@ class VirtualFace:
             [
                 ("GET", "/ledger", self._ledger),
                 ("GET", "/terminals", self._terminals),
+                ("GET", "/terminals/{name}", self._one_terminal),
+                ("GET", "/terminals/{name}/printouts", self._printouts),
                 ("PUT", "/terminals/{name}/script", self._set_script),
                 ("DELETE", "/terminals/{name}/script", self._remove_script),
             ]
@@ -131,19 +150,23 @@ class VirtualFace:
         return _reply([_entry(each) for each in entries])
 
     async def _terminals(self, call: Call) -> Reply:
-        await self._world.settle()
-        waiting = await self._world.waiting()
+        waiting = await self._waiting()
+        return _reply([await self._view(each, waiting) for each in self._virtual()])
+
+    async def _one_terminal(self, call: Call) -> Reply:
+        terminal = self._terminal(call.parameters[0])
+        return _reply(await self._view(terminal, await self._waiting()))
+
+    async def _printouts(self, call: Call) -> Reply:
+        printouts = await self._world.printouts(self._terminal(call.parameters[0]).id)
         return _reply(
-            [
-                await self._view(each, [deed for deed in waiting if deed.terminal_id == each.id])
-                for each in self._virtual()
-            ]
+            [PrintoutView(each.text, each.signature, _text(each.at)) for each in printouts]
         )
 
     async def _set_script(self, call: Call) -> Reply:
         terminal = self._terminal(call.parameters[0])
         await self._world.set_script(terminal.id, _chosen(await call.json(LARGEST_SCRIPT)))
-        return _reply(await self._view(terminal, []))
+        return _reply(await self._view(terminal, await self._waiting()))
 
     async def _remove_script(self, call: Call) -> Reply:
         await self._world.set_script(self._terminal(call.parameters[0]).id, None)
@@ -163,13 +186,24 @@ class VirtualFace:
                 return terminal
         raise NotFound(f"No virtual terminal {name[:100]}.")
 
+    async def _waiting(self) -> list[Deed]:
+        await self._world.settle()
+        return await self._world.waiting()
+
     async def _view(self, terminal: Terminal, waiting: list[Deed]) -> TerminalView:
         chosen = self._world.script_of(terminal.id)
+        glance = await self._world.glance(terminal.id)
         return TerminalView(
             terminal=terminal.name,
             tid=terminal.tid,
-            boot=await self._world.boot(terminal.id),
-            waiting=[WaitingView(deed.transaction_id, _text(deed.acts_at)) for deed in waiting],
+            boot=glance.boot,
+            period=glance.period,
+            display=glance.display,
+            waiting=[
+                WaitingView(deed.transaction_id, _text(deed.acts_at))
+                for deed in waiting
+                if deed.terminal_id == terminal.id
+            ],
             script=chosen.script if chosen else None,
             times=chosen.times if chosen else 0,
         )
@@ -212,6 +246,10 @@ def _entry(entry: Entry) -> EntryView:
         approved=entry.approved,
         at=_text(entry.at),
     )
+
+
+def _printout(printout: Printout) -> PrintoutView:
+    return PrintoutView(printout.text, printout.signature, _text(printout.at))
 
 
 def _text(instant: Instant) -> str:

@@ -9,24 +9,44 @@ looks after that time (`settle`). So no transaction that has arrived can ever be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from tillwire.clock import Instant
-from tillwire.core.model import Outcome, Terminal, Transaction, Verdict
+from tillwire.core.errands import Errand
+from tillwire.core.model import Cause, Outcome, Terminal, Transaction, Verdict
 from tillwire.core.ports import AbortResult, Clock
 from tillwire.errors import NotDelivered, Proof
 from tillwire.journal.writer import InlineWriter, Writer
-from tillwire.virtual import acquirer
+from tillwire.virtual import acquirer, cardholder, cards
 from tillwire.virtual.acquirer import Entry
-from tillwire.virtual.memory import Deed, Page, SetScript, committer_of, read_ledger
-from tillwire.virtual.script import Script, script_for
+from tillwire.virtual.cards import Card
+from tillwire.virtual.memory import Deed, Page, Printout, SetScript, committer_of, read_ledger
+from tillwire.virtual.script import APPROVED, Script, script_for
 
 FILE: Final = "world.db"
 ABORTED_BY_TILL: Final = "Cancelled by the till."
+
+T = TypeVar("T")
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """A terminal as it stands there."""
+
+    boot: int
+    """1, and one more for each restart."""
+    period: int
+    """The period of its totals that is open, from 1."""
+    display: str
+    """What the customer reads; empty when there is nothing to read."""
+
+
+class _CalledOff(Exception):
+    """The till does not want it any more."""
 
 
 class World:
@@ -42,7 +62,7 @@ class World:
         directory.mkdir(parents=True, exist_ok=True)
         self.path: Final = directory / FILE
         self.clock = clock
-        self._pace = pace
+        self.pace: Final = pace
         self._inline = inline
         committer = committer_of(self.path)
         self._scripts = committer.unit().scripts()
@@ -50,6 +70,7 @@ class World:
             InlineWriter(committer) if inline else Writer(committer, name="world")
         )
         self._wakes: dict[str, asyncio.Event] = {}
+        self._prompts: dict[str, str] = {}
         self._echoes: set[asyncio.Task[None]] = set()
 
     # --- scripts ------------------------------------------------------------------------------
@@ -69,13 +90,27 @@ class World:
     def script_for(self, transaction: Transaction) -> Script:
         """What will happen to the transaction."""
         chosen = self._scripts.get(transaction.terminal_id)
-        return chosen.script if chosen else script_for(transaction.amount.minor)
+        if chosen is not None and not chosen.script.is_of_errands:
+            return chosen.script
+        return script_for(transaction.amount.minor)
 
-    async def _use_script(self, terminal_id: str) -> None:
+    async def errand_script(self, terminal_id: str, errand: Errand) -> Script:
+        """What will happen to the errand, which uses up one time of its script, if any."""
+        chosen = self._scripts.get(terminal_id)
+        if chosen is None or not chosen.script.concerns(errand):
+            return APPROVED
+        await self._use_script(terminal_id, chosen)
+        return chosen.script
+
+    async def _use_script(self, terminal_id: str, chosen: SetScript) -> None:
+        left = SetScript(chosen.script, chosen.times - 1)
+        await self.set_script(terminal_id, left if left.times else None)
+
+    async def _use_transaction_script(self, terminal_id: str) -> None:
         """One transaction less for the script that was set, if any."""
-        if (chosen := self._scripts.get(terminal_id)) is not None:
-            left = SetScript(chosen.script, chosen.times - 1)
-            await self.set_script(terminal_id, left if left.times else None)
+        chosen = self._scripts.get(terminal_id)
+        if chosen is not None and not chosen.script.is_of_errands:
+            await self._use_script(terminal_id, chosen)
 
     # --- what happens at a terminal -----------------------------------------------------------
 
@@ -83,26 +118,34 @@ class World:
         """The transaction arrives at its terminal: done at once, or waiting for the cardholder.
         One that arrived before is not done again.
 
-        Raises `NotDelivered`: refused by the script, or too late to be written (law 5; looked at
-        under the world's write lock, so nothing comes between the look and the deed).
+        Raises `NotDelivered`: refused by the script; with terms that make no sense, or a card that
+        was not read here; or too late to be written (law 5; looked at under the world's write
+        lock, so nothing comes between the look and the deed).
         """
         if script.unreachable:
-            await self._use_script(terminal.id)
+            await self._use_transaction_script(terminal.id)
             raise NotDelivered(f"{terminal.name} refuses the connection.", Proof.CONNECT_REFUSED)
 
         def take(page: Page) -> Deed:
             now = self.clock.now()
             if transaction.send_by is not None and now > transaction.send_by:
                 raise NotDelivered(f"It was too late to send it to {terminal.name}.")
-            deed = self._planned(page, terminal, transaction, script, now)
-            if page.add(deed):
-                return deed
+            card = _card(page, transaction)
+            if card is not None:
+                deed = self._planned(page, terminal, transaction, script, card, now)
+                if page.add(deed):
+                    return deed
             known = page.deed(transaction.id)
-            assert known is not None, "what cannot be added is there"
-            return known
+            if known is not None:
+                return known
+            assert card is None, "what cannot be added is there"
+            problem = f"{terminal.name} does not know the card {transaction.terms.card[:40]!r}."
+            raise NotDelivered(problem, Proof.REFUSED_BY_PEER)
 
+        if problem := acquirer.nonsense(transaction):
+            raise NotDelivered(f"{terminal.name} says: {problem}.", Proof.REFUSED_BY_PEER)
         deed: Deed = await self._writer.commit(take)
-        await self._use_script(terminal.id)
+        await self._use_transaction_script(terminal.id)
         return deed
 
     def _planned(
@@ -111,11 +154,12 @@ class World:
         terminal: Terminal,
         transaction: Transaction,
         script: Script,
+        card: Card,
         now: Instant,
     ) -> Deed:
         boot, number = page.boot_and_number(terminal.id)
-        acts_at = Instant(now + round(script.seconds * 1000 / self._pace))
-        outcome = acquirer.answer(transaction, script, number, acts_at)
+        acts_at = Instant(now + round(script.seconds * 1000 / self.pace))
+        outcome = acquirer.answer(transaction, script, card, number, acts_at)
         return Deed(
             transaction_id=transaction.id,
             terminal_id=terminal.id,
@@ -128,18 +172,20 @@ class World:
             entry=acquirer.entry(transaction, terminal.name, outcome, acts_at),
         )
 
-    async def cardholder(self, deed: Deed) -> Deed:
+    async def cardholder(self, deed: Deed, show: Callable[[str], Awaitable[None]]) -> Deed:
         """Wait until the cardholder of a waiting deed acts or the till calls it off; the deed as
-        it ended."""
+        it ended. `show` hears what the display asks for meanwhile, after the card."""
         wake = self._wakes.setdefault(deed.transaction_id, asyncio.Event())
         try:
             # It may have been called off before there was anybody to wake.
             _, known = await self.recall(deed.terminal_id, deed.transaction_id)
             if known is not None and known.waiting:
-                async with asyncio.timeout(max(0, known.acts_at - self.clock.now()) / 1000):
-                    await wake.wait()
-        except TimeoutError:
-            pass  # the cardholder's time has come
+                for text, begins in self._steps(known):
+                    await self._come(begins, wake)
+                    await show(text)
+                await self._come(known.acts_at, wake)
+        except _CalledOff:
+            pass
         finally:
             self._wakes.pop(deed.transaction_id, None)
 
@@ -151,6 +197,20 @@ class World:
         done: Deed = await self._writer.commit(act)
         return done
 
+    def _steps(self, deed: Deed) -> list[tuple[str, Instant]]:
+        """What the display asks for, and from when on."""
+        return [
+            (step.text, Instant(deed.acts_at - round(step.left * 1000 / self.pace)))
+            for step in cardholder.steps(deed.outcome)
+        ]
+
+    async def _come(self, at: Instant, wake: asyncio.Event) -> None:
+        """Wait until that time has come. Raises `_CalledOff`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0, at - self.clock.now()) / 1000):
+                await wake.wait()
+                raise _CalledOff
+
     async def call_off(self, terminal: Terminal, transaction: Transaction) -> AbortResult:
         """The till does not want the transaction any more. Before the card is presented that ends
         it, also when it has not even arrived; afterwards it is too late."""
@@ -159,7 +219,7 @@ class World:
             now = self.clock.now()
             boot, number = page.boot_and_number(terminal.id)
             known = page.deed(transaction.id)
-            outcome = Outcome(Verdict.CANCELLED, at=now, reason=ABORTED_BY_TILL)
+            outcome = Outcome(Verdict.CANCELLED, at=now, reason=ABORTED_BY_TILL, cause=Cause.TILL)
             if known is None:
                 page.add(
                     Deed(
@@ -185,6 +245,62 @@ class World:
         if wake := self._wakes.get(transaction.id):
             wake.set()
         return result
+
+    # --- errands ------------------------------------------------------------------------------
+
+    async def commit(self, work: Callable[[Page], T]) -> T:
+        """Run `work(page)` and commit it."""
+        result: T = await self._writer.commit(work)
+        return result
+
+    async def card_read(self, terminal_id: str, card: str) -> Card | None:
+        """A card that the terminal has read and not forgotten."""
+        last4 = await self.commit(lambda page: page.card_read(terminal_id, card))
+        return cards.card_ending_in(last4) if last4 else None
+
+    async def last_deed(self, terminal_id: str) -> Deed | None:
+        """The last transaction that the terminal remembers."""
+
+        def look(page: Page) -> Deed | None:
+            last = page.last_deed(terminal_id, done=True)
+            boot, _ = page.boot_and_number(terminal_id)
+            return last if last is not None and last.boot == boot else None
+
+        return await self.commit(look)
+
+    @contextlib.contextmanager
+    def prompting(self, terminal_id: str, text: str) -> Iterator[None]:
+        """The display shows this meanwhile; what it showed before, if it is empty."""
+        if text:
+            self._prompts[terminal_id] = text
+        try:
+            yield
+        finally:
+            self._prompts.pop(terminal_id, None)
+
+    async def glance(self, terminal_id: str) -> Glance:
+        """How the terminal looks to who stands before it."""
+        now, prompt = self.clock.now(), self._prompts.get(terminal_id)
+
+        def look(page: Page) -> Glance:
+            boot, _ = page.boot_and_number(terminal_id)
+            period, _ = page.period(terminal_id)
+            return Glance(boot, period, prompt or self._display(page, terminal_id, now))
+
+        return await self.commit(look)
+
+    def _display(self, page: Page, terminal_id: str, now: Instant) -> str:
+        last, screen = page.last_deed(terminal_id), page.screen(terminal_id)
+        if last is not None and last.waiting:
+            begun = [text for text, begins in self._steps(last) if begins <= now]
+            return begun[-1] if begun else cardholder.PRESENT_CARD
+        if screen is None or (last is not None and last.acts_at > screen.at):
+            return ""
+        return screen.text
+
+    async def printouts(self, terminal_id: str) -> list[Printout]:
+        """What the terminal printed last, oldest first."""
+        return await self.commit(lambda page: page.printouts(terminal_id))
 
     # --- what can be asked --------------------------------------------------------------------
 
@@ -255,6 +371,19 @@ class World:
     def close(self) -> None:
         """Commit what waits, then let go of the file."""
         self._writer.close()
+
+
+def _card(page: Page, transaction: Transaction) -> Card | None:
+    """The card that the transaction is of; None when it names one that was not read here."""
+    if transaction.terms.card:
+        last4 = page.card_read(transaction.terminal_id, transaction.terms.card)
+        return cards.card_ending_in(last4) if last4 else None
+    if transaction.original_id is not None:
+        original = page.deed(transaction.original_id)
+        known = cards.card_ending_in(original.outcome.card_last4) if original else None
+        if known is not None:
+            return known
+    return cards.card_for(transaction.id)
 
 
 def _finished(page: Page, deed: Deed) -> Deed:
