@@ -14,8 +14,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-import msgspec
-
 from tillwire.clock import Instant
 from tillwire.core.changes import TRIES
 from tillwire.core.model import Transaction
@@ -23,9 +21,10 @@ from tillwire.core.ports import Clock, Journal, Reader, StaleError, Unit
 from tillwire.core.totals import Closing, OpenTotals, tally
 from tillwire.errors import Conflict, JournalError
 
-MARGIN: Final = 7 * 24 * 3_600_000
-"""Milliseconds before the last closing in which candidates of the open period are looked for, by
-the clock that stamped their end. The clock may have been set back by that much since."""
+MARGIN: Final = 24 * 3_600_000
+"""Milliseconds before the last closing from which on the open period's transactions are looked for,
+by the clock that stamped their end. When it was set by more than that, counting them shows it, and
+all of the terminal's are looked at."""
 
 
 class Closings:
@@ -75,23 +74,22 @@ class Closings:
 def _draft(terminal_id: str, now: Instant, reader: Reader) -> Closing:
     """The closing of the terminal's open period, as of the snapshot."""
     last = reader.last_closing(terminal_id)
-    if last is None:
-        last = Closing(
-            terminal_id=terminal_id,
-            number=0,
-            opened_at=Instant(0),
-            closed_at=reader.first_accepted_at(terminal_id) or now,
-            position=0,
-            rows=(),
-        )
-    since = Instant(last.closed_at - MARGIN)
-    return msgspec.structs.replace(
-        last,
-        number=last.number + 1,
-        opened_at=last.closed_at,
+    number, before, position, opened_at = 1, 0, 0, reader.first_accepted_at(terminal_id) or now
+    if last is not None:
+        number, before, position = last.number + 1, last.ended, last.position
+        opened_at = last.closed_at
+    ended = reader.ended_count(terminal_id)
+    rows = tally(reader.endings(terminal_id, Instant(opened_at - MARGIN), position))
+    if sum(row.count for row in rows) != ended - before:
+        rows = tally(reader.endings(terminal_id, Instant(0), position))
+    return Closing(
+        terminal_id=terminal_id,
+        number=number,
+        opened_at=opened_at,
         closed_at=now,
         position=reader.newest_position(),
-        rows=tally(reader.endings(terminal_id, since, last.position)),
+        ended=ended,
+        rows=rows,
     )
 
 

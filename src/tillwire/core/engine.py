@@ -1,10 +1,13 @@
-"""The engine: accept, dispatch, conclude, abort. The only writer of transaction state.
+"""The engine: accept, dispatch, conclude. With the parts that it is composed of, the only writer
+of transaction state.
 
 Every public operation commits to the journal before it returns or sends (laws 1 and 2).
 
 It leaves to others: who may move where (`states.py`), what belongs into one commit (`moves.py`),
 how a move is decided, committed and seen (`changes.py`), who gets a terminal (`occupancy.py`), how
-much may follow (`follow_ups.py`), how an UNKNOWN is resolved (`recovery.py`).
+much may follow (`follow_ups.py`), how an UNKNOWN is resolved (`recovery.py`), how one is called off
+(`aborting.py`) or fetched (`fetching.py`), and what is remembered beside transactions
+(`exchanges.py`, `sessions.py`, `closings.py`, `numbers.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from tillwire.clock import Instant
 from tillwire.core import states
+from tillwire.core.aborting import Aborting
 from tillwire.core.admission import Admission, admit, earlier_of
 from tillwire.core.changes import TRIES, Changes
 from tillwire.core.claims import Claims, run_errand
@@ -24,6 +28,7 @@ from tillwire.core.displays import Displays
 from tillwire.core.errands import ABILITY_OF, Errand, Result
 from tillwire.core.estate import Estate
 from tillwire.core.exchanges import Exchanges
+from tillwire.core.fetching import Fetching
 from tillwire.core.model import (
     Evidence,
     Lifecycle,
@@ -53,7 +58,6 @@ from tillwire.core.numbers import Numbers
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.patience import within
 from tillwire.core.ports import (
-    AbortResult,
     Capabilities,
     Clock,
     Driver,
@@ -87,8 +91,6 @@ ERRAND_WITHIN: Final = 120.0
 """Seconds that an errand may take unless its till says otherwise."""
 STATUS_WITHIN: Final = 10.0
 """Seconds in which a terminal must say how it is."""
-ABORT_WITHIN: Final = 10.0
-"""Seconds in which an abort that the terminal granted must show as the transaction's outcome."""
 _UNREACHABLE: Final = Capabilities(types=frozenset(), pull=True)
 """Of a terminal without a driver: nothing is ever sent to it."""
 
@@ -119,7 +121,6 @@ class Engine:
         self._driver_of = driver_of
         self._owner = owner
         self._estate = Estate()
-        self._aborting: set[str] = set()
         self._tasks = Tasks()
         self._changes = Changes(
             journal,
@@ -133,7 +134,14 @@ class Engine:
         self._recovery = Recovery(self, self._driver_for)
         self._claims = Claims(self._mirror, clock)
         self._displays = Displays()
-        # What is remembered beside transactions, each under the name by which it is asked for here.
+        self.abort = Aborting(self._changes, clock, self._driver_for).abort
+        fetching = Fetching(
+            self._changes, clock, lambda terminal_id: self._keeper(self._terminal(terminal_id))
+        )
+        self.offered = fetching.offered
+        self.wait_offered = fetching.wait_offered
+        self.fetch = fetching.fetch
+        # What is remembered beside transactions, by the names under which callers know it.
         self._exchanges = exchanges = Exchanges(journal, clock)
         self.begin_exchange = exchanges.begin
         self.answer_exchange = exchanges.answer
@@ -446,7 +454,7 @@ class Engine:
     async def outcome_of(self, transaction_id: str) -> Outcome:
         """Wait for the outcome. Raises `AnswerLost` once the transaction is UNKNOWN, and
         `NotDelivered` when it failed with a proof."""
-        current = await self.wait(transaction_id, _is_settled, None)
+        current = await self.wait(transaction_id, lambda each: each.is_settled, None)
         if current.outcome is not None:
             return current.outcome
         if current.proof is not None:
@@ -528,96 +536,7 @@ class Engine:
             raise NotFound(f"No terminal {terminal_id}.")
         return terminal
 
-    # --- terminals that fetch -----------------------------------------------------------------
-
-    def offered(self, terminal_id: str) -> Transaction | None:
-        """What a fetch by this terminal would hand out: the one that holds it."""
-        return self.open_transaction(terminal_id)
-
-    async def wait_offered(self, terminal_id: str, timeout: float) -> Transaction | None:
-        """The same, waiting up to `timeout` seconds until there is something."""
-        end = self.clock.monotonic() + timeout
-        while (offer := self.offered(terminal_id)) is None:
-            left = end - self.clock.monotonic()
-            if left <= 0 or not await self._mirror.news_at(terminal_id, left):
-                break
-        return offer or self.offered(terminal_id)
-
-    async def fetch(
-        self, terminal_id: str, peer: Mapping[str, str] | None = None
-    ) -> Transaction | None:
-        """Hand the terminal its transaction: the waiting one is dispatched, an unfinished one is
-        handed out again under the same id. Either way there is a new `send_by` in the journal
-        before this returns; None when nothing is there, or when that instant has passed.
-
-        `peer` is remembered with a dispatch.
-        """
-        offer = self.offered(terminal_id)
-        if offer is None:
-            return None
-        keeper = self._keeper(self._estate.terminals[terminal_id])
-
-        def hand_out(current: Transaction) -> Move | None:
-            now = self.clock.now()
-            if current.is_final or not current.token:
-                return None
-            if current.state is State.ACCEPTED:
-                # The timer may be late: it does not run while the machine sleeps.
-                if has_expired(current, now):
-                    return expired(current, now)
-                return dispatched(current, keeper, now, dict(peer or {}))
-            send_by = Instant(now + round(keeper.capabilities.send_within * 1000))
-            if current.send_by is not None and 2 * current.send_by > now + send_by:
-                return None  # half of its time is left: a terminal that loops writes no event each
-            return noted(current, "redeliver", now, send_by=send_by)
-
-        handed = await self._changes.change(offer.id, hand_out)
-        if handed.is_final:
-            return await self.fetch(terminal_id, peer)
-        assert handed.send_by is not None, "what is handed out has been dispatched"
-        return handed if self.clock.now() <= handed.send_by else None
-
-    # --- ending it from outside ---------------------------------------------------------------
-
-    async def abort(self, transaction_id: str) -> AbortResult:
-        """Wish that the transaction does not happen. ABORTED for exactly one caller; the
-        transaction's own outcome comes in any case. Raises `NotFound`."""
-
-        def drop(current: Transaction) -> Move | None:
-            if current.state is not State.ACCEPTED:
-                return None
-            detail = {"proof": Proof.NEVER_SENT}
-            now = self.clock.now()
-            return moved(current, states.Event.ABORT, now, detail, proof=Proof.NEVER_SENT)
-
-        current, mine = await self._changes.change_once(transaction_id, drop)
-        if mine:
-            return AbortResult.ABORTED
-        if current.state is State.UNKNOWN:
-            return AbortResult.UNKNOWN
-        if current.is_final or transaction_id in self._aborting:
-            return AbortResult.TOO_LATE
-        driver = self._driver_for(current)
-        if not driver.capabilities.abort:
-            return AbortResult.TOO_LATE
-        self._aborting.add(transaction_id)
-        try:
-            return await self._abort_at_terminal(current, driver)
-        finally:
-            self._aborting.discard(transaction_id)
-
-    async def _abort_at_terminal(self, transaction: Transaction, driver: Driver) -> AbortResult:
-        await self.note(transaction.id, "abort_asked", "")
-        try:
-            result = await within(ABORT_WITHIN, driver.abort(transaction))
-        except Exception:  # noqa: BLE001 - whatever a driver raises, nobody can tell
-            return AbortResult.UNKNOWN
-        if result is not AbortResult.ABORTED:
-            return result
-        current = await self.wait(transaction.id, _is_settled, ABORT_WITHIN)
-        if current.state is State.CANCELLED:
-            return AbortResult.ABORTED
-        return AbortResult.TOO_LATE if current.is_final else AbortResult.UNKNOWN
+    # --- a person's decision -------------------------------------------------------------------
 
     async def decide(
         self,
@@ -648,10 +567,6 @@ class Engine:
             return decided(current, outcome, person, reason, self.clock.now())
 
         return await self._changes.change(transaction_id, settle)
-
-
-def _is_settled(transaction: Transaction) -> bool:
-    return transaction.is_final or transaction.state is State.UNKNOWN
 
 
 def _has_left_the_queue(transaction: Transaction) -> bool:

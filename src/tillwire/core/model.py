@@ -428,6 +428,11 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return self.state in FINAL_STATES
 
     @property
+    def is_settled(self) -> bool:
+        """Whether waiting for its terminal is over: it is final, or nobody can tell."""
+        return self.is_final or self.state is State.UNKNOWN
+
+    @property
     def approved_amount(self) -> int:
         """Minor units that really moved; 0 unless APPROVED."""
         return self.outcome.approved_amount if self.outcome else 0

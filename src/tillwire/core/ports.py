@@ -344,6 +344,9 @@ class Reader(Protocol):
     def ended_where(self, transaction_id: str) -> int | None:
         """The position of the event that made a transaction final."""
 
+    def ended_count(self, terminal_id: str) -> int:
+        """How many transactions of the terminal have ended."""
+
     def first_accepted_at(self, terminal_id: str) -> Instant | None:
         """When the terminal's first transaction was accepted."""
 

@@ -66,6 +66,8 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: Instant
     position: int
     """The last event of the journal that the period takes in."""
+    ended: int
+    """How many transactions of the terminal had ended by then, in this period and all before."""
     rows: tuple[TotalsRow, ...]
 
 

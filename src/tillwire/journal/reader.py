@@ -218,6 +218,11 @@ class SqlReader:
         row = self._run("ended_where", {"transaction_id": transaction_id}).fetchone()
         return row[0] if row else None
 
+    def ended_count(self, terminal_id: str) -> int:
+        """How many transactions of the terminal have ended."""
+        count: int = self._run("ended_count", {"terminal_id": terminal_id}).fetchone()[0]
+        return count
+
     def first_accepted_at(self, terminal_id: str) -> Instant | None:
         """When the terminal's first transaction was accepted."""
         row = self._run("first_of_terminal", {"terminal_id": terminal_id}).fetchone()

@@ -232,13 +232,14 @@ def closing_values(closing: Closing) -> dict[str, Any]:
 
 def closing(row: Row) -> Closing:
     """A closing from a row of its table."""
-    terminal_id, number, opened_at, closed_at, position, totals = row
+    terminal_id, number, opened_at, closed_at, position, ended, totals = row
     return Closing(
         terminal_id=terminal_id,
         number=number,
         opened_at=opened_at,
         closed_at=closed_at,
         position=position,
+        ended=ended,
         rows=_totals.decode(totals),
     )
 

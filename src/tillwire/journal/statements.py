@@ -222,6 +222,12 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     .limit(1),
     "insert_closing": insert(closings),
     "newest_position": select(func.max(events.c.position)),
+    "ended_count": select(func.count())
+    .select_from(transactions)
+    .where(
+        transactions.c.terminal_id == bindparam("terminal_id"),
+        transactions.c.ended_at.is_not(None),
+    ),
     "first_of_terminal": select(transactions.c.created_at)
     .where(transactions.c.terminal_id == bindparam("terminal_id"))
     .order_by(_id)

@@ -277,6 +277,7 @@ closings = Table(
     _required("opened_at", BigInteger),
     _required("closed_at", BigInteger),
     _required("position", BigInteger),
+    _required("ended", BigInteger),
     _required("totals"),
 )
 counters = Table(

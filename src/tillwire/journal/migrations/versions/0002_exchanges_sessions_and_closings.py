@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
         sa.Column("closed_at", sa.BigInteger(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.BigInteger(), nullable=False),
         sa.Column("totals", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("terminal_id", "number", name=op.f("pk_closings")),
     )
