@@ -29,12 +29,13 @@ gateway stops.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tillwire.core.engine import Engine
 from tillwire.core.model import Exchange, Session, Terminal
 from tillwire.core.ports import Clock
+from tillwire.core.tasks import Tasks
 from tillwire.dialects.nexo import values
 from tillwire.dialects.nexo.dialogues import Dialogue, Dialogues
 from tillwire.dialects.nexo.logins import Login, login_of
@@ -70,6 +71,9 @@ class Context:
     settings: Settings
     dialogues: Dialogues
     """Shared with all other nexo faces of the gateway."""
+    tasks: Tasks = field(default_factory=Tasks)
+    """What goes on after its message was answered (a print, a card that is read ahead); ended with
+    the face."""
 
 
 @dataclass(frozen=True, slots=True)
