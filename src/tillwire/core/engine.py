@@ -133,6 +133,7 @@ class Engine:
         self._mirror = self._changes.mirror
         self._recovery = Recovery(self, self._driver_for)
         self._claims = Claims(self._mirror, clock)
+        self.errand_at = self._claims.errand_at
         self._displays = Displays()
         self.abort = Aborting(self._changes, clock, self._driver_for).abort
         fetching = Fetching(
@@ -519,6 +520,11 @@ class Engine:
             raise Unsupported(f"Terminal {name} cannot do this: {ABILITY_OF[type(errand)]}.")
         with self._claims.errand(terminal_id, errand):
             return await run_errand(driver, errand, tell, seconds)
+
+    def capabilities(self, terminal_id: str) -> Capabilities:
+        """What can be done with the terminal; nothing, if no driver reaches it. Raises
+        `NotFound`."""
+        return self._keeper(self._terminal(terminal_id)).capabilities
 
     async def status(self, terminal_id: str) -> TerminalStatus:
         """What the terminal says of itself, or why it says nothing. Raises `NotFound`."""
