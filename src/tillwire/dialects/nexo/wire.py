@@ -36,6 +36,9 @@ __all__ = [
     "decode",
     "digest",
     "encode",
+    "envelope_of",
+    "header_of",
+    "opened",
     "response_header",
 ]
 
@@ -235,10 +238,8 @@ def decode(octets: bytes, *, limit: int = LARGEST) -> Message:
     Raises `Unreadable` when it is no message, or its header is not valid, and `BadBody` when its
     body is not what the header promises.
     """
-    if len(octets) > limit:
-        raise Unreadable(f"It has {len(octets)} octets; allowed are {limit}.")
-    members, envelope = _opened(octets.removeprefix(_BOM))
-    header = _header(members, envelope)
+    members, envelope = opened(octets, limit=limit)
+    header = header_of(members, envelope)
     kind = _KINDS.get((header.message_category, header.message_type))
     root = envelope or ""
     if kind is None:
@@ -254,10 +255,13 @@ def decode(octets: bytes, *, limit: int = LARGEST) -> Message:
     return Message(header=header, body=_body(header, kind, raw, root), envelope=bool(envelope))
 
 
-def _opened(octets: bytes) -> tuple[dict[str, msgspec.Raw], str]:
-    """Header and body as they are, and the envelope's name, or none."""
+def opened(octets: bytes, *, limit: int = LARGEST) -> tuple[dict[str, msgspec.Raw], str]:
+    """The members of a message as they are, and its envelope's name, empty if it is flat. Raises
+    `Unreadable`."""
+    if len(octets) > limit:
+        raise Unreadable(f"It has {len(octets)} octets; allowed are {limit}.")
     try:
-        outer = _members.decode(octets)
+        outer = _members.decode(octets.removeprefix(_BOM))
         envelopes = [key for key in (_REQUEST, _RESPONSE) if key in outer]
         if not envelopes or "MessageHeader" in outer:
             return outer, ""
@@ -270,7 +274,8 @@ def _opened(octets: bytes) -> tuple[dict[str, msgspec.Raw], str]:
         raise Unreadable("It is not JSON.") from None
 
 
-def _header(members: dict[str, msgspec.Raw], envelope: str) -> MessageHeader:
+def header_of(members: dict[str, msgspec.Raw], envelope: str) -> MessageHeader:
+    """The header among the members of a message. Raises `Unreadable`."""
     raw = members.get("MessageHeader")
     if raw is None:
         where = f"At {envelope}, field" if envelope else "Field"
@@ -361,8 +366,12 @@ def encode(message: Message, *, flat: bool = False, spelling: Spelling = CANONIC
         content = _spelled(content, spelling)
     if flat:
         return content
-    envelope = _RESPONSE if header.message_type == MessageType.RESPONSE else _REQUEST
-    return b'{"%b":%b}' % (envelope.encode(), content)
+    return b'{"%b":%b}' % (envelope_of(header).encode(), content)
+
+
+def envelope_of(header: MessageHeader) -> str:
+    """The name of the envelope that belongs to a header."""
+    return _RESPONSE if header.message_type == MessageType.RESPONSE else _REQUEST
 
 
 _MASKED_PAN: Final = re.compile(rb'"MaskedPAN":("(?:[^"\\]|\\.)*")')
