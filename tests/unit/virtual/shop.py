@@ -8,20 +8,25 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.kit.virtual_loop import VirtualLoop
 from tests.unit.estate_fixture import found_shop, purchase
 from tillwire.core.engine import Engine
-from tillwire.core.model import Event, State, Terminal, Transaction
+from tillwire.core.errands import Errand, ErrandFailed, Result, Trouble
+from tillwire.core.model import Event, State, Terminal, Terms, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Clock
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.virtual.acquirer import Entry
 from tillwire.virtual.driver import VirtualDriver
+from tillwire.virtual.memory import SetScript
+from tillwire.virtual.script import Script
 from tillwire.virtual.world import World
 
 PATIENCE = 120.0
 """Virtual seconds after which a test stops waiting."""
+NO_TERMS = Terms()
 
 
 class Shop(msgspec.Struct):
@@ -31,13 +36,33 @@ class Shop(msgspec.Struct):
     world: World
     journal: SqliteJournal
 
-    async def pay(self, minor: int, **special: object) -> Transaction:
+    async def pay(self, minor: int, terms: Terms = NO_TERMS, **special: object) -> Transaction:
         """Ask for a purchase (or what `special` says), and do not wait for its end."""
-        return await self.engine.accept(purchase(minor, **special), WhenBusy.REJECT)  # type: ignore[arg-type]
+        request = msgspec.structs.replace(purchase(minor, **special), terms=terms)  # type: ignore[arg-type]
+        return await self.engine.accept(request, WhenBusy.REJECT)
 
-    async def paid(self, minor: int, **special: object) -> Transaction:
+    async def paid(self, minor: int, terms: Terms = NO_TERMS, **special: object) -> Transaction:
         """Ask for it, and wait until it is final."""
-        return await self.until_final(await self.pay(minor, **special))
+        return await self.until_final(await self.pay(minor, terms, **special))
+
+    async def perform(
+        self, errand: Errand, script: Script | None = None, terminal: str = "t1"
+    ) -> tuple[Result, list[str]]:
+        """Run an errand, by a script for this once; its result, and what it showed meanwhile."""
+        if script is not None:
+            await self.world.set_script(terminal, SetScript(script, 1))
+        shown: list[str] = []
+        return await self.engine.perform(terminal, errand, tell=shown.append), shown
+
+    async def trouble(self, errand: Errand, script: Script | None = None) -> Trouble:
+        """Run an errand that fails; why."""
+        with pytest.raises(ErrandFailed) as failure:
+            await self.perform(errand, script)
+        return failure.value.trouble
+
+    async def display(self, terminal: str = "t1") -> str:
+        """What the customer reads now."""
+        return (await self.world.glance(terminal)).display
 
     async def until_final(self, transaction: Transaction) -> Transaction:
         return await self.engine.wait(transaction.id, lambda each: each.is_final, PATIENCE)

@@ -10,6 +10,7 @@ import pytest
 from tests.kit.runner import virtual
 from tests.unit.asgi_client import AsgiClient
 from tests.unit.virtual.shop import Shop, shop_in
+from tillwire.core.errands import Answer, Ask, Count, Print, Question, Show, Trouble
 from tillwire.core.model import State
 from tillwire.virtual import face
 
@@ -88,6 +89,51 @@ async def test_a_script_is_set_and_taken_away(tmp_path: Path) -> None:
 
 
 @virtual()
+async def test_a_terminal_shows_what_its_customer_reads_and_what_it_printed(
+    tmp_path: Path,
+) -> None:
+    async with shop_in(tmp_path) as shop:
+        client = client_of(shop)
+        path = "/terminals/TILLWIRE-V1-t1"
+        assert (await client.get(path)).json() == {
+            "terminal": "TILLWIRE-V1-t1",
+            "tid": "",
+            "boot": 1,
+            "period": 1,
+            "display": "",
+            "waiting": [],
+            "script": None,
+            "times": 0,
+        }
+        await shop.perform(Show("2 x widget\n40.00"))
+        await shop.perform(Print("SALE\n40.00", signature=True))
+        await shop.perform(Count(close=True))
+        shown = (await client.get(path)).json()
+        assert (shown["display"], shown["period"]) == ("2 x widget\n40.00", 2)
+        assert shown == (await client.get("/terminals")).json()[0]
+        printouts = (await client.get(path + "/printouts")).json()
+        assert printouts[0].pop("at").endswith("Z")
+        assert printouts == [{"text": "SALE\n40.00", "signature": True}]
+        assert (await client.get("/terminals/TILLWIRE-V1-t2/printouts")).json() == []
+
+
+@virtual()
+async def test_a_script_of_an_errand_is_set_in_the_same_way(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        client = client_of(shop)
+        path = "/terminals/TILLWIRE-V1-t1/script"
+        answer = await client.put(path, {"script": {"answer": "4711"}, "times": 2})
+        assert (answer.status, answer.json()["script"]) == (200, {"answer": "4711"})
+        ask = Ask(Question.DIGITS, "Mileage?")
+        assert (await shop.perform(ask))[0] == Answer(text="4711")
+        assert (await client.get("/terminals/TILLWIRE-V1-t1")).json()["times"] == 1
+        assert (await client.put(path, {"script": {"trouble": "cancelled"}})).status == 200
+        assert await shop.trouble(ask) is Trouble.CANCELLED
+        assert (await client.put(path, {"script": {"paper_out": True}})).status == 200
+        assert await shop.trouble(Print("receipt")) is Trouble.BROKEN
+
+
+@virtual()
 async def test_a_script_must_say_that_it_is_json(tmp_path: Path) -> None:
     async with shop_in(tmp_path) as shop:
         path, order = "/terminals/TILLWIRE-V1-t1/script", b'{"ending": 43}'
@@ -137,7 +183,19 @@ def test_it_answers_under_the_names_of_its_machine_only(
         ("PUT", "/terminals/TILLWIRE-V1-t1/script", b'{"ending": 1, "script": {}}', 400),
         ("PUT", "/terminals/TILLWIRE-V1-t1/script", b'{"script": {"seconds": -1}}', 400),
         ("PUT", "/terminals/TILLWIRE-V1-t1/script", b'{"script": {"what": 1}}', 400),
+        ("PUT", "/terminals/TILLWIRE-V1-t1/script", b'{"script": {"trouble": "none"}}', 400),
+        ("PUT", "/terminals/TILLWIRE-V1-t1/script", b'{"script": {"cause": "till"}}', 400),
+        ("PUT", "/terminals/TILLWIRE-V1-t1/script", b'{"script": {"answer": 1}}', 400),
+        (
+            "PUT",
+            "/terminals/TILLWIRE-V1-t1/script",
+            b'{"script": {"answer": "", "half": true}}',
+            400,
+        ),
         ("PUT", "/terminals/TILLWIRE-V1-t1/script", b" " * 5000, 413),
+        ("GET", "/terminals/TILLWIRE-V1-t9", b"", 404),
+        ("GET", "/terminals/TILLWIRE-V1-t9/printouts", b"", 404),
+        ("DELETE", "/terminals/TILLWIRE-V1-t1", b"", 405),
     ],
 )
 def test_what_is_wrong_is_said_as_a_problem(

@@ -18,7 +18,7 @@ from tillwire.core.engine import Engine
 from tillwire.core.model import Evidence, State, Transaction, Verdict
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import AbortResult, Absent, CannotTell, Found, Sign
-from tillwire.errors import AnswerLost, ConfigurationError, NotDelivered, Proof
+from tillwire.errors import AnswerLost, NotDelivered, Proof
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.virtual.driver import VirtualDriver
 from tillwire.virtual.memory import SetScript
@@ -248,14 +248,6 @@ async def test_a_terminal_says_its_boot_number(tmp_path: Path) -> None:
         assert (status.reachable, status.boot) == (True, 1)
 
 
-def test_a_world_of_another_version_is_refused(tmp_path: Path) -> None:
-    connection = sqlite3.connect(tmp_path / "world.db")
-    connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with pytest.raises(ConfigurationError, match="another version"):
-        World(tmp_path, SystemClock())
-
-
 async def test_with_a_writer_thread_it_is_the_same_world(tmp_path: Path) -> None:
     world = World(tmp_path / "new" / "folder", SystemClock(), pace=1000)
     await world.set_script("t9", SetScript(ENDINGS[41], 3))
@@ -299,8 +291,19 @@ def test_every_statement_of_the_world_is_served_by_an_index(tmp_path: Path) -> N
         "SELECT * FROM deeds WHERE transaction_id = 't'",
         "SELECT * FROM deeds WHERE waiting = 1 AND acts_at <= 5 ORDER BY acts_at",
         "SELECT * FROM ledger WHERE terminal = 't' ORDER BY number",
+        "SELECT * FROM deeds WHERE terminal_id = 't' AND waiting <= 1 ORDER BY number DESC LIMIT 1",
+        "SELECT original.type FROM ledger AS entry LEFT JOIN ledger AS original "
+        "ON original.transaction_id = entry.original "
+        "WHERE entry.terminal = 't' AND entry.number > 5 ORDER BY entry.number",
+        "SELECT max(number) FROM ledger WHERE terminal = 't'",
+        "SELECT last4 FROM readings WHERE card = 'c' AND terminal_id = 't'",
+        "SELECT max(number) FROM readings WHERE terminal_id = 't'",
+        "DELETE FROM readings WHERE terminal_id = 't' AND number <= 5",
+        "SELECT text FROM printouts WHERE terminal_id = 't' ORDER BY number",
+        "SELECT text FROM screens WHERE terminal_id = 't'",
     ):
         plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {question}"))
         assert "SEARCH" in plan, question
+        assert "SCAN" not in plan, question
         assert "TEMP B-TREE" not in plan, question
     connection.close()
