@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tillwire.clock import Instant
 from tillwire.core.model import (
+    Cause,
     Conversion,
     EntryMode,
     Evidence,
@@ -11,6 +12,7 @@ from tillwire.core.model import (
     Outcome,
     Receipts,
     State,
+    Terms,
     Transaction,
     TransactionType,
     Verdict,
@@ -39,6 +41,17 @@ def full_transaction() -> Transaction:
         original_id="1700000000000000000000000000000",
         partial_allowed=True,
         register="till-4",
+        terms=Terms(
+            cash_back=100,
+            tip=50,
+            operator="Ann",
+            shift="2",
+            totals_group="G",
+            chain="C",
+            card="token",
+            valid_until="2027-01-31",
+            language="nl",
+        ),
         waits=True,
         expires_at=Instant(2),
         token=3,
@@ -66,6 +79,8 @@ def full_transaction() -> Transaction:
             acquirer_reference="acq",
             conversion=Conversion(Money(1500, "USD"), "1.0909", "3.5"),
             receipts=Receipts("cardholder\n", "merchant\n"),
+            cause=Cause.TILL,
+            handle={"POITransactionID": "8"},
         ),
         proof=Proof.NEVER_SENT,
         ended_at=Instant(10),
