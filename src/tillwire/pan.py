@@ -12,6 +12,7 @@ issuer counts.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -28,6 +29,8 @@ LONGEST: Final = 19
 # behind a letter, and must stay readable on a receipt.
 _RUN: Final = re.compile(r"(?<!D(?=276))[0-9]+(?:[ \u00a0.\-]{1,2}[0-9]+)*")
 _GROUP: Final = re.compile(r"[0-9]+")
+_DIGIT: Final = re.compile(r"[0-9]")
+_DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _ISSUED: Final = re.compile(
     r"4[0-9]{15}"  # Visa
     r"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)"
@@ -49,9 +52,9 @@ def masked(text: str) -> str:
 def is_in(text: str) -> bool:
     """Whether a till's own text holds a card number of a known issuer."""
     return len(text) >= SHORTEST and any(
-        _ISSUED.fullmatch("".join(run[0][position] for position in positions))
+        _ISSUED.fullmatch(digits, start, end)
         for run in _RUN.finditer(text)
-        for positions in _numbers(run[0])
+        for digits, start, end in _numbers(run[0])
     )
 
 
@@ -63,31 +66,50 @@ def last_four(text: str) -> str:
 def _cut(run: str) -> str:
     # Numbers may overlap: a digit is shown only if none of them hides it.
     hidden: set[int] = set()
-    for positions in _numbers(run):
-        hidden.update(positions[:-KEPT])
+    for _, start, end in _numbers(run):
+        hidden.update(range(start, end - KEPT))
     if not hidden:
         return run
-    return "".join(MASK if index in hidden else each for index, each in enumerate(run))
+    count = itertools.count()
+    return _DIGIT.sub(lambda digit: MASK if next(count) in hidden else digit[0], run)
 
 
-def _numbers(run: str) -> Iterator[list[int]]:
-    """The positions of the digits of every possible card number in a run of groups."""
-    groups = [range(found.start(), found.end()) for found in _GROUP.finditer(run)]
-    for index, first in enumerate(groups):
-        positions: list[int] = []
-        separator = None
-        for group in groups[index:]:
-            if positions:
-                between = run[positions[-1] + 1 : group.start]
-                if between != (separator := separator or between):
-                    break
-            positions += group
-            if len(positions) > LONGEST:
+def _numbers(run: str) -> Iterator[tuple[str, int, int]]:
+    """Every possible card number in a run of groups: all digits of the run, and of the number the
+    first and the one behind the last."""
+    groups = _GROUP.findall(run)
+    digits = "".join(groups)
+    if len(digits) < SHORTEST:
+        return
+    separators = _GROUP.split(run)[1:]
+    starts = list(itertools.accumulate(map(len, groups), initial=0))
+    sums = _luhn_sums(digits)
+    for index, start in enumerate(starts[:-1]):
+        if digits[start] == "0":
+            continue
+        for last in range(index, len(groups)):
+            end = starts[last + 1]
+            if end - start > LONGEST or (
+                last > index and separators[last - 1] != separators[index]
+            ):
                 break
-            if run[first.start] != "0" and len(positions) >= SHORTEST:
-                digits = "".join(run[position] for position in positions)
-                if luhn(digits):
-                    yield positions.copy()
+            if end - start >= SHORTEST:
+                doubled = sums[end % 2]
+                if (doubled[end] - doubled[start]) % 10 == 0:
+                    yield digits, start, end
+
+
+def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
+    """What the digits before each place sum up to for the Luhn check, with those at even places
+    doubled, and with those at odd places: so any part of a long text is checked at once."""
+    plain = [int(digit) for digit in digits]
+    doubled = [_DOUBLED[digit] for digit in plain]
+    even, odd = plain.copy(), plain.copy()
+    even[::2], odd[1::2] = doubled[::2], doubled[1::2]
+    return (
+        list(itertools.accumulate(even, initial=0)),
+        list(itertools.accumulate(odd, initial=0)),
+    )
 
 
 def luhn(digits: str) -> bool:

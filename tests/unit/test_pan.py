@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +64,29 @@ def test_a_card_number_never_survives_in_any_grouping(
     assert "".join(filter(str.isdigit, cut)) == number[-4:]
     assert cut.replace("*", "") != before + grouped + after
     assert len(cut) == len(before + grouped + after)
+
+
+@given(st.text("0123456789 -", max_size=40) | st.text("01 ", max_size=80))
+def test_every_possible_number_in_a_run_of_groups_is_looked_at(text: str) -> None:
+    hidden: set[int] = set()
+    for run in re.finditer(r"[0-9]+(?:[ \-]{1,2}[0-9]+)*", text):
+        for positions in possible_numbers(run[0]):
+            if luhn("".join(run[0][position] for position in positions)):
+                hidden.update(run.start() + position for position in positions[:-4])
+    expected = "".join("*" if place in hidden else each for place, each in enumerate(text))
+    assert masked(text) == expected
+
+
+def possible_numbers(run: str) -> Iterator[list[int]]:
+    """Spelled out: the digits' places of whole groups with one and the same separator, 12 to 19,
+    not beginning with 0."""
+    groups = [range(*found.span()) for found in re.finditer("[0-9]+", run)]
+    for first, last in itertools.combinations_with_replacement(range(len(groups)), 2):
+        taken = groups[first : last + 1]
+        separators = {run[a.stop : b.start] for a, b in itertools.pairwise(taken)}
+        positions = [position for group in taken for position in group]
+        if len(separators) <= 1 and 12 <= len(positions) <= 19 and run[positions[0]] != "0":
+            yield positions
 
 
 @pytest.mark.parametrize(
