@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tillwire.core.model import (
+    Exchange,
     Lifecycle,
     Merchant,
     Organisation,
     Request,
     Store,
     Terminal,
+    Terms,
     TransactionType,
 )
 from tillwire.core.ports import Unit
@@ -64,6 +66,9 @@ def purchase(
     expires_in: float | None = None,
     idempotency_key: str = "",
     organisation: str = "shop",
+    register: str = "",
+    terms: Terms | None = None,
+    exchange: Exchange | None = None,
 ) -> Request:
     """A till's request with whatever is special about it."""
     return Request(
@@ -78,4 +83,7 @@ def purchase(
         partial_allowed=partial_allowed,
         expires_in=expires_in,
         idempotency_key=idempotency_key,
+        register=register,
+        terms=terms or Terms(),
+        exchange=exchange,
     )
