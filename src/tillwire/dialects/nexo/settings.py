@@ -74,6 +74,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     encryption_required: bool = False
     """Whether messages in clear are refused."""
 
+    # --- enveloped, over a byte stream ---
+    length_counts_itself: bool = False
+    """Whether the length before each message counts its own four octets."""
+    messages_at_once: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    """Messages of one connection that may wait for their answers."""
+
     # --- limits of all bindings ---
     largest_message: Annotated[int, Meta(ge=1024, le=16 << 20)] = 1 << 20
     """Bytes of one message."""
