@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.receipt_fixture import APPROVED, AT, HEADING, sale
 from tillwire.clock import instant
 from tillwire.core.columns import columns
-from tillwire.core.model import State, Transaction, TransactionType
+from tillwire.core.model import State, Terms, Transaction, TransactionType
 from tillwire.core.receipts import WIDTHS, day_totals
 from tillwire.money import CURRENCIES, Money
 
@@ -36,7 +36,7 @@ def ended(
         sale(outcome if state is State.APPROVED else None, state=state),
         id=f"{next(_numbers):031d}",
         type=type_,
-        amount=Money(minor, currency),
+        amount=Money(minor - tip, currency),
         original_id=original,
         ended_at=AT,
     )
@@ -86,6 +86,12 @@ def test_a_day_of_sales_and_refunds() -> None:
         "\n"
         "   END OF DAY TOTALS\n"
     )
+
+
+def test_tips_agreed_at_the_till_count_with_those_of_the_terminal() -> None:
+    agreed = msgspec.structs.replace(ended(1150, tip=50), terms=Terms(tip=100))
+    part = msgspec.structs.replace(ended(500), amount=Money(1000, "EUR"), terms=Terms(tip=100))
+    assert "of it tips          1.50\n" in totals(agreed, part)
 
 
 def test_a_day_without_a_sale() -> None:

@@ -246,7 +246,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     approved_amount: int = 0
     """Minor units that really moved, tip included; 0 unless APPROVED."""
     tip: int = 0
-    """Minor units of `approved_amount` that are a tip."""
+    """Minor units of `approved_amount` that were added on the terminal as a tip, beyond what was
+    asked for. A tip agreed at the till (`Terms.tip`) is not among them."""
     at: Instant | None = None
     """When the terminal or acquirer decided."""
     reason: str = ""

@@ -141,20 +141,24 @@ def _amount_lines(transaction: Transaction, outcome: Outcome, width: int) -> lis
     asked, terms = transaction.amount.minor, transaction.terms
     if outcome.verdict is not Verdict.APPROVED:
         return list(line("Amount", asked))
-    # A tip that the till agreed is in what it asked for; what is beyond, the terminal has added.
-    added = max(outcome.tip - terms.tip, 0)
     lines: list[str] = []
-    if 0 <= outcome.approved_amount - added < asked:
+    if _is_part(transaction, outcome):
         lines += line("Requested", asked)
         lines += line("Approved part", outcome.approved_amount - outcome.tip)
         shown = {"Tip": outcome.tip}
     else:
-        shown = {"Cash-back": terms.cash_back, "Tip": max(outcome.tip, terms.tip)}
+        shown = {"Cash-back": terms.cash_back, "Tip": outcome.tip + terms.tip}
         if any(shown.values()):
             lines += line("Amount", outcome.approved_amount - sum(shown.values()))
     for label, minor in shown.items():
         lines += line(label, minor) if minor else ()
     return [*lines, *line("TOTAL", outcome.approved_amount)]
+
+
+def _is_part(transaction: Transaction, outcome: Outcome) -> bool:
+    """Whether less was approved than asked for. A tip that was agreed at the till is in what was
+    asked for; the outcome's came on top."""
+    return 0 <= outcome.approved_amount - outcome.tip < transaction.amount.minor
 
 
 def _conversion_lines(transaction: Transaction, outcome: Outcome, width: int) -> list[str]:
@@ -269,7 +273,7 @@ def _currency_sections(
         return sum(signs[each.id] * each.approved_amount for each in group)
 
     net = [each for each in approved if each.type not in _MONEY_HELD]
-    tips = sum(each.outcome.tip for each in net if each.outcome and each.type in _MONEY_IN)
+    tips = sum(_tip(each) for each in net if each.type in _MONEY_IN)
     summary = [*pair(f"NET TOTAL {code}", Money(total(net), code).decimal(), width)]
     if tips:
         summary += pair("of it tips", Money(tips, code).decimal(), width)
@@ -277,6 +281,14 @@ def _currency_sections(
     if held:
         held[0] = [*centred("RESERVED, NOT IN TOTAL", width), *held[0]]
     return [*sections(each for each in TransactionType if each not in _MONEY_HELD), summary, *held]
+
+
+def _tip(transaction: Transaction) -> int:
+    """Minor units that were paid as a tip; of a part, only what was added on the terminal."""
+    outcome = transaction.outcome
+    if outcome is None:
+        return 0
+    return outcome.tip + (0 if _is_part(transaction, outcome) else transaction.terms.tip)
 
 
 def _type_lines(

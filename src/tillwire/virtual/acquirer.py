@@ -51,11 +51,12 @@ def answer(
 ) -> Outcome:
     """What becomes of the transaction. `number` is the terminal's own count of its transactions,
     `at` when the card is presented or given up."""
+    asked = transaction.amount.minor
     if script.verdict is Verdict.CANCELLED:
         cause = script.cause or Cause.CARDHOLDER
         return Outcome(Verdict.CANCELLED, at=at, reason=script.reason, cause=cause)
     stan = f"{(number - 1) % HIGHEST_STAN + 1:06d}"
-    entry_mode, verification = cards.reading(transaction.amount.minor, signature=script.signature)
+    entry_mode, verification = cards.reading(asked, signature=script.signature)
     decided = Outcome(
         Verdict.DECLINED,
         at=at,
@@ -71,7 +72,8 @@ def answer(
     )
     if script.verdict is Verdict.DECLINED:
         return decided
-    approved, tip = _part(transaction) if script.half else _whole(transaction, script)
+    tip = 0 if script.half else _tip(transaction, script)
+    approved = _part(transaction) if script.half else asked + tip
     if script.half and approved <= 0:
         return msgspec.structs.replace(
             decided, response_code="51", reason="Insufficient funds for the whole amount."
@@ -119,24 +121,20 @@ def nonsense(transaction: Transaction) -> str:
     return ""
 
 
-def _whole(transaction: Transaction, script: Script) -> tuple[int, int]:
-    """What is approved, and how much of that is a tip: the one agreed at the till, which is in
-    the amount, and what is added on the terminal."""
-    asked, added = transaction.amount.minor, 0
+def _tip(transaction: Transaction, script: Script) -> int:
+    """What is added on the terminal; a tip that the till agreed is in the amount already."""
     # Only a sale asks for a tip: a refund must not give back more than was asked for.
-    if transaction.type is TransactionType.PURCHASE:
-        added = asked * script.tip_percent // 100
-    return asked + added, transaction.terms.tip + added
+    if transaction.type is not TransactionType.PURCHASE:
+        return 0
+    return transaction.amount.minor * script.tip_percent // 100
 
 
-def _part(transaction: Transaction) -> tuple[int, int]:
-    """The same for half of the amount; nothing where the till does not allow it. It pays for the
-    goods first, then for the tip, and for no cash."""
+def _part(transaction: Transaction) -> int:
+    """Half of the amount; nothing where the till does not allow it. It pays for no cash."""
     if not transaction.partial_allowed:
-        return 0, 0
-    payable = transaction.amount.minor - transaction.terms.cash_back
-    approved = min(transaction.amount.minor // 2, payable)
-    return approved, max(0, approved - (payable - transaction.terms.tip))
+        return 0
+    asked = transaction.amount.minor
+    return min(asked // 2, asked - transaction.terms.cash_back)
 
 
 def _converted(money: Money) -> Conversion:

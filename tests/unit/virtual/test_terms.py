@@ -26,7 +26,7 @@ async def test_cash_back_is_part_of_what_is_charged(tmp_path: Path) -> None:
 
 
 @virtual()
-async def test_a_tip_agreed_at_the_till_is_the_outcome_s_and_the_terminal_s_comes_on_top(
+async def test_a_tip_agreed_at_the_till_is_in_the_amount_and_the_terminal_s_comes_on_top(
     tmp_path: Path,
 ) -> None:
     async with shop_in(tmp_path) as shop:
@@ -34,31 +34,29 @@ async def test_a_tip_agreed_at_the_till_is_the_outcome_s_and_the_terminal_s_come
         added = (await shop.paid(1054, Terms(tip=54))).outcome
         assert agreed is not None
         assert added is not None
-        assert (agreed.approved_amount, agreed.tip) == (1100, 100)
-        assert (added.approved_amount, added.tip) == (1054 + 105, 54 + 105)
+        assert (agreed.approved_amount, agreed.tip) == (1100, 0)
+        assert (added.approved_amount, added.tip) == (1054 + 105, 105)
         assert [entry.amount for entry in await shop.entries()] == [1100, 1159]
 
 
 @pytest.mark.parametrize(
-    ("terms", "approved", "tip"),
+    ("terms", "approved"),
     [
-        (Terms(), 522, 0),
-        (Terms(tip=100), 522, 0),  # the goods come first
-        (Terms(tip=700), 522, 177),
-        (Terms(cash_back=100), 522, 0),
-        (Terms(cash_back=900), 145, 0),  # no cash is paid out for a part
-        (Terms(cash_back=900, tip=100), 145, 100),
+        (Terms(), 522),
+        (Terms(tip=700), 522),
+        (Terms(cash_back=100), 522),
+        (Terms(cash_back=900), 145),
+        (Terms(cash_back=900, tip=100), 145),
     ],
 )
-def test_a_part_pays_for_goods_then_tip_and_for_no_cash(
-    tmp_path: Path, terms: Terms, approved: int, tip: int
-) -> None:
+def test_a_part_of_the_amount_pays_out_no_cash(tmp_path: Path, terms: Terms, approved: int) -> None:
     @virtual()
     async def scenario() -> None:
         async with shop_in(tmp_path) as shop:
             paid = await shop.paid(1045, terms, partial_allowed=True)
             assert paid.outcome is not None
-            assert (paid.outcome.approved_amount, paid.outcome.tip) == (approved, tip)
+            assert (paid.outcome.approved_amount, paid.outcome.tip) == (approved, 0)
+            assert await shop.ledger() == [("PURCHASE", approved, True)]
 
     scenario()
 
