@@ -40,6 +40,7 @@ from tillwire.dialects.nexo import values
 from tillwire.dialects.nexo.dialogues import Dialogue, Dialogues
 from tillwire.dialects.nexo.logins import Login, login_of
 from tillwire.dialects.nexo.settings import Settings
+from tillwire.dialects.nexo.terminals import Terminals
 from tillwire.dialects.nexo.wire import Body, Message, MessageHeader
 from tillwire.errors import TillwireError
 
@@ -71,6 +72,8 @@ class Context:
     settings: Settings
     dialogues: Dialogues
     """Shared with all other nexo faces of the gateway."""
+    terminals: Terminals
+    """Those that the face serves, by POIID."""
     tasks: Tasks = field(default_factory=Tasks)
     """What goes on after its message was answered (a print, a card that is read ahead); ended with
     the face."""
@@ -115,3 +118,16 @@ class Refused(TillwireError):
         what to do, in a sentence."""
         super().__init__(detail)
         self.condition = condition
+
+
+class Malformed(Refused):
+    """A member has a wrong value."""
+
+    def __init__(self, path: str, field: str, problem: str, allowed: str = "") -> None:
+        """`path` leads from the body's key to the structure that has the member `field`:
+        `PaymentRequest.PaymentTransaction.AmountsReq`. `problem` is what is wrong with its value,
+        `allowed` what would be right."""
+        detail = f"At {path}, field {field}: {problem}"
+        if allowed:
+            detail += f". Allowed: {allowed}"
+        super().__init__(values.ErrorCondition.MESSAGE_FORMAT, detail)

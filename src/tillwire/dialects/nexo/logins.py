@@ -47,7 +47,7 @@ def login_of(session: Session | None) -> Login:
 
 def detail_of(login: Login) -> Mapping[str, str]:
     """The same as a session keeps it: text by name, without what is not said."""
-    detail = msgspec.to_builtins(login)
+    detail: dict[str, str] = msgspec.to_builtins(login)
     if login.capabilities is not None:
         detail["capabilities"] = " ".join(login.capabilities)
     if login.training:

@@ -13,7 +13,210 @@ A binding reads octets from a till and calls
   call, as it does when the till is gone: nothing is lost by it (`context.py`).
 
 `poi_id` names the terminal that the binding speaks for, where it speaks for one: a header that
-names another one is refused. `Poi.handle` is both steps in one. What comes out of `answer` beside
-a message is `JournalError`-free, and any other exception is a defect of ours: the binding logs it
-and says nothing of the payment (HTTP 500, silence on TCP).
+names another one is refused. `Poi.handle` is both steps in one. Any exception that comes out of
+`answer` is a defect of ours: the binding logs it and says nothing of the payment (HTTP 500,
+silence on TCP).
 """
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from tillwire.core.engine import Engine
+from tillwire.core.model import Terminal
+from tillwire.core.ports import Clock
+from tillwire.core.tasks import Tasks
+from tillwire.dialects.nexo import events
+from tillwire.dialects.nexo.context import (
+    DIALECT,
+    Context,
+    Malformed,
+    Outlet,
+    Refused,
+    Rejected,
+    Visit,
+)
+from tillwire.dialects.nexo.dialogues import Dialogue, Dialogues
+from tillwire.dialects.nexo.handlers import ALWAYS, HANDLERS
+from tillwire.dialects.nexo.header import MessageHeader, response_header
+from tillwire.dialects.nexo.incoming import Incoming, read
+from tillwire.dialects.nexo.logins import login_of
+from tillwire.dialects.nexo.memory import MONEY, REMEMBERED
+from tillwire.dialects.nexo.reception import Reception
+from tillwire.dialects.nexo.services import EventNotification
+from tillwire.dialects.nexo.settings import Settings
+from tillwire.dialects.nexo.terminals import Terminals
+from tillwire.dialects.nexo.values import ErrorCondition, MessageCategory, MessageType
+from tillwire.dialects.nexo.wanted import text_of
+from tillwire.dialects.nexo.wire import BadBody, Body, Message, Unreadable
+
+__all__ = ["Incoming", "Poi"]
+
+LONGEST_DETAIL: Final = 1000
+"""Characters of what is said of a message that cannot be accepted."""
+
+
+class Poi:
+    """The face. One for each set of settings; all of a gateway share their dialogues."""
+
+    def __init__(
+        self, engine: Engine, clock: Clock, settings: Settings, dialogues: Dialogues
+    ) -> None:
+        terminals = Terminals(engine, settings)
+        self._context = Context(engine, clock, settings, dialogues, terminals)
+        self._tasks = Tasks()
+
+    # --- for the bindings ---------------------------------------------------------------------
+
+    def terminal(self, poi_id: str) -> Terminal | None:
+        """The terminal of this POIID, if the face serves it."""
+        return self._context.terminals.of(poi_id)
+
+    def is_in_use(self, terminal_id: str) -> bool:
+        """Whether the terminal has a transaction, or a dialogue of any till is under way there."""
+        context = self._context
+        return bool(
+            context.engine.open_transaction(terminal_id) or context.dialogues.at(terminal_id)
+        )
+
+    def read(self, octets: bytes) -> Incoming:
+        """What these octets are."""
+        return read(octets, self._context.settings.largest_message)
+
+    def reject(self, header: MessageHeader | None, detail: str, octets: bytes) -> Message:
+        """The event about a message that cannot be accepted."""
+        return events.rejected(header, detail[:LONGEST_DETAIL], octets, self._context.clock.now())
+
+    async def handle(
+        self, octets: bytes, outlet: Outlet, *, poi_id: str | None = None
+    ) -> Message | None:
+        """Read and answer."""
+        return await self.answer(self.read(octets), outlet, poi_id=poi_id)
+
+    async def answer(
+        self, incoming: Incoming, outlet: Outlet, *, poi_id: str | None = None
+    ) -> Message | None:
+        """The one answer to a message, when it is there. See the module."""
+        header = incoming.header
+        if header is None or isinstance(incoming.fault, Unreadable):
+            assert incoming.fault is not None, "what has no header has a fault"
+            return self.reject(header, incoming.fault.detail, incoming.octets)
+        if header.message_type != MessageType.REQUEST:
+            return None  # a till's response to what it was shown
+        try:
+            body = await self._lead(incoming, header, outlet, poi_id)
+        except Rejected as error:
+            return self.reject(header, error.detail, incoming.octets)
+        if body is None:
+            return None
+        return Message(
+            header=self._answers_header(header, body), body=body, envelope=incoming.envelope
+        )
+
+    async def stop(self) -> None:
+        """End what runs on its own. Payments go on: they are the engine's."""
+        await self._tasks.stop()
+
+    # --- leading ------------------------------------------------------------------------------
+
+    async def _lead(
+        self, incoming: Incoming, header: MessageHeader, outlet: Outlet, poi_id: str | None
+    ) -> Body | None:
+        """The body of the answer. Raises `Rejected`."""
+        try:
+            self._check(header)
+            terminal = self._terminal(header.poi_id, poi_id)
+        except Refused as error:  # nobody can tell under what it should be remembered
+            return Reception(self._context, incoming, header).refusal(error)
+        reception = Reception(self._context, incoming, header, terminal)
+        if incoming.message is None:
+            assert isinstance(incoming.fault, BadBody), "what has a header and no body is bad"
+            fault = Refused(ErrorCondition.MESSAGE_FORMAT, incoming.fault.detail)
+            return await reception.refuse(fault)
+        visit = Visit(
+            context=self._context,
+            terminal=terminal,
+            header=header,
+            body=incoming.message.body,
+            session=self._context.engine.session(terminal.id, DIALECT, header.sale_id),
+            outlet=outlet,
+            exchange=reception.draft(),
+        )
+        return await self._served(reception, visit)
+
+    async def _served(self, reception: Reception, visit: Visit) -> Body | None:
+        """Led to its handler. No await comes before its dialogue is under way, so that an Abort
+        that follows on the same connection finds it."""
+        category = visit.header.message_category
+        if category not in ALWAYS:
+            visit = replace(visit, dialogue=_dialogue(visit))
+        if category in MONEY and visit.dialogue is not None:
+            with self._context.dialogues.under_way(visit.dialogue):
+                return await reception.pay(visit)
+        handler = HANDLERS.get(category)
+        if handler is None:
+            words = f"{category} is not served here."
+            return reception.refusal(Refused(ErrorCondition.UNAVAILABLE_SERVICE, words))
+        if visit.dialogue is not None:
+            self._context.dialogues.begin(visit.dialogue)
+        answer = await self._tasks.finish(reception.serve(visit, handler))
+        if isinstance(answer, Rejected):
+            raise answer
+        return answer
+
+    def _check(self, header: MessageHeader) -> None:
+        """Raise `Refused` for ids that nothing can be remembered under."""
+        longest = self._context.settings.longest_service_id
+        allowed = f"1 to {longest} letters and digits"
+        for field, number in (("ServiceID", header.service_id), ("DeviceID", header.device_id)):
+            if number is None:
+                continue
+            if len(number) > longest:
+                problem = f"It has {len(number)} characters"
+                raise Malformed("MessageHeader", field, problem, allowed)
+            if not (number.isascii() and number.isalnum()):
+                problem = "It has characters that are no letters or digits"
+                raise Malformed("MessageHeader", field, problem, allowed)
+        if header.service_id is None and header.message_category in REMEMBERED:
+            raise Malformed("MessageHeader", "ServiceID", "Missing", allowed)
+        text_of("MessageHeader", "SaleID", header.sale_id)
+
+    def _terminal(self, named: str, binding: str | None) -> Terminal:
+        """The terminal that a message names. Raises `Refused` when the face, or the binding, does
+        not speak for it."""
+        terminal = self._context.terminals.of(named)
+        if terminal is None:
+            raise Refused(
+                ErrorCondition.NOT_ALLOWED,
+                f"POIID {named[:40]} names no terminal that is served here.",
+            )
+        if binding is not None and self._context.terminals.of(binding) is not terminal:
+            raise Refused(
+                ErrorCondition.NOT_ALLOWED,
+                f"This address is that of POIID {binding[:40]}, not of {named[:40]}.",
+            )
+        return terminal
+
+    def _answers_header(self, header: MessageHeader, body: Body) -> MessageHeader:
+        """The header of the answer. A Login's names the version that was agreed on."""
+        if isinstance(body, EventNotification):
+            return events.event_header(header)
+        answers = response_header(header)
+        if header.message_category != MessageCategory.LOGIN:
+            return answers
+        terminal = self._context.terminals.of(header.poi_id)
+        session = terminal and self._context.engine.session(terminal.id, DIALECT, header.sale_id)
+        version = login_of(session or None).version or header.protocol_version
+        return msgspec.structs.replace(answers, protocol_version=version)
+
+
+def _dialogue(visit: Visit) -> Dialogue:
+    header = visit.header
+    number = header.service_id
+    if header.device_id is not None and visit.exchange is None:
+        number = header.device_id
+    assert number is not None, "a message has a ServiceID or a DeviceID"
+    return Dialogue(visit.terminal.id, header.sale_id, number, header.message_category)
