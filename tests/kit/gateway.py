@@ -15,8 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from tests.kit import shop
-from tests.kit.serving import Served, serve_app
+from tests.kit.serving import Served, serve_app, serve_stream
 from tests.kit.virtual_loop import VirtualLoop
 from tillwire.clock import SystemClock
 from tillwire.core.engine import Engine
@@ -27,13 +29,16 @@ from tillwire.device.presence import Presence
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.net.http_client import AiohttpClient
 from tillwire.server.drivers import Drivers
-from tillwire.server.faces import FACES, Parts
+from tillwire.server.faces import FACES, Parts, StreamKind
+from tillwire.server.streams import StreamListener
 from tillwire.virtual.driver import VirtualDriver
 from tillwire.virtual.world import World
 
 JOURNAL: Final = "journal.db"
 PORTS: Final[Mapping[str, int]] = {"merchantapi": 8701, "device": 8702}
 """Where each face listens, in memory."""
+
+NONE: Final[Mapping[str, Mapping[str, Any]]] = {}
 
 _TLS: Final = ssl.create_default_context()
 """Made once: reading the system's authorities takes longer than a whole life."""
@@ -42,14 +47,20 @@ _TLS: Final = ssl.create_default_context()
 class GatewayUnderTest:
     """One life of the gateway."""
 
-    def __init__(self, directory: Path, faces: Mapping[str, int] = PORTS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        faces: Mapping[str, int] = PORTS,
+        settings: Mapping[str, Mapping[str, Any]] = NONE,
+    ) -> None:
         """On the journal and the world in `directory`; `faces` says which face listens where (0: at
-        a free port). On a virtual loop everything runs inline and on its clock; on a real one, as
-        in earnest."""
+        a free port), `settings` what it is told, as in a configuration. On a virtual loop
+        everything runs inline and on its clock; on a real one, as in earnest."""
         loop = asyncio.get_running_loop()
         inline = isinstance(loop, VirtualLoop)
         self.clock: Clock = loop.clock if isinstance(loop, VirtualLoop) else SystemClock()
         self._faces = faces
+        self._settings = settings
         self.journal = SqliteJournal(directory / JOURNAL, inline=inline)
         self.world = World(directory, self.clock, inline=inline)
         self.presence = Presence(self.clock)
@@ -64,6 +75,7 @@ class GatewayUnderTest:
             self.clock,
         )
         self._served: dict[str, Served] = {}
+        self._streams: dict[str, StreamListener] = {}
         self._clients: list[AiohttpClient] = []
 
     async def start(self) -> None:
@@ -72,12 +84,16 @@ class GatewayUnderTest:
         parts = Parts(self.engine, self.clock, self.presence, self.world)
         for name, port in self._faces.items():
             kind = FACES[name]
-            app: Any = kind.create(parts, kind.settings())
-            self._served[name] = await serve_app(app, port=port, lifespan=True)
+            told = msgspec.convert(self._settings.get(name, {}), kind.settings)
+            if isinstance(kind, StreamKind):
+                self._streams[name] = await serve_stream(kind.create(parts, told), port)
+            else:
+                app = kind.create(parts, told)
+                self._served[name] = await serve_app(app, port=port, lifespan=True)
 
     def url(self, face: str) -> str:
         """Where the face is served."""
-        return self._served[face].url
+        return (self._served.get(face) or self._streams[face]).url
 
     def client(self) -> HttpClient:
         """A real HTTP client."""
@@ -91,6 +107,9 @@ class GatewayUnderTest:
             await client.close()
         for served in self._served.values():
             await served.close()
+        for listener in self._streams.values():
+            await listener.stop()
+            await listener.face.stop()
         await self.engine.stop()
         await self.world.stop()
         self.let_go()

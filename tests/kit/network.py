@@ -67,16 +67,23 @@ class Network:
         host: str | None,
         port: int | None,
         *,
+        sock: Place | None = None,
         ssl: ssl.SSLContext | None = None,
         **_: Any,  # Any: what asyncio's create_server takes besides, and memory has no use for
     ) -> Listener:
         """Listen at an address; port 0 takes a free one. Raises `OSError` when it is taken."""
+        if sock is not None:
+            host, port = sock.getsockname()
         address = (self.resolve(host or LOOPBACK), port or next(self._free_ports))
         if address in self._listeners:
             raise _os_error(OSError, errno.EADDRINUSE)
         listener = Listener(self._loop, protocol_factory, address, ssl, self._listeners)
         self._listeners[address] = listener
         return listener
+
+    def place(self, port: int) -> Place:
+        """What stands for a socket that is bound to the port; 0 takes a free one."""
+        return Place((LOOPBACK, port or next(self._free_ports)))
 
     # --- connecting ---------------------------------------------------------------------------
 
@@ -152,7 +159,7 @@ class Listener(asyncio.AbstractServer):
         self._context = context
         self._listeners = listeners
         self.address = address
-        self.sockets = (_SocketName(address),)
+        self.sockets = (Place(address),)
 
     def accept(self, end: End) -> None:
         """Serve a new connection."""
@@ -185,14 +192,18 @@ class Listener(asyncio.AbstractServer):
         return self._loop
 
 
-class _SocketName:
+class Place:
     """What servers ask of a listening socket: where it listens."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
 
     def getsockname(self) -> Address:
+        """Address and port."""
         return self._address
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 def _plain(

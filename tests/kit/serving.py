@@ -1,7 +1,7 @@
-"""Serves an ASGI application in process, on whatever loop is running.
+"""Serves an ASGI application, or a face over a byte stream, in process, on any loop that runs.
 
-Through uvicorn's own protocol class, as in earnest, but without uvicorn's `Server`, whose signals
-and wall clock a test has no use for.
+HTTP through uvicorn's own protocol class, as in earnest, but without uvicorn's `Server`, whose
+signals and wall clock a test has no use for; a byte stream through the gateway's own listener.
 """
 
 from __future__ import annotations
@@ -14,6 +14,12 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from tests.kit.virtual_loop import VirtualLoop
+from tillwire.config import Limits, ListenerSettings
+from tillwire.net.streams import StreamFace
+from tillwire.server.listeners import bind
+from tillwire.server.streams import StreamListener
 
 AsgiApp = Any
 """An ASGI 3 application; its own type is a callable of mappings without a shape."""
@@ -88,3 +94,22 @@ async def serve_app(
     bound = server.sockets[0].getsockname()[1]
     url = f"{'https' if tls else 'http'}://{host}:{bound}"
     return Served(host, bound, url, server, state, its_lifespan)
+
+
+async def serve_stream(
+    face: StreamFace,
+    port: int = 0,
+    *,
+    tls: ssl.SSLContext | None = None,
+    limits: Limits | None = None,
+    stop_seconds: float = 1.0,
+) -> StreamListener:
+    """Serve `face` on `port` of loopback (0: a free port), until it is stopped."""
+    settings = ListenerSettings(name="stream", port=port, limits=limits or Limits())
+    loop = asyncio.get_running_loop()
+    listening: Any = loop.network.place(port) if isinstance(loop, VirtualLoop) else bind(settings)
+    listener = StreamListener(
+        settings, listening, face, tls, stop_seconds=stop_seconds, count=lambda *_: None
+    )
+    await listener.start()
+    return listener
