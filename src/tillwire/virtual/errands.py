@@ -159,7 +159,7 @@ class _Visit:
             await self._machine()
             card = await self._world.card_read(self._terminal.id, question.card)
             if card is None:
-                detail = f"{self._terminal.name} does not know the card {question.card[:40]!r}."
+                detail = f"{self._terminal.name} has not read that card, or has forgotten it."
                 raise ErrandFailed(Trouble.REFUSED, detail)
             read = _as_read(question.card, card, 0)
         card = cards.card_ending_in(read.card_last4)

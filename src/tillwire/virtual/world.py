@@ -125,6 +125,8 @@ class World:
         if script.unreachable:
             await self._use_transaction_script(terminal.id)
             raise NotDelivered(f"{terminal.name} refuses the connection.", Proof.CONNECT_REFUSED)
+        if problem := acquirer.nonsense(transaction):
+            raise NotDelivered(f"{terminal.name} says: {problem}.", Proof.REFUSED_BY_PEER)
 
         def take(page: Page) -> Deed:
             now = self.clock.now()
@@ -139,11 +141,9 @@ class World:
             if known is not None:
                 return known
             assert card is None, "what cannot be added is there"
-            problem = f"{terminal.name} does not know the card {transaction.terms.card[:40]!r}."
-            raise NotDelivered(problem, Proof.REFUSED_BY_PEER)
+            unknown = f"{terminal.name} has not read that card, or has forgotten it."
+            raise NotDelivered(unknown, Proof.REFUSED_BY_PEER)
 
-        if problem := acquirer.nonsense(transaction):
-            raise NotDelivered(f"{terminal.name} says: {problem}.", Proof.REFUSED_BY_PEER)
         deed: Deed = await self._writer.commit(take)
         await self._use_transaction_script(terminal.id)
         return deed
@@ -249,7 +249,7 @@ class World:
     # --- errands ------------------------------------------------------------------------------
 
     async def commit(self, work: Callable[[Page], T]) -> T:
-        """Run `work(page)` and commit it."""
+        """Run `work(page)` and commit it. Raises `JournalError`."""
         result: T = await self._writer.commit(work)
         return result
 
