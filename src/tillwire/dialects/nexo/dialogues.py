@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tillwire.clock import Instant
+from tillwire.core.errands import CardRead
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -36,10 +37,26 @@ class Dialogue:
     """Whether the till has called it off."""
 
 
+@dataclass(eq=False, slots=True)
+class Ahead:
+    """A card that is read ahead of its sale (`enabling.py`)."""
+
+    sale_id: str
+    services: frozenset[str]
+    """Those that may take it."""
+    work: asyncio.Task[None] | None = None
+    """What reads it."""
+    card: CardRead | None = None
+    read_at: float = 0.0
+    """When it was read, on the clock's monotonic time."""
+
+
 class Dialogues:
     """All of them, by terminal."""
 
     def __init__(self) -> None:
+        self.ahead: dict[str, Ahead] = {}
+        """By terminal."""
         self._at: dict[str, list[Dialogue]] = {}
         self._last_device_id = 0
 
