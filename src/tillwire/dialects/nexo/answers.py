@@ -187,7 +187,9 @@ def _result(transaction: Transaction, memo: Memo) -> PaymentResult | None:
     approved = outcome.verdict is Verdict.APPROVED
     return PaymentResult(
         payment_type=memo.payment_type,
-        payment_instrument_data=_instrument(outcome),
+        payment_instrument_data=instrument(
+            outcome.brand, outcome.card_bin, outcome.card_last4, outcome.entry_mode
+        ),
         amounts_resp=_amounts(transaction, memo, outcome) if approved else None,
         currency_conversion=_conversion(outcome.conversion),
         customer_language=memo.language or None,
@@ -197,16 +199,19 @@ def _result(transaction: Transaction, memo: Memo) -> PaymentResult | None:
     )
 
 
-def _instrument(outcome: Outcome) -> PaymentInstrumentData | None:
-    if not (outcome.brand or outcome.card_last4):
+def instrument(
+    brand: str, card_bin: str, last4: str, entry_mode: EntryMode | None
+) -> PaymentInstrumentData | None:
+    """The card, as far as it may be shown; None where nothing is known of one."""
+    if not (brand or last4):
         return None
-    masked = outcome.card_last4 and outcome.card_bin + "*" * _MASKED + outcome.card_last4
+    masked = last4 and card_bin + "*" * _MASKED + last4
     return PaymentInstrumentData(
         payment_instrument_type=values.PaymentInstrumentType.CARD.value,
         card_data=CardData(
-            payment_brand=outcome.brand or None,
+            payment_brand=brand or None,
             masked_pan=masked or None,
-            entry_mode=(_ENTRY_MODES[outcome.entry_mode].value,) if outcome.entry_mode else (),
+            entry_mode=(_ENTRY_MODES[entry_mode].value,) if entry_mode else (),
         ),
     )
 

@@ -10,18 +10,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from tillwire.dialects.nexo.aborts import abort
+from tillwire.dialects.nexo.acquisition import balance_inquiry, card_acquisition
+from tillwire.dialects.nexo.administration import admin
+from tillwire.dialects.nexo.asking import input_
 from tillwire.dialects.nexo.closing import get_totals, reconciliation
 from tillwire.dialects.nexo.context import Handler
-from tillwire.dialects.nexo.desk import (
-    admin,
-    balance_inquiry,
-    card_acquisition,
-    display,
-    enable_service,
-    input_,
-    print_,
-)
+from tillwire.dialects.nexo.desk import display, print_
 from tillwire.dialects.nexo.diagnosis import diagnosis
+from tillwire.dialects.nexo.enabling import enable_service
 from tillwire.dialects.nexo.sessions import login, logout
 from tillwire.dialects.nexo.status import transaction_status
 from tillwire.dialects.nexo.values import MessageCategory

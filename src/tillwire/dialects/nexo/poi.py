@@ -28,7 +28,6 @@ import msgspec
 from tillwire.core.engine import Engine
 from tillwire.core.model import Terminal
 from tillwire.core.ports import Clock
-from tillwire.core.tasks import Tasks
 from tillwire.dialects.nexo import events
 from tillwire.dialects.nexo.context import (
     DIALECT,
@@ -67,7 +66,7 @@ class Poi:
     ) -> None:
         terminals = Terminals(engine, settings)
         self._context = Context(engine, clock, settings, dialogues, terminals)
-        self._tasks = Tasks()
+        self._tasks = self._context.tasks
 
     # --- for the bindings ---------------------------------------------------------------------
 

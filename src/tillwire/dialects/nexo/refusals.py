@@ -51,7 +51,7 @@ _TROUBLES: Final = {
     Trouble.BROKEN: ErrorCondition.DEVICE_OUT,
     Trouble.BUSY: ErrorCondition.BUSY,
     Trouble.UNREACHABLE: ErrorCondition.UNAVAILABLE_DEVICE,
-    Trouble.REFUSED: ErrorCondition.REFUSAL,
+    Trouble.REFUSED: ErrorCondition.NOT_ALLOWED,
 }
 
 

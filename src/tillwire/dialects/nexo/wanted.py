@@ -95,7 +95,7 @@ def payment(body: PaymentRequest, login: Login, settings: Settings, currency: st
             ErrorCondition.UNAVAILABLE_SERVICE,
             f"PaymentType {kind[:40]} is not served here. Served: {', '.join(SERVED)}.",
         )
-    reference = _reference(body.sale_data, _PAYMENT, settings)
+    reference = reference_of(body.sale_data, _PAYMENT, settings)
     _check_supported(body, data)
     original = body.payment_transaction.original_poi_transaction
     chain = text_of(f"{_PAYMENT}.SaleData", "SaleReferenceID", body.sale_data.sale_reference_id)
@@ -219,7 +219,7 @@ def reversal(body: ReversalRequest, login: Login, settings: Settings) -> Wanted:
         raise malformed(_REVERSAL, "ReversedAmount", "It is 0", allowed)
     path = f"{_REVERSAL}.SaleData"
     return Wanted(
-        reference=_reference(sale, _REVERSAL, settings) if sale else "",
+        reference=reference_of(sale, _REVERSAL, settings) if sale else "",
         money=None,
         terms=Terms(
             operator=text_of(path, "OperatorID", sale.operator_id if sale else None)
@@ -246,7 +246,7 @@ def reversed_money(body: ReversalRequest, currency: str) -> Money | None:
 # --- members ----------------------------------------------------------------------------------
 
 
-def _reference(sale: SaleData, body: str, settings: Settings) -> str:
+def reference_of(sale: SaleData, body: str, settings: Settings) -> str:
     """SaleTransactionID.TransactionID, which is the till's own name for the sale."""
     path, field = f"{body}.SaleData.SaleTransactionID", "TransactionID"
     text = sale.sale_transaction_id.transaction_id
