@@ -14,7 +14,11 @@ from tillwire.dialects.nexo.context import Visit
 from tillwire.dialects.nexo.devices import DisplayRequest
 from tillwire.dialects.nexo.header import MessageHeader
 from tillwire.dialects.nexo.outputs import DisplayOutput
-from tillwire.dialects.nexo.services import EventNotification, PaymentRequest
+from tillwire.dialects.nexo.services import (
+    CardAcquisitionRequest,
+    EventNotification,
+    PaymentRequest,
+)
 from tillwire.dialects.nexo.values import (
     Capability,
     Device,
@@ -95,7 +99,9 @@ def tell_error(visit: Visit, text: str) -> None:
 def _can(visit: Visit, capability: Capability) -> bool:
     """What a message says of its till counts more than its session."""
     body = visit.body
-    said = body.sale_data.sale_terminal_data if isinstance(body, PaymentRequest) else None
+    said = None
+    if isinstance(body, PaymentRequest | CardAcquisitionRequest):
+        said = body.sale_data.sale_terminal_data
     if said is not None and said.sale_capabilities:
         return not {capability, Capability.CASHIER_DISPLAY}.isdisjoint(said.sale_capabilities)
     return visit.login.can(capability, Capability.CASHIER_DISPLAY)

@@ -15,13 +15,17 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Final, TypeVar
 
+import msgspec
+
 from tillwire.core.model import State, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.nexo import events, orders, training
 from tillwire.dialects.nexo.context import DIALECT, Refused, Visit
+from tillwire.dialects.nexo.enabling import card_for
 from tillwire.dialects.nexo.memory import rendered
 from tillwire.dialects.nexo.memos import Memo, memo_in
-from tillwire.dialects.nexo.values import ErrorCondition
+from tillwire.dialects.nexo.values import ErrorCondition, ServicesEnabled
+from tillwire.dialects.nexo.wanted import Wanted
 from tillwire.dialects.nexo.wire import Body
 from tillwire.errors import JournalError, TerminalBusy
 
@@ -42,6 +46,7 @@ async def take(visit: Visit) -> tuple[Transaction, Memo] | Body:
     asked = orders.read(visit)
     if visit.login.training:
         return await training.answer(visit, asked)
+    asked = await _with_card_ahead(visit, asked)
     request = await orders.order(visit, asked)
     dialogue = visit.dialogue
     assert dialogue is not None, "what asks for money has a dialogue"
@@ -54,6 +59,17 @@ async def take(visit: Visit) -> tuple[Transaction, Memo] | Body:
         raise await in_the_way(visit, busy) from busy
     dialogue.transaction_id = transaction.id
     return transaction, memo_in(request.exchange)
+
+
+async def _with_card_ahead(visit: Visit, asked: Wanted) -> Wanted:
+    """The same, to be paid with the card that was read ahead, if there is one and it asks for a
+    card. Reading ahead ends in any case."""
+    card = await card_for(visit, ServicesEnabled.PAYMENT)
+    if card is None or asked.follows or asked.terms.card:
+        return asked
+    return msgspec.structs.replace(
+        asked, terms=msgspec.structs.replace(asked.terms, card=card.card)
+    )
 
 
 async def in_the_way(visit: Visit, busy: TerminalBusy) -> Refused:
