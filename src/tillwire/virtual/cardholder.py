@@ -74,7 +74,8 @@ def answered(ask: Ask, wish: str) -> Answer:
         case Question.CONFIRM:
             return Answer(confirmed=wish.lower() not in ("no", "false"))
         case Question.CHOICE:
-            return Answer(choice=_chosen(ask.choices, wish))
+            offered = ask.default if ask.default in ask.choices else ""
+            return Answer(choice=_chosen(ask.choices, wish or offered))
         case Question.FUNCTION_KEY:
             return Answer(choice=_chosen(ask.choices or tuple(_DIGITS), wish))
         case _:
@@ -120,7 +121,8 @@ def _fits(ask: Ask, text: str, longest: int) -> bool:
 def _made_up(ask: Ask, longest: int) -> str:
     """Something of the right length that nobody would take for real."""
     if ask.question is Question.DECIMAL:
-        tail = "." + "0" * ask.decimals if 0 < ask.decimals < longest - 1 else ""
+        decimals = min(ask.decimals, 2, longest - 2)
+        tail = "." + "0" * decimals if decimals > 0 else ""
         return "1" * max(1, ask.shortest - len(tail)) + tail
     characters = _LETTERS if ask.question is Question.TEXT else _DIGITS
     usual = len(_LETTERS) - 1 if ask.question is Question.TEXT else 4
