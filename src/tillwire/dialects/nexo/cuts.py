@@ -22,6 +22,7 @@ _MOST_SHOWN: Final = 12
 """Digits of a card number that may be shown: eight of its BIN and the last four."""
 _LONG: Final = re.compile(rf"[0-9](?:[ \u00a0.\-]{{0,2}}[0-9]){{{pan.SHORTEST - 1}}}")
 """Without this in it, no text holds a card number; much quicker than to look at each run."""
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 
 
 def written(text: str) -> str:
@@ -36,12 +37,17 @@ def asked(text: str) -> str:
 
 def encoded(text: str) -> str:
     """A Base64 text whose content is without card numbers."""
+    cut = written(text)
+    if cut != text:  # It is plain text, or what would be one if it were not.
+        return cut
+    plain = "".join(text.split()).rstrip("=").translate(_URL_SAFE)
     try:
-        clear = b64decode(text).decode("utf-8", "surrogateescape")
+        clear = b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (Error, ValueError):
-        return written(text)
-    cut = written(clear)
-    if cut == clear:
+        return text
+    content = clear.decode("utf-8", "surrogateescape")
+    cut = written(content)
+    if cut == content:
         return text
     return b64encode(cut.encode("utf-8", "surrogateescape")).decode()
 

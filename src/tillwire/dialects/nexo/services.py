@@ -208,6 +208,8 @@ class CurrencyConversion(Part, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         numbers(self, "rate", "markup", "commission")
+        if self.declaration is not None:
+            replace(self, "declaration", cuts.written(self.declaration))
 
 
 class Point(Part, frozen=True, kw_only=True):

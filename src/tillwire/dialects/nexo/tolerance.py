@@ -265,7 +265,7 @@ class Problem(NamedTuple):
 _LOCATED = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>.*)`)?\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z", re.DOTALL)
 _GOT = re.compile(r"Expected `.*`, got `([a-z]+)`\Z")
-_INDEX = re.compile(r"\[[0-9]+\]|\[\.\.\.\]")
+_INDEX = re.compile(r"\[[0-9]+\]")
 _RULES: Final = (
     ("of length <=", "Too long"),
     ("of length >=", "Too short"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -41,8 +41,6 @@ __all__ = [
     "opened",
     "response_header",
 ]
-
-S = TypeVar("S", bound=msgspec.Struct)
 
 Body: TypeAlias = (
     services.AbortRequest
@@ -247,7 +245,7 @@ def decode(octets: bytes, *, limit: int = LARGEST) -> Message:
         field = "MessageType" if known else "MessageCategory"
         raise Unreadable(f"At {_below(root, 'MessageHeader')}, field {field}: Unknown", header)
     raw = members.get(kind.key)
-    if raw is None or bytes(raw) == b"null":
+    if raw is None:
         other = next((key for key in members if key in _KEYS), None)
         problem = "Missing" if other is None else f"Missing, {other} is there instead"
         at = tolerance.Problem(root, kind.key, problem, "an object")
@@ -261,17 +259,21 @@ def opened(octets: bytes, *, limit: int = LARGEST) -> tuple[dict[str, msgspec.Ra
     if len(octets) > limit:
         raise Unreadable(f"It has {len(octets)} octets; allowed are {limit}.")
     try:
-        outer = _members.decode(octets.removeprefix(_BOM))
+        outer = _present(_members.decode(octets.removeprefix(_BOM)))
         envelopes = [key for key in (_REQUEST, _RESPONSE) if key in outer]
         if not envelopes or "MessageHeader" in outer:
             return outer, ""
         if len(envelopes) == 2:
             raise Unreadable(f"There are a {_REQUEST} and a {_RESPONSE} in it.")
-        return _members.decode(outer[envelopes[0]]), envelopes[0]
+        return _present(_members.decode(outer[envelopes[0]])), envelopes[0]
     except msgspec.ValidationError:
         raise Unreadable("It is not a JSON object.") from None
     except _NOT_JSON:
         raise Unreadable("It is not JSON.") from None
+
+
+def _present(members: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    return {key: raw for key, raw in members.items() if bytes(raw) != b"null"}
 
 
 def header_of(members: dict[str, msgspec.Raw], envelope: str) -> MessageHeader:
@@ -313,11 +315,12 @@ def _read(kind: _Kind, raw: msgspec.Raw) -> Any:
             return kind.decoder.decode(raw)
         except msgspec.ValidationError:
             pass
-    return _converted(_anything.decode(raw), kind.plan, kind.struct)
-
-
-def _converted(value: Any, plan: tolerance.Plan, struct: type[S]) -> S:  # Any: JSON of any shape
-    return msgspec.convert(tolerance.canonical(value, plan), struct)
+    try:
+        value = _anything.decode(raw)
+    except msgspec.ValidationError:
+        # A whole number of thousands of digits: in a member of ours it is named, elsewhere ignored.
+        return kind.decoder.decode(raw)
+    return msgspec.convert(tolerance.canonical(value, kind.plan), kind.struct)
 
 
 def _salvage(raw: msgspec.Raw) -> SaleData | None:
