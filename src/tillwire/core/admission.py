@@ -16,11 +16,12 @@ import msgspec
 from tillwire.core import states
 from tillwire.core.exchanges import check_new
 from tillwire.core.follow_ups import check_follow_up
-from tillwire.core.model import FOLLOW_UPS, Event, Request, Transaction
+from tillwire.core.model import FOLLOW_UPS, Event, Request, Transaction, TransactionType
 from tillwire.core.moves import Keeper, Move, dispatched, moved
 from tillwire.core.occupancy import WhenBusy, place_for
 from tillwire.core.ports import StaleError, Unit
-from tillwire.errors import Conflict, Proof
+from tillwire.errors import Conflict, InvalidRequest, Proof
+from tillwire.money import positive
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -74,6 +75,18 @@ def admit(
     if request.exchange is not None:
         unit.insert_exchange(msgspec.structs.replace(request.exchange, transaction_id=draft.id))
     return Admission(move.after, [*moves, move])
+
+
+def check_amounts(request: Request) -> None:
+    """Raise `InvalidRequest` (field `amount` or `terms`) unless something is asked for, and what is
+    paid out or tipped is a part of it."""
+    if request.type is not TransactionType.INCREMENT:
+        positive(request.amount)
+    parts = (request.terms.cash_back, request.terms.tip)
+    if any(parts) and not (min(parts) >= 0 and sum(parts) <= request.amount.minor):
+        raise InvalidRequest(
+            "terms", "cash-back and tip are not parts of the amount", f"up to {request.amount}"
+        )
 
 
 def _replace(unit: Unit, waiting: Transaction, by: Transaction, keeper: Keeper) -> list[Move]:

@@ -11,6 +11,7 @@ asks again for the same one is recognised by its exchange.
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Final
 
@@ -26,6 +27,12 @@ MARGIN: Final = 24 * 3_600_000
 by the clock that stamped their end. When it was set by more than that, counting them shows it, and
 all of the terminal's are looked at."""
 
+SUMS_AT_ONCE: Final = 2
+"""How many sums are made at the same time: tills that ask for totals over and over leave readers
+for everybody else."""
+_HIGHEST: Final = 2**31
+"""Numbers from here on are nobody's; one that a till made up may not even fit into the journal."""
+
 
 class Closings:
     """The closed periods of a journal's terminals, and the open one of each."""
@@ -33,6 +40,7 @@ class Closings:
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
+        self._places = asyncio.Semaphore(SUMS_AT_ONCE)
 
     async def open_totals(self, terminal_id: str) -> OpenTotals:
         """What the terminal's open period comes to so far. Raises `JournalError`."""
@@ -52,6 +60,8 @@ class Closings:
 
     async def closing(self, terminal_id: str, number: int) -> Closing | None:
         """The end of the terminal's period of this number, if it has ended."""
+        if not 1 <= number <= _HIGHEST:
+            return None
         return await self._journal.read(lambda reader: reader.closing(terminal_id, number))
 
     async def period_of(self, transaction: Transaction) -> int:
@@ -68,7 +78,8 @@ class Closings:
         return number
 
     async def _draft(self, terminal_id: str) -> Closing:
-        return await self._journal.read(partial(_draft, terminal_id, self._clock.now()))
+        async with self._places:
+            return await self._journal.read(partial(_draft, terminal_id, self._clock.now()))
 
 
 def _draft(terminal_id: str, now: Instant, reader: Reader) -> Closing:

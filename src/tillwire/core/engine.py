@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from tillwire.clock import Instant
 from tillwire.core import states
 from tillwire.core.aborting import Aborting
-from tillwire.core.admission import Admission, admit, earlier_of
+from tillwire.core.admission import Admission, admit, check_amounts, earlier_of
 from tillwire.core.changes import TRIES, Changes
 from tillwire.core.claims import Claims, run_errand
 from tillwire.core.closings import Closings
@@ -83,7 +83,6 @@ from tillwire.errors import (
     Proof,
     Unsupported,
 )
-from tillwire.money import positive
 
 T = TypeVar("T")
 
@@ -263,8 +262,7 @@ class Engine:
         terminal = estate.terminals.get(request.terminal_id)
         if terminal is None or terminal.organisation_id != request.organisation_id:
             raise NotFound(f"No terminal {request.terminal_id}.")
-        if request.type is not TransactionType.INCREMENT:
-            positive(request.amount)
+        check_amounts(request)
         try:
             keeper = self._active(terminal, request.type)
             await self._claims.clear(terminal.id, wait=when_busy is not WhenBusy.REJECT)

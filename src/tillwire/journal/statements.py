@@ -2,7 +2,7 @@
 
 SQLAlchemy writes the SQL; the database's own driver runs it with named parameters, since a
 sale's handful of statements must not each pay for an ORM's machinery. Each statement is served by
-an index (`tests/unit/test_journal_plans.py` asks the planner).
+an index (`tests/unit/journal/test_schema.py` asks the planner).
 """
 
 from __future__ import annotations

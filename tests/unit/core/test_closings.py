@@ -53,7 +53,8 @@ async def test_a_period_runs_from_closing_to_closing(tmp_path: Path) -> None:
     async with engine_on(tmp_path, driver) as engine:
         assert await engine.closing("t1", 1) == closing
         assert await engine.closing("t1", 2) == following
-        assert await engine.closing("t1", 3) is None
+        for nobodys in (3, 0, -1, 10**30):
+            assert await engine.closing("t1", nobodys) is None
         assert (await engine.open_totals("t1")).number == 3
         assert sums(await engine.close_period("t2")) == {TotalsKind.DEBIT: (1, 99)}
 

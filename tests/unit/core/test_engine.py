@@ -11,7 +11,15 @@ from tests.unit.core.scripted import DECLINED, ScriptedDriver, approved, engine_
 from tests.unit.estate_fixture import purchase
 from tillwire.clock import SystemClock
 from tillwire.core.engine import Engine
-from tillwire.core.model import Evidence, Outcome, State, Terminal, TransactionType, Verdict
+from tillwire.core.model import (
+    Evidence,
+    Outcome,
+    State,
+    Terminal,
+    Terms,
+    TransactionType,
+    Verdict,
+)
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import AbortResult, Driver, Sign
 from tillwire.errors import (
@@ -153,6 +161,27 @@ async def test_a_sign_of_life_starts_it_once_and_keys_are_remembered(tmp_path: P
         driver.answer(sale, approved())
         await engine.wait(sale.id, is_final, 5)
         assert await names(engine, sale) == ["accept", "dispatch", "sign", "start", "approve"]
+
+
+@pytest.mark.parametrize(
+    ("cash_back", "tip", "fits"),
+    [(1250, 0, True), (1000, 250, True), (1000, 251, False), (-1, 0, False), (5, -5, False)],
+)
+async def test_cash_back_and_tip_are_parts_of_the_amount_and_are_remembered(
+    tmp_path: Path, cash_back: int, tip: int, fits: bool
+) -> None:
+    driver = ScriptedDriver()
+    request = purchase(1250, terms=Terms(cash_back=cash_back, tip=tip))
+    async with engine_on(tmp_path, driver) as engine:
+        if fits:
+            sale = await engine.accept(request, WhenBusy.REJECT)
+            stored = await engine.journal.read(lambda reader: reader.transaction(sale.id))
+            assert stored == sale
+            assert sale.terms == request.terms
+        else:
+            with pytest.raises(InvalidRequest) as refusal:
+                await engine.accept(request, WhenBusy.REJECT)
+            assert refusal.value.field == "terms"
 
 
 # --- one operation per terminal ---------------------------------------------------------------
