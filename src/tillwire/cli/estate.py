@@ -18,6 +18,7 @@ from tillwire.cli.times import in_utc, rfc3339
 from tillwire.clock import SystemClock
 from tillwire.core.estate import Estate
 from tillwire.core.model import Lifecycle, Store, Terminal
+from tillwire.dialects.nexo.driver_settings import DriverSettings
 from tillwire.estate.apply import apply
 from tillwire.estate.changes import Change, FieldChange, Mark, Plan
 from tillwire.estate.file import DriverKinds, load
@@ -34,7 +35,11 @@ class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings of a driver that has none."""
 
 
-DRIVERS: Final[DriverKinds] = {"device": NoSettings, "virtual": NoSettings}
+DRIVERS: Final[DriverKinds] = {
+    "device": NoSettings,
+    "nexo": DriverSettings,
+    "virtual": NoSettings,
+}
 """The drivers of this version, and the settings that they take in an estate file."""
 
 _WORDS: Final = {Mark.CREATE: "create", Mark.CHANGE: "change", Mark.REMOVE: "remove"}

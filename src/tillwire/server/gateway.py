@@ -27,6 +27,7 @@ from tillwire.core.model import Lifecycle, State
 from tillwire.core.ports import Clock
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
+from tillwire.dialects.nexo.driver import NexoDriver
 from tillwire.errors import ConfigurationError, JournalError
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.server.dispatch import Dispatcher, Mount
@@ -124,7 +125,8 @@ class Gateway:
 
     def _driver_kinds(self) -> dict[str, Build]:
         kinds: dict[str, Build] = {
-            "device": lambda each: DeviceDriver(each, self.engine, self._presence)
+            "device": lambda each: DeviceDriver(each, self.engine, self._presence),
+            "nexo": lambda each: NexoDriver(each, self.engine, self.clock),
         }
         if (world := self.world) is not None:
             kinds["virtual"] = lambda each: VirtualDriver(each, world, self.engine)
