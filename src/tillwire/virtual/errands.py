@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, assert_never
 
+import msgspec
+
 from tillwire.core.errands import (
     Answer,
     Ask,
@@ -150,7 +152,8 @@ class _Visit:
         await self._world.commit(
             lambda page: page.add_reading(self._terminal.id, reading, card.last4)
         )
-        return _as_read(reading, card, minor)
+        entry_mode, _ = cards.reading(minor)
+        return msgspec.structs.replace(_named(reading, card), entry_mode=entry_mode)
 
     async def _balance(self, question: AskBalance) -> Balance:
         if not question.card:
@@ -161,7 +164,7 @@ class _Visit:
             if card is None:
                 detail = f"{self._terminal.name} has not read that card, or has forgotten it."
                 raise ErrandFailed(Trouble.REFUSED, detail)
-            read = _as_read(question.card, card, 0)
+            read = _named(question.card, card)
         card = cards.card_ending_in(read.card_last4)
         assert card is not None, "what was read is a test card"
         return Balance(read, card.balance)
@@ -194,6 +197,5 @@ def _check(text: str, longest: int) -> None:
         raise ErrandFailed(Trouble.REFUSED, f"The text has more than {longest} characters.")
 
 
-def _as_read(reading: str, card: Card, minor: int) -> CardRead:
-    entry_mode, _ = cards.reading(minor)
-    return CardRead(reading, card.brand, card.last4, card.bin, entry_mode)
+def _named(reading: str, card: Card) -> CardRead:
+    return CardRead(reading, card.brand, card.last4, card.bin)
