@@ -89,7 +89,7 @@ def payment(body: PaymentRequest, login: Login, settings: Settings, currency: st
     """What a PaymentRequest asks for, at a terminal that is paid in `currency`. Raises
     `Refused`."""
     data = body.payment_data or PaymentData()
-    kind = data.payment_type or PaymentType.NORMAL
+    kind = PaymentType.NORMAL if data.payment_type is None else data.payment_type
     if kind not in SERVED:
         raise Refused(
             ErrorCondition.UNAVAILABLE_SERVICE,
