@@ -38,7 +38,9 @@ JOURNAL: Final = "journal.db"
 PORTS: Final[Mapping[str, int]] = {"merchantapi": 8701, "device": 8702}
 """Where each face listens, in memory."""
 
-NONE: Final[Mapping[str, Mapping[str, Any]]] = {}
+FaceSettings = Mapping[str, Mapping[str, Any]]
+"""What faces are told, by their names, as in a configuration."""
+NONE: Final[FaceSettings] = {}
 
 _TLS: Final = ssl.create_default_context()
 """Made once: reading the system's authorities takes longer than a whole life."""
@@ -51,7 +53,7 @@ class GatewayUnderTest:
         self,
         directory: Path,
         faces: Mapping[str, int] = PORTS,
-        settings: Mapping[str, Mapping[str, Any]] = NONE,
+        settings: FaceSettings = NONE,
     ) -> None:
         """On the journal and the world in `directory`; `faces` says which face listens where (0: at
         a free port), `settings` what it is told, as in a configuration. On a virtual loop

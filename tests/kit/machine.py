@@ -18,11 +18,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from tests.kit import shop
-from tests.kit.gateway import JOURNAL, PORTS, GatewayUnderTest
+from tests.kit.gateway import JOURNAL, NONE, PORTS, FaceSettings, GatewayUnderTest
 from tests.kit.runner import run
 from tests.kit.virtual_loop import Killed, VirtualLoop, virtual_loop
 from tillwire.journal.sqlite import SqliteJournal
@@ -63,11 +64,18 @@ class Moment(Generic[K]):
 class Machine:
     """Runs one life after the other on one disk."""
 
-    def __init__(self, disk: Path, seed: int = 0, faces: Mapping[str, int] = PORTS) -> None:
+    def __init__(
+        self,
+        disk: Path,
+        seed: int = 0,
+        faces: Mapping[str, int] = PORTS,
+        settings: FaceSettings = NONE,
+    ) -> None:
         """`disk` is an empty folder, which gets the shop's journal. Without `faces`, a scenario
-        talks to the engine itself."""
+        talks to the engine itself; `settings` are those of the faces, by name."""
         self._disk = disk
         self._faces = faces
+        self._settings = settings
         self._seed = seed
         self._life = 0
         self._time = 0.0
@@ -97,7 +105,8 @@ class Machine:
             loop.kill_at(kill_at)
         if prepare is not None:
             prepare(loop)
-        process = _Process(self.here, self._faces, scenario)
+        gateway = partial(GatewayUnderTest, self.here, self._faces, self._settings)
+        process = _Process(gateway, scenario)
         try:
             result = run(process.main(), loop)
         except Killed:
@@ -170,16 +179,15 @@ def _marks(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 class _Process(Generic[T]):
-    def __init__(self, directory: Path, faces: Mapping[str, int], scenario: Scenario[T]) -> None:
-        self._directory = directory
-        self._faces = faces
+    def __init__(self, create: Callable[[], GatewayUnderTest], scenario: Scenario[T]) -> None:
+        self._create = create
         self._scenario = scenario
         self._gateway: GatewayUnderTest | None = None
         self.first_step = 0
         self.last_step = 0
 
     async def main(self) -> T:
-        gateway = self._gateway = GatewayUnderTest(self._directory, self._faces)
+        gateway = self._gateway = self._create()
         loop = virtual_loop()
         await gateway.start()
         self.first_step = loop.steps

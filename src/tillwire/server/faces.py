@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import msgspec
+import structlog
 
 from tillwire.core.engine import Engine
 from tillwire.core.ports import Clock
 from tillwire.device import face as device_face
 from tillwire.device.presence import Presence
 from tillwire.dialects.merchantapi import face as merchantapi_face
+from tillwire.dialects.nexo import settings as nexo_settings
+from tillwire.dialects.nexo.dialogues import Dialogues
+from tillwire.dialects.nexo.flat import FlatFace
+from tillwire.dialects.nexo.held import HeldFace
+from tillwire.dialects.nexo.poi import Poi
+from tillwire.dialects.nexo.stream import StreamFace as NexoStreamFace
 from tillwire.net.asgi import App
 from tillwire.net.streams import StreamFace
 from tillwire.virtual import face as virtual_face
@@ -28,6 +35,8 @@ class Parts:
     presence: Presence
     world: World | None
     """Present when the gateway has virtual terminals."""
+    dialogues: Dialogues = field(default_factory=Dialogues)
+    """Of all nexo faces: what one of them began, another one aborts."""
 
 
 class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,6 +87,27 @@ def _virtual(parts: Parts, settings: NoSettings) -> App:
     return virtual_face.create(parts.world, lambda: parts.engine.estate)
 
 
+def _nexo(parts: Parts, settings: nexo_settings.Settings) -> Poi:
+    if settings.organisation not in parts.engine.estate.organisations:
+        structlog.get_logger().warning(
+            "a nexo face serves no terminals: there is no such organisation",
+            organisation=settings.organisation,
+        )
+    return Poi(parts.engine, parts.clock, settings, parts.dialogues)
+
+
+def _nexo_http(parts: Parts, settings: nexo_settings.Settings) -> App:
+    return FlatFace(_nexo(parts, settings), settings, parts.clock)
+
+
+def _nexo_held(parts: Parts, settings: nexo_settings.Settings) -> App:
+    return HeldFace(_nexo(parts, settings), settings)
+
+
+def _nexo_tcp(parts: Parts, settings: nexo_settings.Settings) -> StreamFace:
+    return NexoStreamFace(_nexo(parts, settings), settings, parts.clock)
+
+
 FACES: Final[Mapping[str, AnyKind]] = {
     "merchantapi": FaceKind(
         "MerchantAPI, for tills",
@@ -87,6 +117,17 @@ FACES: Final[Mapping[str, AnyKind]] = {
     ),
     "device": FaceKind(
         "Terminals that fetch their transactions", _device, polls=frozenset({"/next"})
+    ),
+    "nexo-http": FaceKind(
+        "nexo, for tills that post and poll", _nexo_http, settings=nexo_settings.Settings
+    ),
+    "nexo-held": FaceKind(
+        "nexo, for tills that wait for the answer to their POST",
+        _nexo_held,
+        settings=nexo_settings.Settings,
+    ),
+    "nexo-tcp": StreamKind(
+        "nexo, for tills that keep a connection", _nexo_tcp, settings=nexo_settings.Settings
     ),
     "virtual": FaceKind(
         "The virtual world: terminals and the acquirer's ledger",

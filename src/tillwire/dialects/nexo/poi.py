@@ -26,7 +26,7 @@ from typing import Final
 import msgspec
 
 from tillwire.core.engine import Engine
-from tillwire.core.model import Terminal
+from tillwire.core.model import State, Terminal
 from tillwire.core.ports import Clock
 from tillwire.dialects.nexo import events
 from tillwire.dialects.nexo.context import (
@@ -75,11 +75,12 @@ class Poi:
         return self._context.terminals.of(poi_id)
 
     def is_in_use(self, terminal_id: str) -> bool:
-        """Whether the terminal has a transaction, or a dialogue of any till is under way there."""
+        """Whether a transaction is on its way at the terminal, or a dialogue of any till is under
+        way there. What an UNKNOWN one blocks is not in use: an answer says what to do about it."""
         context = self._context
-        return bool(
-            context.engine.open_transaction(terminal_id) or context.dialogues.at(terminal_id)
-        )
+        holder = context.engine.open_transaction(terminal_id)
+        is_held = holder is not None and holder.state is not State.UNKNOWN
+        return is_held or bool(context.dialogues.at(terminal_id))
 
     def read(self, octets: bytes) -> Incoming:
         """What these octets are."""
