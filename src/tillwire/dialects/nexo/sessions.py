@@ -187,10 +187,13 @@ def _transaction_of_till(visit: Visit) -> Transaction | None:
 
 async def logout(visit: Visit) -> LogoutResponse:
     """End the till's session at the terminal; a success, too, where there was none. Raises
-    `Refused` (`Busy`) while the till has something under way there."""
+    `Refused` (`Busy`) while the till has something under way there, but for a payment whose outcome
+    nobody knows: that may last until after the shop has closed."""
     assert isinstance(visit.body, LogoutRequest)
     running = _transaction_of_till(visit)
-    if _others_of_till(visit) or (running is not None and running.state is not State.UNKNOWN):
+    unknown = running.id if running and running.state is State.UNKNOWN else ""
+    waiting = [each for each in _others_of_till(visit) if each.transaction_id != unknown]
+    if waiting or (running is not None and not unknown):
         raise Refused(
             ErrorCondition.BUSY,
             "One of your services is still running at this terminal. Wait for its response, or "
