@@ -232,6 +232,8 @@ async def _system_data(visit: Visit, body: LoginRequest) -> POISystemData:
             provider_identification="tillwire",
             application_name="tillwire",
             software_version=__version__,
+            # Version 3.0 of the protocol requires one, and its clients rely on it.
+            certification_code="none",
         ),
         poi_terminal_data=POITerminalData(
             terminal_environment=environment or TerminalEnvironment.ATTENDED.value,

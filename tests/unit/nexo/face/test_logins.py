@@ -75,6 +75,7 @@ async def test_a_login_tells_what_the_terminal_is(tmp_path: Path) -> None:
             "ProviderIdentification": "tillwire",
             "ApplicationName": "tillwire",
             "SoftwareVersion": __version__,
+            "CertificationCode": "none",
         }
         assert system["POITerminalData"] == {
             "TerminalEnvironment": "SemiAttended",
