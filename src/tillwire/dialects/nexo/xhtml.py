@@ -34,21 +34,16 @@ class Words(NamedTuple):
 def words_of(xhtml: str) -> Words:
     """The document's words."""
     pieces: list[str] = []
-    unseen = ""
     begun = pictures = False
     for tag, words in _pieces(xhtml):
         name = tag.strip("/")
-        if unseen:
-            unseen = "" if tag == f"/{unseen}" else unseen
-        elif name in _UNSEEN and tag == name:
-            unseen = name
-        elif name == "br" or (name in _BREAKS and begun):
+        if name == "br" or (name in _BREAKS and begun):
             pieces.append("\n")
             begun = False
         elif name in _CELLS:
             pieces.append(" ")
         pictures = pictures or name in _PICTURES
-        if words and not unseen:
+        if words:
             pieces.append(words)
             begun = begun or not words.isspace()
     lines = "".join(pieces).split("\n")
@@ -57,7 +52,10 @@ def words_of(xhtml: str) -> Words:
 
 def _pieces(xhtml: str) -> Iterator[tuple[str, str]]:
     """Each tag's name in lower case, `/p` where it closes and `br/` where it is empty, with the
-    words that follow it. In one pass, whatever is in it: a text without an end ends with it."""
+    words that follow it. In one pass, whatever is in it: what has no end goes on to the end."""
+    lower = xhtml.lower()
+    if len(lower) != len(xhtml):  # a few letters are more than one in lower case
+        lower = xhtml
     yield "", _words(xhtml.partition("<")[0])
     at = xhtml.find("<")
     while at >= 0:
@@ -65,10 +63,14 @@ def _pieces(xhtml: str) -> Iterator[tuple[str, str]]:
         close = xhtml.find(end, at)
         if close < 0:
             return
-        following = xhtml.find("<", close)
-        tag = xhtml[at + 1 : close].strip()
-        words = xhtml[close + len(end) : following if following >= 0 else len(xhtml)]
-        yield _name(tag), _words(words)
+        name = _name(xhtml[at + 1 : close].strip())
+        if name in _UNSEEN:
+            following = lower.find(f"</{name}", close)
+            words = ""
+        else:
+            following = xhtml.find("<", close)
+            words = xhtml[close + len(end) : following if following >= 0 else len(xhtml)]
+        yield name, _words(words)
         at = following
 
 
