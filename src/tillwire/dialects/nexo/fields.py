@@ -9,7 +9,7 @@ are the business of the face.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Annotated, Final
 
 import msgspec
@@ -26,6 +26,7 @@ LONGEST_LIST: Final = 1_000
 """Entries of any list."""
 
 _STEP: Final = Decimal(1).scaleb(-DECIMALS)
+_UNTRAPPED: Final = Context(prec=40, traps=[])
 _WIDEST: Final = 12
 """Digits before the point of a number that is no amount, such as a rate or a quantity."""
 _FINEST: Final = -20
@@ -83,7 +84,7 @@ def amounts(part: msgspec.Struct, *attributes: str) -> None:
         assert isinstance(exponent, int)
         if not -DECIMALS <= exponent <= 0 or value.is_signed():
             # Written in another way (1E+2, -0), or with more decimals than there may be.
-            plain = abs(value.quantize(_STEP))
+            plain = value.quantize(_STEP, context=_UNTRAPPED).copy_abs()
             if plain != value:
                 raise Fault(names.key(attribute), "Too many decimals", AMOUNT)
             replace(part, attribute, Decimal(_plain(plain)))

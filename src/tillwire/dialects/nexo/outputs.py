@@ -131,11 +131,29 @@ TILLS_OWN: Final = frozenset(
 
 def cut_content(content: OutputContent | MenuEntry, cut: Callable[[str], str]) -> None:
     """Take the card numbers out of a content that is being made."""
-    for line in content.output_text:
-        if line.text is not None:
-            replace(line, "text", cut(line.text))
+    line: list[OutputText] = []
+    for piece in content.output_text:
+        line.append(piece)
+        if piece.end_of_line_flag is not False:
+            _cut_line(line, cut)
+            line.clear()
+    _cut_line(line, cut)
     if content.output_xhtml is not None:
         replace(content, "output_xhtml", cuts.encoded(content.output_xhtml))
     if content.output_barcode is not None:
         value = content.output_barcode.barcode_value
         replace(content.output_barcode, "barcode_value", cuts.asked(value))
+
+
+def _cut_line(pieces: list[OutputText], cut: Callable[[str], str]) -> None:
+    # As a whole, since a number may be spread over its pieces; what is cut keeps its length.
+    whole = "".join(piece.text or "" for piece in pieces)
+    left = cut(whole)
+    if left == whole:
+        return
+    start = 0
+    for piece in pieces:
+        if piece.text is not None:
+            end = start + len(piece.text)
+            replace(piece, "text", left[start:end])
+            start = end

@@ -38,6 +38,21 @@ OTHER_VALUES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """By key: how else a value is written (some schemas, DataMesh, Adyen)."""
 
+SPACED: Final = frozenset(
+    {
+        "AuthenticationMethod",
+        "CustomerOrderReq",
+        "EntryMode",
+        "ForceEntryMode",
+        "POICapabilities",
+        "SaleCapabilities",
+        "ServiceProfiles",
+        "ServicesEnabled",
+        "TotalDetails",
+    }
+)
+"""Keys whose values stand in one text, with blanks between them, in nexo's XML."""
+
 _HINTS: Final = "|".join([*OTHER_KEYS, *(each for of in OTHER_VALUES.values() for each in of)])
 # Letters of a key may be escaped, too.
 _ANY_HINT: Final = rf'"(?:{_HINTS})"|\\u00[2-7]'
@@ -178,6 +193,8 @@ def canonical(value: Any, of: Plan) -> Any:  # Any: JSON of any shape
 
 def _given(value: Any, member: Member) -> Any:
     if member.many:
+        if isinstance(value, str) and member.key in SPACED:
+            value = value.split()
         some = value if isinstance(value, list) else [value]
         if len(some) > member.longest:
             return some
@@ -214,7 +231,8 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,15}\Z")
 def _whole(value: Any) -> Any:
     if isinstance(value, str) and _WHOLE.match(value):
         return int(value)
-    if isinstance(value, Decimal) and value.is_finite() and abs(value) < 10**15:
+    # No arithmetic: 1e999999999 would take long, or raise.
+    if isinstance(value, Decimal) and value.is_finite() and -(10**15) < value < 10**15:
         whole = int(value)
         return whole if whole == value else value
     return value

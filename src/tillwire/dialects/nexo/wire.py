@@ -200,7 +200,8 @@ _KINDS: Final[dict[tuple[str, str], _Kind]] = {
     )
     for names, struct in KIND.items()
 }
-_KEYS: Final = frozenset(kind.key for kind in _KINDS.values())
+_INSTEAD: Final = frozenset({*(kind.key for kind in _KINDS.values()), "NexoBlob"})
+"""What may stand in the place of a body: another one, or a sealed message (`encryption.py`)."""
 
 _HEADER: Final = _Kind(
     MessageHeader,
@@ -246,7 +247,7 @@ def decode(octets: bytes, *, limit: int = LARGEST) -> Message:
         raise Unreadable(f"At {_below(root, 'MessageHeader')}, field {field}: Unknown", header)
     raw = members.get(kind.key)
     if raw is None:
-        other = next((key for key in members if key in _KEYS), None)
+        other = next((key for key in members if key in _INSTEAD), None)
         problem = "Missing" if other is None else f"Missing, {other} is there instead"
         at = tolerance.Problem(root, kind.key, problem, "an object")
         raise BadBody(header, at, envelope=bool(envelope))

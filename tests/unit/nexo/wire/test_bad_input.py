@@ -153,6 +153,11 @@ def test_the_words_of_a_bad_body() -> None:
             "Allowed: an object",
         ),
         (
+            {"NexoBlob": "AAAA", "SecurityTrailer": {}},
+            "At SaleToPOIRequest, field PaymentRequest: Missing, NexoBlob is there instead. "
+            "Allowed: an object",
+        ),
+        (
             {"PaymentRequest": []},
             "At SaleToPOIRequest, field PaymentRequest: It is a list. Allowed: an object",
         ),
@@ -322,6 +327,29 @@ def test_an_amount_beyond_all_measure_is_refused(number: str) -> None:
     with pytest.raises(wire.BadBody) as raised:
         wire.decode(with_amount(number))
     assert raised.value.field == "RequestedAmount"
+
+
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        ("1e999999999", "It is a number"),
+        ("1e-999999999", "It is a number"),
+        ("1e999999999999999999999", "It is a number"),
+        ("0.5", "It is a number"),
+        ("-1", "Out of range"),
+        ("1000", "Out of range"),
+        ("9" * 30, "Out of range"),
+        ("9" * 30_000, "Out of range"),
+        ('"9999999999999999"', "It is text"),
+    ],
+)
+def test_a_whole_number_beyond_all_measure_is_refused(number: str, problem: str) -> None:
+    told = EXAMPLES["display_req"].replace(
+        b'"MinimumDisplayTime": 0', b'"MinimumDisplayTime": ' + number.encode()
+    )
+    with pytest.raises(wire.BadBody) as raised:
+        wire.decode(told)
+    assert (raised.value.field, raised.value.problem) == ("MinimumDisplayTime", problem)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "01", "1.", ".5", "+1", "0x1"])

@@ -185,6 +185,21 @@ def test_a_tills_own_receipt_keeps_its_numbers() -> None:
     assert LUHN not in shown(kept)
 
 
+def test_a_number_in_pieces_is_cut() -> None:
+    pieces = [
+        {"Text": "Card 4111 1111 ", "EndOfLineFlag": False},
+        {"EndOfLineFlag": False},
+        {"Text": "1111 1111", "CharacterStyle": "Bold"},
+        {"Text": "4111 1111 "},
+        {"Text": "1111 1111"},
+    ]
+    told = {"OutputFormat": "Text", "OutputText": pieces}
+    message = wire.decode(octets(put("payment_resp", "PaymentReceipt.0.OutputContent", told)))
+    content = message.body.payment_receipt[0].output_content  # type: ignore[union-attr]
+    expected = ["Card **** **** ", None, "**** 1111", "4111 1111 ", "1111 1111"]
+    assert [piece.text for piece in content.output_text] == expected
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -75,8 +75,13 @@ def otherwise(value: Any, plan: tolerance.Plan, chance: Any) -> Any:
         some = [_one_otherwise(one, member, chance) for one in each]
         if chance.random() < 0.5:
             key = others.get(key, key)
-        told[key] = some if len(some) > 1 or chance.random() < 0.5 else some[0]
+        alone = len(some) == 1 and not (member.key in tolerance.SPACED and _is_list(some[0]))
+        told[key] = some[0] if alone and chance.random() < 0.5 else some
     return told
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, str) and value.split() != [value]
 
 
 def _one_otherwise(value: Any, member: tolerance.Member, chance: Any) -> Any:

@@ -98,6 +98,18 @@ def test_an_entry_mode_may_be_text() -> None:
     assert read(content) == wire.decode(EXAMPLES["payment_resp"]).body
 
 
+def test_a_list_may_be_text_with_blanks() -> None:
+    content = loose("login_req")
+    terminal = content["LoginRequest"]["SaleTerminalData"]
+    terminal["SaleCapabilities"] = " ".join(terminal["SaleCapabilities"])
+    assert wire.decode(octets(content)) == wire.decode(EXAMPLES["login_req"])
+    content = loose("payment_req")
+    conditions = content["PaymentRequest"]["PaymentTransaction"]["TransactionConditions"]
+    conditions["AllowedPaymentBrand"] = "Testcard Debit"
+    brands = read(content).payment_transaction.transaction_conditions.allowed_payment_brand
+    assert brands == ("Testcard Debit",)
+
+
 def _card(content: Any) -> Any:
     return content["PaymentResponse"]["PaymentResult"]["PaymentInstrumentData"]["CardData"]
 
