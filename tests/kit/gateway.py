@@ -97,6 +97,10 @@ class GatewayUnderTest:
         """Where the face is served."""
         return (self._served.get(face) or self._streams[face]).url
 
+    def stream(self, face: str) -> StreamListener:
+        """The listener of a face that is not HTTP."""
+        return self._streams[face]
+
     def client(self) -> HttpClient:
         """A real HTTP client."""
         client = AiohttpClient(_TLS)

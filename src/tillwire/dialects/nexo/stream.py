@@ -5,9 +5,9 @@ own, so that an Abort passes the payment that it means; answers, DisplayRequests
 written as they come, and the till tells them apart by category and ServiceID. A till that goes
 away leaves its payment running: when it is back, TransactionStatus tells what came of it.
 
-What is no message is rejected, and the connection lives; a frame whose length cannot be, ends it,
-because nobody knows where the next one begins. What a message means is the business of `poi.py`,
-sockets and limits that of the listener behind `net/streams.py`.
+What is no message is rejected, and the connection lives. A length that cannot be is rejected and
+ends it, once what goes on has its answers: nobody knows where the next frame begins. What a message
+means is the business of `poi.py`, sockets and limits that of the listener behind `net/streams.py`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class StreamFace:
 class Session:
     """One connection. Implements `net.streams.StreamSession`, and the outlet of its messages."""
 
-    __slots__ = ("_closing", "_connection", "_face", "_frames", "_lanes", "_running")
+    __slots__ = ("_closing", "_connection", "_deaf", "_face", "_frames", "_lanes", "_running")
 
     def __init__(self, face: StreamFace, connection: StreamConnection) -> None:
         settings = face.settings
@@ -73,6 +73,8 @@ class Session:
         self._running: set[asyncio.Task[None]] = set()
         self._lanes: set[tuple[str, str]] = set()
         self._closing = False
+        self._deaf = False
+        """Whether nothing that arrives can be understood any more."""
 
     @property
     def unfinished(self) -> bool:
@@ -87,6 +89,8 @@ class Session:
     def received(self, octets: bytes) -> int:
         """Take octets; each whole frame is a message that begins to be answered."""
         count = 0
+        if self._deaf:
+            return count
         try:
             while frames := self._frames.feed(octets):
                 for each in frames:
@@ -94,8 +98,9 @@ class Session:
                 count += len(frames)
                 octets = b""
         except FrameError as error:
+            self._deaf = True
             self._reject(None, error.detail, b"")
-            self._connection.close()
+            self.finish()
         return count
 
     def _take(self, octets: bytes) -> None:
