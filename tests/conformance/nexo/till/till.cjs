@@ -56,7 +56,7 @@ const WAYS = {
   /** The connection to the cloud: an ordinary HTTPS client, which knows the CA by
    * NODE_EXTRA_CA_CERTS and demands a certificate for the host that it calls. */
   cloud: (place, client) => {
-    client.config.terminalApiCloudEndpoint = place.address;
+    client.config.terminalApiCloudEndpoint = place.address.replace(/\/$/, "");
     const service = new TerminalCloudAPI(client);
     return (request) => service.sync(request);
   },
@@ -73,7 +73,8 @@ async function exchange(place, way, limit, request) {
   const config = new Config({
     apiKey: "none is asked for",
     environment: EnvironmentEnum.TEST,
-    terminalApiLocalEndpoint: place.address,
+    // The library adds a port and a path of its own, which a fragment keeps from being asked for.
+    terminalApiLocalEndpoint: `${place.address}#`,
     connectionTimeoutMillis: limit,
   });
   const listener = new Listener();

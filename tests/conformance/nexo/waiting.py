@@ -1,0 +1,61 @@
+"""A payment that waits for its card for as long as a test likes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+from tests.conformance.nexo.adyen_till import ANSWERS_WITHIN, AdyenTill, Answer
+from tests.kit.sandbox_process import Card
+from tests.kit.shop_front import bearer, call
+
+AMOUNT: Final = "25.00"
+_STARTS_WITHIN: Final = 30.0
+_PAUSE: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The payment."""
+
+    till: AdyenTill
+    number: str
+    reference: str
+    answer: Future[Answer]
+
+    def end(self) -> Answer:
+        """Its answer."""
+        return self.answer.result(ANSWERS_WITHIN)
+
+
+@contextlib.contextmanager
+def waiting_payment(till: AdyenTill, card: Card, reference: str) -> Iterator[Waiting]:
+    """A payment that is under way until it is aborted, at the latest when the block ends."""
+    script(card, till.poi_id, verdict="CANCELLED", seconds=3600)
+    number = till.number()
+    answer = till.begin("pay", number=number, amount=float(AMOUNT), reference=reference)
+    waiting = Waiting(till, number, reference, answer)
+    try:
+        end = time.monotonic() + _STARTS_WITHIN
+        while till.ask("diagnosis").body["POIStatus"]["GlobalStatus"] != "Busy":
+            assert not answer.done(), answer.result()
+            assert time.monotonic() < end, "the payment does not begin"
+            time.sleep(_PAUSE)
+        yield waiting
+    finally:
+        if not answer.done():
+            till.ask("abort", aborted=number)
+            waiting.end()
+
+
+def script(card: Card, poi_id: str, **says: object) -> None:
+    """What the virtual terminal does with its next transaction, whatever the amount."""
+    url = f"{card['virtual']['url']}/terminals/TILLWIRE-{poi_id}/script"
+    headers = {"Content-Type": "application/json", **bearer(card)}
+    answer = call("PUT", url, headers, json.dumps({"script": says, "times": 1}).encode())
+    assert answer.status == 200, answer
