@@ -22,6 +22,7 @@ from tillwire.dialects.nexo.shared import (
 from tillwire.dialects.nexo.values import ErrorCondition, MessageCategory, MessageType
 from tillwire.dialects.nexo.wire import KIND, Body
 from tillwire.errors import (
+    ConfigurationError,
     Conflict,
     InvalidRequest,
     JournalError,
@@ -41,6 +42,7 @@ _CONDITIONS: Final[tuple[tuple[type[TillwireError], ErrorCondition], ...]] = (
     (Conflict, ErrorCondition.NOT_ALLOWED),
     (Unsupported, ErrorCondition.UNAVAILABLE_SERVICE),
     (PeerError, ErrorCondition.UNAVAILABLE_DEVICE),
+    (ConfigurationError, ErrorCondition.UNAVAILABLE_DEVICE),
     (JournalError, ErrorCondition.BUSY),
 )
 """The first that fits counts."""

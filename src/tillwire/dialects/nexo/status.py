@@ -205,7 +205,7 @@ def _reprinted(found: Message, wanted: Sequence[str]) -> Message:
 
 def _marked(receipt: PaymentReceipt) -> PaymentReceipt:
     content = receipt.output_content
-    text = (*lines(f"{REPRINT}\n").output_text, *content.output_text)
+    text = (*lines(f"{REPRINT}\n\n").output_text, *content.output_text)
     return msgspec.structs.replace(
         receipt, output_content=msgspec.structs.replace(content, output_text=text)
     )

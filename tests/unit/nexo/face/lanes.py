@@ -251,7 +251,7 @@ class Desk:
     async def sent(self, count: int = 1) -> Transaction:
         """Wait until the terminal has got so many transactions; the last one."""
         async with asyncio.timeout(PATIENCE):
-            while len(self.driver.ran) < count:
+            while len(self.driver.ran) < count:  # noqa: ASYNC110 - the driver tells nobody
                 await asyncio.sleep(0.001)
         return self.driver.ran[count - 1]
 

@@ -337,9 +337,7 @@ async def test_an_outcome_that_only_a_person_can_tell_is_waited_for(tmp_path: Pa
         (NotDelivered("no", Proof.REFUSED_BY_PEER), "UnavailableDevice"),
     ],
 )
-def test_why_a_payment_failed(
-    tmp_path: Path, outcome: Outcome | Exception, condition: str
-) -> None:
+def test_why_a_payment_failed(tmp_path: Path, outcome: Outcome | Exception, condition: str) -> None:
     @virtual()
     async def scenario() -> None:
         async with desk_in(tmp_path) as desk:
