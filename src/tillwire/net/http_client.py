@@ -12,7 +12,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, Literal
 
 import aiohttp
 
@@ -35,10 +35,11 @@ class AiohttpClient:
         """`tls` says whom to trust and which client certificate to show; without it, the system's
         authorities are trusted. A context that does not verify its peer is refused. `server_name`
         is whom the certificate must name; empty: the URL's host."""
-        context = tls or ssl.create_default_context()
-        if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
+        if tls and (tls.verify_mode is not ssl.CERT_REQUIRED or not tls.check_hostname):
             raise ValueError("A TLS context must verify the peer's certificate and host name.")
-        self._tls = context
+        # aiohttp reads the system's authorities once for all clients: it takes a while, which
+        # nobody who only speaks plain HTTP should wait for, and the event loop least of all.
+        self._tls: ssl.SSLContext | Literal[True] = tls or True
         self._server_name = server_name or None
         self._session: aiohttp.ClientSession | None = None
 

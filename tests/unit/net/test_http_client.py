@@ -287,3 +287,13 @@ def test_a_caller_who_thinks_better_of_it_has_written_nothing(play: Play) -> Non
 def test_a_tls_context_that_verifies_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="must verify"):
         AiohttpClient(ssl._create_unverified_context())
+
+
+def test_a_new_client_does_not_read_the_systems_authorities(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read() -> ssl.SSLContext:
+        raise AssertionError("this holds up the event loop for tens of milliseconds")
+
+    monkeypatch.setattr(ssl, "create_default_context", read)
+    AiohttpClient()
