@@ -49,7 +49,10 @@ class Response(Part, frozen=True, kw_only=True):
 class TransactionIdentification(Part, frozen=True, kw_only=True):
     """A transaction's name: both parts together, and given back as they were written."""
 
-    transaction_id: Id
+    transaction_id: Annotated[
+        str, Meta(min_length=1, max_length=4_096, description="text of 1 to 35 characters")
+    ]
+    """Far longer here than any peer allows, so that a face can say what that peer would."""
     time_stamp: Moment
 
 

@@ -237,10 +237,9 @@ def decode(octets: bytes, *, limit: int = LARGEST) -> Message:
     Raises `Unreadable` when it is no message, or its header is not valid, and `BadBody` when its
     body is not what the header promises.
     """
-    members, envelope = opened(octets, limit=limit)
-    header = header_of(members, envelope)
+    members, root = opened(octets, limit=limit)
+    header = header_of(members, root)
     kind = _KINDS.get((header.message_category, header.message_type))
-    root = envelope or ""
     if kind is None:
         known = header.message_category in MessageCategory.__members__.values()
         field = "MessageType" if known else "MessageCategory"
@@ -250,8 +249,8 @@ def decode(octets: bytes, *, limit: int = LARGEST) -> Message:
         other = next((key for key in members if key in _INSTEAD), None)
         problem = "Missing" if other is None else f"Missing, {other} is there instead"
         at = tolerance.Problem(root, kind.key, problem, "an object")
-        raise BadBody(header, at, envelope=bool(envelope))
-    return Message(header=header, body=_body(header, kind, raw, root), envelope=bool(envelope))
+        raise BadBody(header, at, envelope=bool(root))
+    return Message(header=header, body=_body(header, kind, raw, root), envelope=bool(root))
 
 
 def opened(octets: bytes, *, limit: int = LARGEST) -> tuple[dict[str, msgspec.Raw], str]:

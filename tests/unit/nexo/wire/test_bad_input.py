@@ -190,7 +190,7 @@ AMOUNTS: Final = "PaymentTransaction.AmountsReq"
         (f"{AMOUNTS}.RequestedAmount", {}, "It is an object"),
         (f"{AMOUNTS}.TipAmount", 0.0000001, "Too many decimals"),
         ("SaleData.SaleTransactionID.TransactionID", "", "Too short"),
-        ("SaleData.SaleTransactionID.TransactionID", "x" * 257, "Too long"),
+        ("SaleData.SaleTransactionID.TransactionID", "x" * 4_097, "Too long"),
         ("SaleData.SaleTransactionID.TimeStamp", None, "Missing"),
         ("SaleData.SaleTransactionID", "T-1", "It is text"),
         ("SaleData.SaleToPOIData", "x" * 65_537, "Too long"),

@@ -229,6 +229,12 @@ def test_a_service_id_may_be_longer_than_the_protocol_says() -> None:
     assert wire.decode(octets(content)).header.service_id == "0123456789abcdef" * 2
 
 
+def test_a_transaction_id_that_is_too_long_is_for_the_face_to_refuse() -> None:
+    content = loose("payment_req")
+    content["PaymentRequest"]["SaleData"]["SaleTransactionID"]["TransactionID"] = "x" * 1_000
+    assert read(content).sale_data.sale_transaction_id.transaction_id == "x" * 1_000
+
+
 @pytest.mark.parametrize("payment_type", ["UpdateReservation", "FirstReservation"])
 def test_a_reservation_may_leave_out_its_amount(payment_type: str) -> None:
     content = loose("payment_req")
