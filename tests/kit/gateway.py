@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import msgspec
 
-from tests.kit import shop
 from tests.kit.serving import Served, serve_app, serve_stream
 from tests.kit.virtual_loop import VirtualLoop
 from tillwire.clock import SystemClock
@@ -26,6 +25,8 @@ from tillwire.core.model import Event, Terminal, Transaction
 from tillwire.core.ports import Clock, HttpClient, Reader
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
+from tillwire.dialects.nexo.dialling import Network, RealNetwork
+from tillwire.dialects.nexo.driver import NexoDriver
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.net.http_client import AiohttpClient
 from tillwire.server.drivers import Drivers
@@ -41,6 +42,7 @@ PORTS: Final[Mapping[str, int]] = {"merchantapi": 8701, "device": 8702}
 FaceSettings = Mapping[str, Mapping[str, Any]]
 """What faces are told, by their names, as in a configuration."""
 NONE: Final[FaceSettings] = {}
+NO_TLS: Final[Mapping[str, ssl.SSLContext]] = {}
 
 _TLS: Final = ssl.create_default_context()
 """Made once: reading the system's authorities takes longer than a whole life."""
@@ -54,15 +56,21 @@ class GatewayUnderTest:
         directory: Path,
         faces: Mapping[str, int] = PORTS,
         settings: FaceSettings = NONE,
+        *,
+        tls: Mapping[str, ssl.SSLContext] = NO_TLS,
+        network: Network | None = None,
     ) -> None:
         """On the journal and the world in `directory`; `faces` says which face listens where (0: at
-        a free port), `settings` what it is told, as in a configuration. On a virtual loop
-        everything runs inline and on its clock; on a real one, as in earnest."""
+        a free port), `settings` what it is told, as in a configuration, `tls` which of them serve
+        TLS; `network` is what the nexo driver's lines are made of. On a virtual loop everything
+        runs inline and on its clock; on a real one, as in earnest."""
         loop = asyncio.get_running_loop()
         inline = isinstance(loop, VirtualLoop)
         self.clock: Clock = loop.clock if isinstance(loop, VirtualLoop) else SystemClock()
         self._faces = faces
         self._settings = settings
+        self._tls = tls
+        lines = network or RealNetwork()
         self.journal = SqliteJournal(directory / JOURNAL, inline=inline)
         self.world = World(directory, self.clock, inline=inline)
         self.presence = Presence(self.clock)
@@ -72,6 +80,7 @@ class GatewayUnderTest:
                 {
                     "virtual": lambda each: VirtualDriver(each, self.world, self.engine),
                     "device": lambda each: DeviceDriver(each, self.engine, self.presence),
+                    "nexo": lambda each: NexoDriver(each, self.engine, self.clock, lines),
                 }
             ),
             self.clock,
@@ -87,11 +96,12 @@ class GatewayUnderTest:
         for name, port in self._faces.items():
             kind = FACES[name]
             told = msgspec.convert(self._settings.get(name, {}), kind.settings)
+            tls = self._tls.get(name)
             if isinstance(kind, StreamKind):
-                self._streams[name] = await serve_stream(kind.create(parts, told), port)
+                self._streams[name] = await serve_stream(kind.create(parts, told), port, tls=tls)
             else:
                 app = kind.create(parts, told)
-                self._served[name] = await serve_app(app, port=port, lifespan=True)
+                self._served[name] = await serve_app(app, port=port, tls=tls, lifespan=True)
 
     def url(self, face: str) -> str:
         """Where the face is served."""
@@ -129,8 +139,9 @@ class GatewayUnderTest:
 
     def transactions(self) -> list[Transaction]:
         """Every transaction of the journal, oldest first."""
+        terminals = self.engine.estate.terminals.values()
         return sorted(
-            itertools.chain(*(self._at(each) for each in (*shop.VIRTUAL, shop.POLLING))),
+            itertools.chain(*(self._at(each) for each in terminals)),
             key=lambda transaction: transaction.id,
         )
 

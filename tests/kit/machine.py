@@ -32,6 +32,7 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 Scenario = Callable[[GatewayUnderTest], Coroutine[Any, Any, T]]
+Build = Callable[[Path], Any]  # Any: what lives on the machine, if it is not one gateway
 
 _MEMORY_DISK: Final = Path("/dev/shm")
 _NOT_DURABLE: Final = ("-shm", ".owner")
@@ -70,12 +71,14 @@ class Machine:
         seed: int = 0,
         faces: Mapping[str, int] = PORTS,
         settings: FaceSettings = NONE,
+        *,
+        build: Build | None = None,
     ) -> None:
         """`disk` is an empty folder, which gets the shop's journal. Without `faces`, a scenario
-        talks to the engine itself; `settings` are those of the faces, by name."""
+        talks to the engine itself; `settings` are those of the faces, by name. `build` makes
+        something else of the folder, which starts, stops and lets go as a gateway does."""
         self._disk = disk
-        self._faces = faces
-        self._settings = settings
+        self._build = build or partial(GatewayUnderTest, faces=faces, settings=settings)
         self._seed = seed
         self._life = 0
         self._time = 0.0
@@ -88,7 +91,7 @@ class Machine:
         """A machine that went down at that moment. `disk` is a new folder."""
         machine = cls(disk, **options)
         machine._life, machine._time = 1, moment.time
-        _copy(moment.disk, machine.here)
+        copy_durable(moment.disk, machine.here)
         return machine
 
     def live(
@@ -105,8 +108,7 @@ class Machine:
             loop.kill_at(kill_at)
         if prepare is not None:
             prepare(loop)
-        gateway = partial(GatewayUnderTest, self.here, self._faces, self._settings)
-        process = _Process(gateway, scenario)
+        process = _Process(partial(self._build, self.here), scenario)
         try:
             result = run(process.main(), loop)
         except Killed:
@@ -140,7 +142,7 @@ class Machine:
                     last[0] = now
                     disk = self._disk / f"moment-{loop.steps}"
                     disk.mkdir()
-                    _copy(self.here, disk)
+                    copy_durable(self.here, disk)
                     moments.append(Moment(loop.steps, loop.time(), disk, now[1]))
 
             loop.after_step = look
@@ -157,24 +159,30 @@ class Machine:
     def _bury(self, process: _Process[T], loop: VirtualLoop) -> None:
         grave, self.here = self.here, self._disk / f"life-{self._life + 1}"
         self.here.mkdir()
-        _copy(grave, self.here)
+        copy_durable(grave, self.here)
         loop.abandon()
         process.let_go()
         shutil.rmtree(grave)
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_durable(source: Path, target: Path) -> None:
+    """Copy what a crash leaves of the folder into another one, which is there."""
     for file in source.iterdir():
-        if not file.name.endswith(_NOT_DURABLE):
+        if file.is_dir():
+            (target / file.name).mkdir(exist_ok=True)
+            copy_durable(file, target / file.name)
+        elif not file.name.endswith(_NOT_DURABLE):
             shutil.copy(file, target / file.name)
 
 
 def _marks(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    marks = []
+    marks: list[tuple[str, int, int]] = []
     for file in os.scandir(folder):
-        if not file.name.endswith(_NOT_DURABLE):
+        if file.is_dir():
+            marks += _marks(Path(file.path))
+        elif not file.name.endswith(_NOT_DURABLE):
             status = file.stat()
-            marks.append((file.name, status.st_mtime_ns, status.st_size))
+            marks.append((file.path, status.st_mtime_ns, status.st_size))
     return tuple(sorted(marks))
 
 
