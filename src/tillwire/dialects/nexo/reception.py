@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from tillwire.clock import utc
-from tillwire.core.exchanges import Repeated
+from tillwire.core.exchanges import UNIQUE_FOR, Repeated
 from tillwire.core.model import Exchange, Terminal
 from tillwire.core.occupancy import busy
 from tillwire.dialects.nexo import payments, refusals
@@ -177,9 +177,12 @@ class Reception:
 
     async def refuse(self, error: TillwireError, visit: Visit | None = None) -> Body:
         """The same, remembered where the message is. Raises `Rejected`."""
-        body, draft = self.refusal(error), self.draft()
-        if draft is None or isinstance(error, JournalError):
-            return body
+        draft = self.draft()
+        if draft is None:
+            return self.refusal(error)
+        if isinstance(error, JournalError):
+            return await self._unwritten(error, draft, visit)
+        body = self.refusal(error)
         answered = msgspec.structs.replace(
             draft, answer=text_of(self._header, body), answered_at=draft.at
         )
@@ -190,6 +193,24 @@ class Reception:
         except JournalError:
             pass  # nothing was done: it may be said again
         return body
+
+    async def _unwritten(self, error: JournalError, draft: Exchange, visit: Visit | None) -> Body:
+        """What to say when the journal takes nothing. `Busy` invites to a try under another
+        number, which nobody may be who has sent this message before."""
+        try:
+            earlier = await self._context.engine.exchange(
+                draft.terminal_id, draft.dialect, draft.register, draft.number
+            )
+        except JournalError:
+            return self._not_again(
+                ErrorCondition.IN_PROGRESS,
+                f"{error} Nothing was done now. Whether this message came before cannot be read; "
+                "TransactionStatus tells as soon as it can.",
+            )
+        if earlier is not None and draft.at - earlier.at <= UNIQUE_FOR:
+            return await self.repeated(earlier, visit)
+        words = f"{error} Nothing was done. A new try needs a new ServiceID."
+        return self._not_again(ErrorCondition.BUSY, words)
 
     async def repeated(self, earlier: Exchange, visit: Visit | None) -> Body:
         """The answer to a message whose ServiceID was used before."""
@@ -207,7 +228,7 @@ class Reception:
         try:
             found = await answer_of(self._context, earlier)
         except JournalError as error:
-            return self.refusal(error)
+            return self._not_again(ErrorCondition.IN_PROGRESS, f"{error} {_USE_STATUS}")
         if found is None and self._is_running(earlier, visit):
             return self._not_again(
                 ErrorCondition.IN_PROGRESS,
