@@ -41,8 +41,8 @@ from tillwire.dialects.nexo.values import (
     TotalDetails,
     TransactionType,
 )
-from tillwire.errors import JournalError, TillwireError
-from tillwire.money import Money
+from tillwire.errors import JournalError, RemoteProtocolError, TillwireError
+from tillwire.money import CURRENCIES, Money
 
 _TYPES: Final = {
     TotalsKind.DEBIT: TransactionType.DEBIT,
@@ -352,6 +352,9 @@ def _joined(*sentences: str) -> str:
 async def _counted(visit: Visit) -> Counted:
     counted = await visit.context.engine.perform(visit.terminal.id, Count(close=True))
     assert isinstance(counted, Counted), "a count comes to what was counted"
+    for row in counted.rows:
+        if row.currency not in CURRENCIES:
+            raise RemoteProtocolError(f"The terminal counts in {row.currency[:10]!r}.")
     return counted
 
 

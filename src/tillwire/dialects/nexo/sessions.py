@@ -140,8 +140,10 @@ async def _call_off_own(visit: Visit) -> str:
     transaction whose outcome nobody knows, the words that say so. Raises `Refused` (`Busy`)."""
     await put_away(visit)
     for dialogue in _others_of_till(visit):
+        if dialogue.transaction_id is not None:
+            continue
+        dialogue.aborted = True  # what is only being accepted sees the mark
         if dialogue.work is not None:
-            dialogue.aborted = True
             dialogue.work.cancel()
             await asyncio.wait([dialogue.work], timeout=CALLED_OFF_WITHIN)
     running = _transaction_of_till(visit)

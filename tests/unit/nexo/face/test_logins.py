@@ -274,7 +274,28 @@ async def test_a_login_leaves_the_payment_of_another_till_alone(tmp_path: Path) 
 
 
 @virtual()
-async def test_a_login_calls_off_a_question_to_the_customer(tmp_path: Path) -> None:
+async def test_a_login_calls_off_a_payment_that_is_only_being_accepted(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        lane = desk.lane()
+        accept, go_on = desk.engine.accept, asyncio.Event()
+
+        async def slowly(*request: Any) -> Any:
+            await go_on.wait()
+            return await accept(*request)
+
+        desk.engine.accept = slowly  # type: ignore[method-assign]
+        desk.driver.abort_result = AbortResult.ABORTED
+        paying = lane.begin("Payment", payment())
+        await asyncio.sleep(1)
+        assert ended(await log_in(lane)) == ("Success", None)
+        go_on.set()
+        paid = response_in(await asyncio.wait_for(paying, PATIENCE), "Payment")
+        assert ended(paid)[0] == "Failure"
+        assert desk.engine.open_transaction("t1") is None
+
+
+@virtual()
+async def test_a_login_calls_off_an_update(tmp_path: Path) -> None:
     async with desk_in(tmp_path) as desk:
         lane = desk.lane()
         desk.driver.errand_end = asyncio.get_running_loop().create_future()

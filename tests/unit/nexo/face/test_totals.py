@@ -465,6 +465,17 @@ async def test_the_acquirer_alone_leaves_the_period_open(tmp_path: Path) -> None
 
 
 @virtual()
+async def test_a_terminal_that_counts_in_no_currency_is_not_believed(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        desk.driver.errand_end = Counted((row(TotalsKind.DEBIT, 2100, currency="XXX"),))
+        lane = desk.lane()
+        alone = await reconcile(lane, "AcquirerReconciliation")
+        assert ended(alone) == ("Failure", "UnavailableDevice")
+        both = await reconcile(lane, "AcquirerSynchronisation")
+        assert ended(both) == ("Partial", "UnavailableDevice")
+
+
+@virtual()
 async def test_an_abort_while_the_acquirer_is_asked_closes_nothing(tmp_path: Path) -> None:
     async with desk_in(tmp_path) as desk:
         lane = desk.lane()
