@@ -30,7 +30,7 @@ from tillwire.core.errands import Ability, Count, Counted, ErrandFailed, Trouble
 from tillwire.core.model import TransactionType
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Capabilities
-from tillwire.core.totals import TotalsKind, TotalsRow
+from tillwire.core.totals import OpenTotals, TotalsKind, TotalsRow
 from tillwire.dialects.nexo.closing import totals_of
 from tillwire.virtual.memory import SetScript
 from tillwire.virtual.script import Script
@@ -217,11 +217,12 @@ async def test_totals_are_broken_down_and_filtered(tmp_path: Path) -> None:
 @virtual()
 async def test_more_rows_than_a_message_may_have_are_refused(tmp_path: Path) -> None:
     async with desk_in(tmp_path) as desk:
-        desk.driver.at_once = approved(100)
-        for number in range(1001):
-            request = purchase(100, register=f"L{number}", dialect="nexo")
-            transaction = await desk.engine.accept(request, WhenBusy.QUEUE)
-        await desk.engine.wait(transaction.id, lambda each: each.is_final, PATIENCE)
+        rows = tuple(row(TotalsKind.DEBIT, 100, register=f"L{number}") for number in range(1001))
+
+        async def many(terminal_id: str) -> OpenTotals:
+            return OpenTotals(1, desk.engine.clock.now(), rows)
+
+        desk.engine.open_totals = many  # type: ignore[method-assign]
         lane = desk.lane()
         refused = await totals(lane, TotalDetails=["SaleID"])
         assert ended(refused) == ("Failure", "NotAllowed")
