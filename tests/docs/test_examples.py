@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import threading
@@ -14,11 +15,11 @@ import pytest
 from tests.docs.likeness import alike
 from tests.docs.pages import Example, examples, name_of, pages
 from tests.docs.shell import Shell, shell
-from tests.kit.sandbox_process import SandboxProcess, start_sandbox
+from tests.kit.sandbox_process import PORTS, SandboxProcess, start_sandbox
 
 PAGES: Final = [page for page in pages() if examples(page)]
-_ON_THE_PAGE: Final = "127.0.0.1:8700"
-"""Where `make sandbox` listens."""
+_ON_THE_PAGE: Final = 8700
+"""From where on `make sandbox` listens."""
 _ASKED_FOR: Final = 20.0
 """Seconds: what a page promises to happen "soon" has happened by then."""
 _PAUSE: Final = 0.1
@@ -47,14 +48,20 @@ class Reader:
             printed = terminal.type(example.commands)
             self._sandbox = start_sandbox(self._folder)
             return printed
-        here = self._sandbox.card["base_url"].removeprefix("http://")
-        commands = example.commands.replace(_ON_THE_PAGE, here)
+        here = int(self._sandbox.card["base_url"].rpartition(":")[2])
+        commands = _moved(example.commands, _ON_THE_PAGE, here)
         end = time.monotonic() + _ASKED_FOR
         while True:
-            printed = terminal.type(commands).replace(here, _ON_THE_PAGE)
+            printed = _moved(terminal.type(commands), here, _ON_THE_PAGE)
             if example.how != "ask" or _fits(example, printed) or time.monotonic() > end:
                 return printed
             threading.Event().wait(_PAUSE)
+
+
+def _moved(text: str, base: int, to: int) -> str:
+    """The text for a sandbox whose ports begin elsewhere."""
+    ports = {str(base + offset): str(to + offset) for offset in range(PORTS)}
+    return re.sub(rf"\b(?:{'|'.join(ports)})\b", lambda found: ports[found[0]], text)
 
 
 def _fits(example: Example, printed: str) -> bool:

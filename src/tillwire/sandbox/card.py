@@ -49,6 +49,43 @@ class MerchantApi(msgspec.Struct, frozen=True):
     device: Device
 
 
+class Tcp(msgspec.Struct, frozen=True):
+    """Where a byte stream is served."""
+
+    host: str
+    port: int
+
+
+class Https(msgspec.Struct, frozen=True):
+    """Where TLS is spoken, and whom to trust there."""
+
+    url: str
+    ca: str
+    """The path of a PEM file."""
+
+
+class Encryption(msgspec.Struct, frozen=True):
+    """The key with which tills may seal their messages."""
+
+    passphrase: str
+    key_identifier: str
+    key_version: int
+
+
+class Nexo(msgspec.Struct, frozen=True):
+    """The nexo face in its three bindings."""
+
+    poi_id: str
+    """The terminal to pay on; the other virtual ones are served, too."""
+    http: str
+    """Flat messages, and polls."""
+    tcp: Tcp
+    """Framed messages with envelopes."""
+    https: Https
+    """One held request for each message, with envelopes."""
+    encryption: Encryption
+
+
 class Virtual(msgspec.Struct, frozen=True):
     """The virtual world, and what its acquirer really charged."""
 
@@ -64,10 +101,11 @@ class Card(msgspec.Struct, frozen=True):
     base_url: str
     metrics: Metrics
     merchantapi: MerchantApi
+    nexo: Nexo
     virtual: Virtual
 
 
-def card(base_url: str, keyring: Keyring, pid: int) -> Card:
+def card(base_url: str, keyring: Keyring, nexo: Nexo, pid: int) -> Card:
     """The card of the sandbox at `base_url`, run by the process `pid`."""
     device = Device(
         url=f"{base_url}/device",
@@ -91,6 +129,7 @@ def card(base_url: str, keyring: Keyring, pid: int) -> Card:
         base_url=base_url,
         metrics=Metrics(f"{base_url}/metrics"),
         merchantapi=merchantapi,
+        nexo=nexo,
         virtual=Virtual(f"{base_url}/v1/virtual", f"{base_url}/v1/virtual/ledger"),
     )
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from tillwire.core.ports import Clock
 from tillwire.errors import ConfigurationError
 
 FILE = "secrets.json"
+PASSPHRASE_FILE = "nexo-passphrase"  # noqa: S105 - its name
 
 
 class Keyring(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +48,17 @@ def load(directory: Path) -> Keyring:
 def save(directory: Path, keyring: Keyring) -> None:
     """Write the keyring, whole or not at all, readable by its owner alone."""
     write_private(directory / FILE, msgspec.json.format(msgspec.json.encode(keyring), indent=2))
+
+
+def passphrase_file(directory: Path, clock: Clock) -> Path:
+    """The file with the passphrase by which tills may seal nexo messages; made if it is missing.
+
+    It stands alone, since the face reads a file with nothing else in it. Raises `OSError`.
+    """
+    path = directory / PASSPHRASE_FILE
+    if not path.is_file():
+        write_private(path, clock.token().encode())
+    return path
 
 
 def write_private(path: Path, content: bytes) -> None:

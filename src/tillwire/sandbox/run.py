@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from tillwire.clock import SystemClock
 from tillwire.config import (
     Configuration,
     FaceSettings,
@@ -18,9 +19,10 @@ from tillwire.config import (
     VirtualSettings,
 )
 from tillwire.errors import ConfigurationError
-from tillwire.sandbox import card, keyring, virtual_estate
+from tillwire.sandbox import card, keyring, nexo, virtual_estate
 from tillwire.sandbox.card import Card
 from tillwire.sandbox.guide import guide
+from tillwire.sandbox.nexo import NexoFiles
 from tillwire.server import process
 from tillwire.server.gateway import Gateway
 
@@ -43,10 +45,11 @@ Ready = Callable[[Card, Path], None]
 def run(options: Options, ready: Ready) -> None:
     """Serve until SIGTERM or SIGINT. Raises `ConfigurationError`, `JournalError`."""
     directory = prepared(options.directory)
-    configuration = settings(directory, options)
+    files = nexo.ensure(directory, SystemClock())
+    configuration = settings(directory, files, options)
 
     async def work() -> None:
-        await serve(directory, configuration, ready)
+        await serve(directory, files, configuration, ready)
 
     process.run(configuration, work)
 
@@ -66,8 +69,8 @@ def prepared(directory: Path) -> Path:
     return directory
 
 
-def settings(directory: Path, options: Options) -> Configuration:
-    """The sandbox's configuration: everything on one origin, on loopback only."""
+def settings(directory: Path, files: NexoFiles, options: Options) -> Configuration:
+    """The sandbox's configuration: on loopback only, and on one origin what can be."""
     return Configuration(
         journal=JournalSettings(path=str(directory / "journal.db")),
         virtual=VirtualSettings(directory=str(directory / "virtual"), pace=options.pace),
@@ -85,11 +88,14 @@ def settings(directory: Path, options: Options) -> Configuration:
                     FaceSettings(name="virtual", prefix="/v1/virtual"),
                 ),
             ),
+            *nexo.listeners(options.port, files),
         ),
     )
 
 
-async def serve(directory: Path, configuration: Configuration, ready: Ready) -> None:
+async def serve(
+    directory: Path, files: NexoFiles, configuration: Configuration, ready: Ready
+) -> None:
     """Serve the sandbox on the running loop until a signal says stop."""
     gateway = Gateway(configuration, choose_port="choose another base port with --port")
     keys = keyring.Keyring()
@@ -104,7 +110,8 @@ async def serve(directory: Path, configuration: Configuration, ready: Ready) -> 
         keyring.save(directory, keys)
 
     def accepting() -> None:
-        written = card.card(gateway.listeners[LISTENER].url, keys, os.getpid())
+        base_url = gateway.listeners[LISTENER].url
+        written = card.card(base_url, keys, nexo.member(gateway.listeners, files), os.getpid())
         gateway.guide = guide(written, directory / card.FILE, with_key=False)
         ready(written, card.write(directory, written))
 

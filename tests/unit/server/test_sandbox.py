@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -19,7 +21,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.kit.sandbox_process import free_base_port
 from tillwire.cli import app
+from tillwire.dialects.nexo import wire
+from tillwire.dialects.nexo.encryption import Key, open_, seal
 from tillwire.virtual.script import ENDINGS
 
 COMMAND = (sys.executable, "-c", "from tillwire.cli import main; main()", "sandbox")
@@ -118,6 +123,10 @@ def test_the_card_and_the_secrets_are_their_owners_alone(sandbox: Sandbox) -> No
     assert mode(sandbox.directory) == 0o700
     assert mode(sandbox.path) == 0o600
     assert mode(sandbox.directory / "secrets.json") == 0o600
+    assert mode(sandbox.directory / "nexo-passphrase") == 0o600
+    assert mode(sandbox.directory / "tls") == 0o700
+    for path in (sandbox.directory / "tls").iterdir():
+        assert mode(path) == 0o600
 
 
 def test_the_card_tells_every_address_and_credential(sandbox: Sandbox) -> None:
@@ -131,7 +140,63 @@ def test_the_card_tells_every_address_and_credential(sandbox: Sandbox) -> None:
         "TILLWIRE-P1-0002",
     ]
     assert call(card["merchantapi"]["openapi"])[1]["openapi"].startswith("3.1")
+    assert card["nexo"]["poi_id"] == "V1-0003"
     assert str(sandbox.path) in sandbox.printed
+
+
+def diagnosis(card: Any) -> dict[str, Any]:
+    header = {
+        "ProtocolVersion": "3.1",
+        "MessageClass": "Service",
+        "MessageCategory": "Diagnosis",
+        "MessageType": "Request",
+        "ServiceID": "1",
+        "SaleID": "LANE",
+        "POIID": card["nexo"]["poi_id"],
+    }
+    return {"MessageHeader": header, "DiagnosisRequest": {}}
+
+
+def is_well(told: Any) -> bool:
+    """Whether the terminal has said so, in whatever envelope."""
+    response = told.get("SaleToPOIResponse", told)["DiagnosisResponse"]
+    return bool(response["POIStatus"]["GlobalStatus"] == "OK")
+
+
+def test_nexo_is_served_in_its_three_bindings(sandbox: Sandbox) -> None:
+    card = sandbox.card()
+    nexo, message = card["nexo"], diagnosis(card)
+    framed = json.dumps({"SaleToPOIRequest": message}).encode()
+
+    status, told = call(nexo["http"] + "/diagnosis", body=message)
+    assert (status, is_well(told)) == (200, True)
+
+    place = nexo["tcp"]["host"], nexo["tcp"]["port"]
+    with socket.create_connection(place, timeout=20) as lane, lane.makefile("rb") as said:
+        lane.sendall(len(framed).to_bytes(4, "big") + framed)
+        assert is_well(json.loads(said.read(int.from_bytes(said.read(4), "big"))))
+
+    strict = ssl.create_default_context(cafile=nexo["https"]["ca"])
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    request = urllib.request.Request(nexo["https"]["url"], framed)
+    with urllib.request.urlopen(request, timeout=20, context=strict) as answer:
+        assert is_well(json.loads(answer.read()))
+
+
+def test_nexo_messages_may_be_sealed_with_the_card_s_key(sandbox: Sandbox) -> None:
+    card = sandbox.card()
+    nexo = card["nexo"]
+    key = Key(
+        nexo["encryption"]["passphrase"],
+        nexo["encryption"]["key_identifier"],
+        nexo["encryption"]["key_version"],
+    )
+    message = wire.decode(json.dumps({"SaleToPOIRequest": diagnosis(card)}).encode())
+    octets = seal(key, wire.encode(message), message.header, os.urandom(16))
+    trusting = ssl.create_default_context(cafile=nexo["https"]["ca"])
+    request = urllib.request.Request(nexo["https"]["url"], octets)
+    with urllib.request.urlopen(request, timeout=20, context=trusting) as answer:
+        assert is_well(json.loads(open_([key], answer.read())))
 
 
 def test_a_sale_is_paid_and_the_acquirer_has_charged_it(sandbox: Sandbox) -> None:
@@ -200,8 +265,20 @@ def test_the_start_page_tells_how_to_pay_without_any_secret(sandbox: Sandbox) ->
     with urllib.request.urlopen(card["base_url"] + "/") as page:
         html = page.read().decode()
     assert card["merchantapi"]["url"] in html
+    for address in ("http", "https", "tcp"):
+        assert addresses(card)[address] in html
     assert "How to pay" in html
     assert card["merchantapi"]["api_key"] not in html
+
+
+def addresses(card: Any) -> dict[str, str]:
+    """Where the nexo faces are."""
+    nexo = card["nexo"]
+    return {
+        "http": nexo["http"],
+        "tcp": f"tcp://{nexo['tcp']['host']}:{nexo['tcp']['port']}",
+        "https": nexo["https"]["url"].rstrip("/"),
+    }
 
 
 def refused(directory: Path, port: int) -> tuple[int, str]:
@@ -233,10 +310,26 @@ def test_a_taken_port_is_told_with_the_way_out(tmp_path: Path) -> None:
     assert not (tmp_path / "sandbox" / "card.json").exists()
 
 
+def test_a_taken_port_behind_the_base_is_told_by_its_number(tmp_path: Path) -> None:
+    base = free_base_port()
+    for offset in (1, 2, 3):
+        with socket.create_server(("127.0.0.1", base + offset)):
+            status, error = refused(tmp_path / "sandbox", base)
+        assert status == 2
+        assert f"Port {base + offset} " in error
+        assert "choose another base port with --port" in error
+
+
+def without_ports(card: Any) -> str:
+    """The card, but for the ports that the system has chosen."""
+    return re.sub(r'127\.0\.0\.1:\d+|"port": \d+', "there", json.dumps(card))
+
+
 def test_a_second_start_keeps_keys_ids_transactions_and_the_ledger(tmp_path: Path) -> None:
     directory = tmp_path / "sandbox"
     first = Sandbox(directory)
     before = first.card()
+    trusted = Path(before["nexo"]["https"]["ca"]).read_bytes()
     paid = pay(before, 7.01, "kept")
     assert first.stop() == 0
     assert not first.path.exists()
@@ -245,8 +338,8 @@ def test_a_second_start_keeps_keys_ids_transactions_and_the_ledger(tmp_path: Pat
     after = second.card()
     for changing in (before, after):
         changing.pop("pid")
-    moved = json.dumps(before).replace(before["base_url"], after["base_url"])
-    assert json.loads(moved) == after
+    assert without_ports(before) == without_ports(after)
+    assert Path(after["nexo"]["https"]["ca"]).read_bytes() == trusted
     key = after["merchantapi"]["api_key"]
     assert call(f"{transactions(after)}/{paid['id']}", key) == (200, paid)
     assert [each["reference"] for each in call(after["virtual"]["ledger"])[1]] == ["kept"]
