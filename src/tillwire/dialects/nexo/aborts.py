@@ -25,7 +25,9 @@ async def abort(visit: Visit) -> Body | None:
     assert isinstance(visit.body, AbortRequest)
     reference = visit.body.message_reference
     number = _number(visit, reference)
-    dialogue = visit.context.dialogues.find(visit.terminal.id, visit.header.sale_id, number)
+    target = visit.terminal.id, visit.header.sale_id, number
+    dialogues = visit.context.dialogues
+    dialogue = dialogues.find(*target) or dialogues.find_device(*target)
     try:
         if dialogue is not None and _is_meant(reference, dialogue.category):
             await _stop(visit, dialogue)

@@ -29,6 +29,8 @@ class Dialogue:
     number: str
     """Its ServiceID; of a device request, its DeviceID."""
     category: str
+    service_id: str | None = None
+    """Of a device request, the ServiceID that it has beside its DeviceID, if it has one."""
     transaction_id: str | None = None
     """The transaction that it waits for, once that is accepted."""
     work: asyncio.Task[object] | None = None
@@ -73,6 +75,13 @@ class Dialogues:
         """The one of this till and number at the terminal; the oldest, if it came twice."""
         for each in self._at.get(terminal_id, ()):
             if (each.sale_id, each.number) == (sale_id, number):
+                return each
+        return None
+
+    def find_device(self, terminal_id: str, sale_id: str, service_id: str) -> Dialogue | None:
+        """The device request of this till that has this ServiceID beside its DeviceID."""
+        for each in self._at.get(terminal_id, ()):
+            if (each.sale_id, each.service_id) == (sale_id, service_id):
                 return each
         return None
 

@@ -215,8 +215,8 @@ class Poi:
 
 def _dialogue(visit: Visit) -> Dialogue:
     header = visit.header
-    number = header.service_id
+    number, beside = header.service_id, None
     if header.device_id is not None and visit.exchange is None:
-        number = header.device_id
+        number, beside = header.device_id, header.service_id
     assert number is not None, "a message has a ServiceID or a DeviceID"
-    return Dialogue(visit.terminal.id, header.sale_id, number, header.message_category)
+    return Dialogue(visit.terminal.id, header.sale_id, number, header.message_category, beside)
