@@ -378,3 +378,20 @@ def test_a_defect_is_silence_and_no_outcome(disk: Path, monkeypatch: pytest.Monk
             assert service_of(await lane.hear()) == "d1"
 
     live(disk, scenario)
+
+
+def test_who_never_reads_loses_the_connection_and_nobody_else_does(disk: Path) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        listener = gateway.stream(STREAM)
+        async with await Socket.open(limit=1024) as deaf, await Socket.open() as other:
+            deaf.say(payment(SLOW))
+            while listener.connections == 2:
+                for number in range(50):
+                    deaf.say(diagnosis(f"d{number}"))
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(60)
+            other.say(status("s1"))
+            assert result_of(await other.hear()) == ("Success", ""), "its payment went on"
+        assert len(await gateway.charges()) == 1
+
+    live(disk, scenario)
