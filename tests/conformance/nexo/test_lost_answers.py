@@ -3,21 +3,25 @@ it aborts, it says the same again; and the card is charged once or not at all.""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 
 from tests.conformance.nexo.adyen_till import AdyenTill, Answer, NoAnswerError
-from tests.conformance.nexo.waiting import AMOUNT, Waiting, waiting_payment
+from tests.conformance.nexo.waiting import (
+    AMOUNT,
+    IN_PROGRESS,
+    SETTLES_WITHIN,
+    Waiting,
+    repeated,
+    settled,
+    waiting_payment,
+)
 from tests.kit.sandbox_process import SandboxProcess
 from tests.kit.shop_front import charged
 
-SETTLES_WITHIN: Final = 30.0
-"""Seconds in which a test finds out what became of a payment."""
 SUCCESS: Final = ("Success", None)
-IN_PROGRESS: Final = ("Failure", "InProgress")
 ABORTED: Final = ("Failure", "Aborted")
 NOT_FOUND: Final = ("Failure", "NotFound")
 SOON: Final = 150
@@ -35,21 +39,6 @@ def body_of(answer: Answer) -> Any:
     """The body under its name, without the header."""
     message = answer.message["SaleToPOIResponse"]
     return {name: value for name, value in message.items() if name != "MessageHeader"}
-
-
-def repeated(status: Answer) -> Any:
-    """The response that a status response repeats."""
-    return status.body["RepeatedMessageResponse"]
-
-
-def settled(till: AdyenTill, wanted: str) -> Answer:
-    """Ask what became of it until the answer is definite."""
-    end = time.monotonic() + SETTLES_WITHIN
-    while True:
-        status = till.ask("status", wanted=wanted)
-        if status.result != IN_PROGRESS or time.monotonic() > end:
-            return status
-        time.sleep(0.05)
 
 
 # --- status ---------------------------------------------------------------------------------

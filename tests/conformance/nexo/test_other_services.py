@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.conformance.nexo.adyen_till import AdyenTill, Answer, verdict
-from tests.conformance.nexo.waiting import script, waiting_payment
+from tests.conformance.nexo.adyen_till import ANSWERS_WITHIN, AdyenTill, Answer, verdict
+from tests.conformance.nexo.waiting import script, until_busy, waiting_payment
 from tests.kit.sandbox_process import SandboxProcess
 from tests.kit.shop_front import charged
 
@@ -156,6 +156,24 @@ def test_the_customer_is_asked(
     assert result["Input"] == {"InputCommand": command, **typed}
 
 
+@pytest.mark.parametrize("named", [{"ServiceID": "ask1"}, {}])
+def test_a_question_is_aborted(
+    till: AdyenTill, sandbox: SandboxProcess, named: dict[str, str]
+) -> None:
+    """By its ServiceID if it has one, as Adyen's tills do, else by its DeviceID."""
+    script(sandbox.card, till.poi_id, answer="much too late", seconds=3600)
+    number = till.number()
+    asked = till.begin(
+        "input", number=number, header=named, text="Well?", command="TextString", seconds=100
+    )
+    until_busy(till, asked)
+    target = {"aborted": named["ServiceID"]} if named else {"device": number}
+    assert till.ask("abort", category="Input", **target).message == {}
+    result = asked.result(ANSWERS_WITHIN).body["InputResult"]
+    assert verdict(result["Response"]) == ("Failure", "Aborted")
+    assert till.ask("display", text="Thank you").body
+
+
 # --- cards ----------------------------------------------------------------------------------
 
 
@@ -171,6 +189,26 @@ def test_a_card_that_was_read_first_pays(
     instrument = paid.body["PaymentResult"]["PaymentInstrumentData"]
     assert instrument["CardData"]["MaskedPan"] == card["MaskedPan"]
     assert charged(sandbox.card, reference) == [950]
+
+
+def test_a_card_is_read_ahead_of_its_sale(
+    till: AdyenTill, sandbox: SandboxProcess, reference: str
+) -> None:
+    assert till.ask("enable", action="StartTransaction").result == SUCCESS
+    assert till.pay("9.60", reference).result == SUCCESS
+    assert till.ask("enable", action="AbortTransaction").result == SUCCESS
+    assert charged(sandbox.card, reference) == [960]
+
+
+def test_to_read_a_card_can_be_aborted(
+    till: AdyenTill, sandbox: SandboxProcess, reference: str
+) -> None:
+    script(sandbox.card, till.poi_id, answer="", seconds=3600)
+    number = till.number()
+    read = till.begin("acquire", number=number, reference=reference, amount=9.5)
+    until_busy(till, read)
+    assert till.ask("abort", aborted=number, category="CardAcquisition").message == {}
+    assert read.result(ANSWERS_WITHIN).result == ("Failure", "Aborted")
 
 
 def test_a_balance_is_asked_for(till: AdyenTill) -> None:

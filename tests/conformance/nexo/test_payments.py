@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.nexo.adyen_till import AdyenTill, Answer
+from tests.conformance.nexo.adyen_till import ANSWERS_WITHIN, AdyenTill, Answer, Program
 from tests.kit.sandbox_process import SandboxProcess
 from tests.kit.shop_front import charged, ledger
 
@@ -202,13 +202,36 @@ def test_a_reservation_is_raised_and_completed(
     assert moved(sandbox, f"{reference}-c") == [("CAPTURE", 6400)]
 
 
+def test_a_reservation_is_found_by_what_the_till_calls_it(
+    till: AdyenTill, sandbox: SandboxProcess, reference: str
+) -> None:
+    first = till.pay("50.00", reference, type="OneTimeReservation", chain=reference)
+    assert first.result == SUCCESS
+    assert first.body["SaleData"]["SaleReferenceID"] == reference
+    done = till.pay("41.00", f"{reference}-c", type="Completion", chain=reference)
+    assert done.result == SUCCESS
+    assert moved(sandbox, f"{reference}-c") == [("CAPTURE", 4100)]
+
+
 def test_a_cash_advance(till: AdyenTill, sandbox: SandboxProcess, reference: str) -> None:
     assert till.pay("80.00", reference, type="CashAdvance").result == SUCCESS
     assert moved(sandbox, reference) == [("CASH_ADVANCE", 8000)]
 
 
+def test_lanes_at_terminals_of_their_own_pay_at_once(
+    till: AdyenTill, sandbox: SandboxProcess, reference: str
+) -> None:
+    lanes = [AdyenTill(till.program, till.way, f"V1-000{number}") for number in range(1, 6)]
+    paid = [
+        lane.begin("pay", amount=10.49, reference=f"{reference}-{lane.poi_id}") for lane in lanes
+    ]
+    assert {each.result(ANSWERS_WITHIN).result for each in paid} == {SUCCESS}
+    for lane in lanes:
+        assert charged(sandbox.card, f"{reference}-{lane.poi_id}") == [1049]
+
+
 def test_a_till_on_an_ordinary_https_client_pays(
-    program: Any, sandbox: SandboxProcess, reference: str
+    program: Program, sandbox: SandboxProcess, reference: str
 ) -> None:
     """One that demands a certificate for the host that it calls, by the CA of the card."""
     till = AdyenTill(program, "cloud", sandbox.card["nexo"]["poi_id"])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.conformance.nexo.adyen_till import AdyenTill, Answer
+from tests.conformance.nexo.adyen_till import AdyenTill, Answer, NoAnswerError, Program
 from tests.kit.sandbox_process import SandboxProcess
 from tests.kit.shop_front import charged
 
@@ -62,3 +62,14 @@ def test_a_service_that_is_not_offered(till: AdyenTill, reference: str) -> None:
         "Failure",
         "UnavailableService",
     )
+
+
+def test_a_message_under_another_passphrase_is_refused(
+    program: Program, sandbox: SandboxProcess, reference: str
+) -> None:
+    till = AdyenTill(program, "encrypted", sandbox.card["nexo"]["poi_id"])
+    with pytest.raises(NoAnswerError) as refused:
+        till.pay("8.00", reference, passphrase="not that of the terminal")
+    assert refused.value.status == 403
+    assert charged(sandbox.card, reference) == []
+    assert till.pay("8.00", reference).result == ("Success", None)

@@ -1,4 +1,5 @@
-"""A payment that waits for its card for as long as a test likes."""
+"""Answers that do not come at once: a payment that waits for its card for as long as a test likes,
+and how a till finds out what became of one."""
 
 from __future__ import annotations
 
@@ -10,11 +11,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 
-from tests.conformance.nexo.adyen_till import ANSWERS_WITHIN, AdyenTill, Answer
+from tests.conformance.nexo.adyen_till import ANSWERS_WITHIN, AdyenTill, Answer, Json
 from tests.kit.sandbox_process import Card
 from tests.kit.shop_front import bearer, call
 
 AMOUNT: Final = "25.00"
+IN_PROGRESS: Final = ("Failure", "InProgress")
+SETTLES_WITHIN: Final = 30.0
+"""Seconds in which a till finds out what became of a payment."""
 _STARTS_WITHIN: Final = 30.0
 _PAUSE: Final = 0.05
 
@@ -41,16 +45,36 @@ def waiting_payment(till: AdyenTill, card: Card, reference: str) -> Iterator[Wai
     answer = till.begin("pay", number=number, amount=float(AMOUNT), reference=reference)
     waiting = Waiting(till, number, reference, answer)
     try:
-        end = time.monotonic() + _STARTS_WITHIN
-        while till.ask("diagnosis").body["POIStatus"]["GlobalStatus"] != "Busy":
-            assert not answer.done(), answer.result()
-            assert time.monotonic() < end, "the payment does not begin"
-            time.sleep(_PAUSE)
+        until_busy(till, answer)
         yield waiting
     finally:
         if not answer.done():
             till.ask("abort", aborted=number)
             waiting.end()
+
+
+def until_busy(till: AdyenTill, answer: Future[Answer]) -> None:
+    """Wait until the terminal is at work on what this will be the answer to."""
+    end = time.monotonic() + _STARTS_WITHIN
+    while till.ask("diagnosis").body["POIStatus"]["GlobalStatus"] != "Busy":
+        assert not answer.done(), answer.result()
+        assert time.monotonic() < end, "it does not begin"
+        time.sleep(_PAUSE)
+
+
+def settled(till: AdyenTill, wanted: str) -> Answer:
+    """Ask what became of a payment until the answer is definite."""
+    end = time.monotonic() + SETTLES_WITHIN
+    while True:
+        status = till.ask("status", wanted=wanted)
+        if status.result != IN_PROGRESS or time.monotonic() > end:
+            return status
+        time.sleep(_PAUSE)
+
+
+def repeated(status: Answer) -> Json:
+    """Header and body of the response that a status response repeats."""
+    return status.body["RepeatedMessageResponse"]
 
 
 def script(card: Card, poi_id: str, **says: object) -> None:

@@ -5,8 +5,8 @@
  *
  * Commands come on standard input and answers go to standard output, one JSON object a line. The
  * first line says where the terminal is: {address, ca, key: {identifier, version, passphrase}}.
- * Each other is {id, operation, way, header, limit, ...what the operation needs}; several may run
- * at a time. An answer is {id, answer, heard, faults}: the message as the library's models have it,
+ * Each other is {id, operation, way, header, limit, passphrase?, ...what the operation needs};
+ * several may run at a time. An answer is {id, answer, heard, faults}: the message as the library's models have it,
  * as it came (null: without a body), and what of it does not fit them (see models.cjs). Where the
  * library raised an error instead, it is {id, error, heard, faults}.
  */
@@ -63,12 +63,12 @@ const WAYS = {
 };
 
 /** Send the request; what the library makes of the answer, and the answer as it came. */
-async function exchange(place, way, limit, request) {
+async function exchange(place, { way, limit, passphrase }, request) {
   const key = {
     AdyenCryptoVersion: 1,
     KeyIdentifier: place.key.identifier,
     KeyVersion: place.key.version,
-    Passphrase: place.key.passphrase,
+    Passphrase: passphrase ?? place.key.passphrase,
   };
   const config = new Config({
     apiKey: "none is asked for",
@@ -163,12 +163,13 @@ const OPERATIONS = {
       SaleData: say.reference && saleData(say),
     },
   }),
-  abort: ({ aborted, category }) => ({
+  abort: ({ aborted, category, device }) => ({
     AbortRequest: {
       AbortReason: "MerchantAbort",
       MessageReference: {
         MessageCategory: category ?? MessageCategoryType.Payment,
         ServiceID: aborted,
+        DeviceID: device,
       },
     },
   }),
@@ -203,7 +204,8 @@ const OPERATIONS = {
   enable: ({ action }) => ({
     EnableServiceRequest: {
       TransactionAction: nexo.TransactionActionType[action],
-      ServicesEnabled: [nexo.ServicesEnabledType.Payment],
+      ServicesEnabled:
+        action === "StartTransaction" ? [nexo.ServicesEnabledType.Payment] : undefined,
     },
   }),
   display: ({ text }) => ({ DisplayRequest: { DisplayOutput: [display(text)] } }),
@@ -216,14 +218,14 @@ const OPERATIONS = {
       },
     },
   }),
-  input: ({ text, command }) => ({
+  input: ({ text, command, seconds }) => ({
     InputRequest: {
       DisplayOutput: display(text, nexo.DeviceType.CustomerInput),
       InputData: {
         Device: nexo.DeviceType.CustomerInput,
         InfoQualify: nexo.InfoQualifyType.Input,
         InputCommand: nexo.InputCommandType[command],
-        MaxInputTime: 10,
+        MaxInputTime: seconds ?? 10,
       },
     },
   }),
@@ -255,7 +257,7 @@ readline.createInterface({ input: process.stdin }).on("line", async (line) => {
     place = JSON.parse(line);
     return;
   }
-  const { id, way, limit, ...command } = JSON.parse(line);
-  const answered = await exchange(place, way, limit, requestOf(command));
-  process.stdout.write(JSON.stringify({ id, ...answered }) + "\n");
+  const command = JSON.parse(line);
+  const answered = await exchange(place, command, requestOf(command));
+  process.stdout.write(JSON.stringify({ id: command.id, ...answered }) + "\n");
 });
