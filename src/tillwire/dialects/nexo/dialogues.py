@@ -71,10 +71,16 @@ class Dialogues:
         first = self._at[dialogue.terminal_id][0]
         return None if first is dialogue else first
 
-    def find(self, terminal_id: str, sale_id: str, number: str) -> Dialogue | None:
-        """The one of this till and number at the terminal; the oldest, if it came twice."""
+    def find(
+        self, terminal_id: str, sale_id: str, number: str, category: str | None = None
+    ) -> Dialogue | None:
+        """The one of this till and number at the terminal; the oldest, if it came twice. With
+        `category`, only one of it: services and devices count for themselves."""
         for each in self._at.get(terminal_id, ()):
-            if (each.sale_id, each.number) == (sale_id, number):
+            if (each.sale_id, each.number) == (sale_id, number) and category in (
+                None,
+                each.category,
+            ):
                 return each
         return None
 

@@ -249,5 +249,6 @@ class Reception:
         """Whether what came before goes on: as a transaction, or as a dialogue of its own."""
         if earlier.transaction_id is not None:
             return True
-        first = self._context.dialogues.find(earlier.terminal_id, earlier.register, earlier.number)
+        place = earlier.terminal_id, earlier.register, earlier.number
+        first = self._context.dialogues.find(*place, earlier.kind)
         return first is not None and (visit is None or first is not visit.dialogue)

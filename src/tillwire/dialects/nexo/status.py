@@ -156,7 +156,8 @@ async def _unanswered(visit: Visit, target: Exchange) -> Message | str:
         if transaction.is_final:  # since it was looked at
             return await answer_of(context, target) or ""
         return _GOING_ON[transaction.state]
-    if context.dialogues.find(target.terminal_id, target.register, target.number) is not None:
+    place = target.terminal_id, target.register, target.number
+    if context.dialogues.find(*place, target.kind) is not None:
         return "The terminal works on it."
     header = MessageHeader(
         message_class=MessageClass.SERVICE.value,
