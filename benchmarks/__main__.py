@@ -13,13 +13,16 @@ import platform
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import open_sales, restart, sales
+from benchmarks import lanes, messages, open_sales, restart, sales
 from benchmarks.processes import fsyncs_per_second
+from tillwire.server.process import raise_open_files
 from tillwire.version import __version__
 
 console = Console()
@@ -46,22 +49,31 @@ def main() -> None:
 
 
 def _run(directory: Path, out: Path, *, full: bool) -> None:
+    raise_open_files()
     rate = fsyncs_per_second(directory)
     say(f"{os.cpu_count()} cores, Python {platform.python_version()}, {rate:.0f} fsyncs/s")
-    floor, gateway = sales.measure(
-        directory, rounds=9 if full else 5, seconds=20 if full else 8, say=say
-    )
+    sold = sales.measure(directory, rounds=9 if full else 5, seconds=20 if full else 5, say=say)
     opened, resident, before = open_sales.measure(directory, sales=10_000, say=say)
+    idle = lanes.measure(directory, lanes=10_000, say=say)
+    say("reading and writing the messages of nexo")
+    timings = messages.measure()
     events = 3_000_000 if full else 1_000_000
     ready, found_open = restart.measure(directory, events=events, open_sales=1000, say=say)
+    floor, gateway = sold[sales.FLOOR], sold[sales.MERCHANTAPI]
     share = gateway.rate / floor.rate
-    _show(floor, gateway)
+    console.print(_sales_table(sold))
+    console.print(_messages_table(timings))
     console.print(
         f"Own overhead of a sale, alone: p50 {gateway.alone_p50 - floor.alone_p50:.2f} ms"
     )
     console.print(
         f"{opened} open sales: {resident / 1e6:.0f} MB resident ({before / 1e6:.0f} MB before), "
         f"{(resident - before) / opened / 1000:.1f} kB a sale"
+    )
+    console.print(
+        f"{idle.connected} idle lanes over TCP: {idle.silent / 1e6:.0f} MB resident "
+        f"({idle.before / 1e6:.0f} MB before), {idle.bytes_per_lane / 1000:.1f} kB a lane; "
+        f"{idle.logged_in / 1e6:.0f} MB when each has logged in"
     )
     console.print(
         f"Restart with {events} events and {found_open} open sales: ready in {ready:.2f} s"
@@ -71,33 +83,77 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
         "fsyncs_per_second": rate,
         "floor": vars(floor),
         "gateway": vars(gateway),
+        "nexo": {name: vars(each) for name, each in sold.items() if name in sales.NEXO},
+        "messages": [vars(each) for each in timings],
         "open_sales": opened,
         "resident_bytes": resident,
+        "idle_lanes": vars(idle),
         "restart_seconds": ready,
         "share_of_floor": share,
     }
     (out / "bench.json").write_text(json.dumps(found, indent=2) + "\n")
+    shares = ", ".join(
+        f"{name.removeprefix('nexo ')} {sold[name].rate / gateway.rate:.0%}" for name in sales.NEXO
+    )
+    print(f"nexo, beside the MerchantAPI: {shares} of its sales.")
     print(f"The gateway sells at {share:.0%} of the floor.")
 
 
-def _show(floor: sales.Sales, gateway: sales.Sales) -> None:
-    table = Table(title="Sales through the MerchantAPI face to virtual terminals (medians)")
-    for heading in ("", "floor", "gateway", "ratio"):
+_ROWS: Final = (
+    (f"sales/s, {sales.LANES} lanes", "rate", 0),
+    ("  of the floor", "", 2),
+    ("  messages per sale", "requests_per_sale", 2),
+    ("  server CPU per sale, µs", "cpu_per_sale", 0),
+    ("  p50, ms", "busy_p50", 1),
+    ("  p99, ms", "busy_p99", 1),
+    ("sales/s, one at a time", "alone_rate", 0),
+    ("  p50, ms", "alone_p50", 2),
+    ("  p99, ms", "alone_p99", 2),
+)
+
+
+def _sales_table(sold: Mapping[str, sales.Sales]) -> Table:
+    table = Table(title="Sales to virtual terminals, by the face that they come through (medians)")
+    table.add_column("")
+    for name in sold:
+        table.add_column(name, justify="right")
+    for words, field, digits in _ROWS:
+        values = [
+            getattr(each, field) if field else each.rate / sold[sales.FLOOR].rate
+            for each in sold.values()
+        ]
+        table.add_row(words, *(f"{value:.{digits}f}" for value in values))
+    return table
+
+
+_MAIN: Final = ("login_req", "payment_req", "payment_resp", "reversal_req", "status_req")
+
+
+def _messages_table(timings: list[messages.Timing]) -> Table:
+    table = Table(title=f"Messages of nexo: {len(timings)} examples, µs each")
+    for heading in ("", "octets", "decode", "encode", "plain JSON parse"):
         table.add_column(heading, justify="left" if not heading else "right")
-    for name, field in (
-        (f"sales/s, {sales.LANES} lanes", "rate"),
-        ("  requests per sale", "requests_per_sale"),
-        ("  server CPU per sale, µs", "cpu_per_sale"),
-        ("  p50, ms", "busy_p50"),
-        ("  p99, ms", "busy_p99"),
-        ("sales/s, one at a time", "alone_rate"),
-        ("  p50, ms", "alone_p50"),
-        ("  p99, ms", "alone_p99"),
-    ):
-        low, high = getattr(floor, field), getattr(gateway, field)
-        digits = 0 if low > 50 else 2
-        table.add_row(name, f"{low:.{digits}f}", f"{high:.{digits}f}", f"{high / low:.2f}")
-    console.print(table)
+    for each in timings:
+        if each.name in _MAIN:
+            table.add_row(
+                each.name.replace("_", " "),
+                str(each.octets),
+                *(f"{value:.1f}" for value in (each.decode, each.encode, each.parse)),
+            )
+    times: tuple[Callable[[messages.Timing], float], ...] = (
+        lambda each: each.decode,
+        lambda each: each.encode,
+        lambda each: each.parse,
+    )
+    medians = (f"{messages.median(timings, time):.1f}" for time in times)
+    table.add_row("median of all", "", *medians)
+    slowest = (messages.worst(timings, time) for time in times)
+    worst = (
+        f"{time(each):.1f} ({each.name.replace('_', ' ')})"
+        for time, each in zip(times, slowest, strict=True)
+    )
+    table.add_row("slowest of all", "", *worst)
+    return table
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The gateway under load, in a process of its own: `python -m benchmarks.gateway_process DIR N`.
 
-A journal in DIR, N virtual terminals of one shop, the MerchantAPI face on a free port. Says where
-it is in one line of JSON on standard output, and serves until SIGTERM.
+A journal in DIR, N virtual terminals of one shop, the MerchantAPI face and nexo in its HTTP
+bindings on a free port, nexo over TCP on another. Says where it is in one line of JSON on standard
+output, and serves until SIGTERM.
 """
 
 from __future__ import annotations
@@ -31,9 +32,12 @@ from tillwire.core.model import Lifecycle, Merchant, Organisation, Store, Termin
 from tillwire.core.ports import Unit
 from tillwire.estate.keys import new_api_key
 from tillwire.server.gateway import Gateway
-from tillwire.server.process import spare_the_collector
+from tillwire.server.process import raise_open_files, spare_the_collector
 from tillwire.watch.logs import configure
 
+FLAT = "/flat"
+HELD = "/nexo"
+"""Where the HTTP bindings of nexo stand."""
 STORE = Store(
     id="3fa85f64-5717-4562-b3fc-2c963f66afa6",
     merchant_id="bench",
@@ -64,7 +68,9 @@ def terminal(number: int) -> Terminal:
 
 
 def configuration(directory: Path) -> Configuration:
-    """One listener on a free port, and logs as a gateway in earnest has them."""
+    """Listeners on free ports, and logs as a gateway in earnest has them."""
+    limits = Limits(connections=50_000)
+    nexo = {"organisation": "bench"}
     return Configuration(
         journal=JournalSettings(path=str(directory / "journal.db")),
         log=LogSettings(format=Format.JSON),
@@ -73,8 +79,18 @@ def configuration(directory: Path) -> Configuration:
             ListenerSettings(
                 name="bench",
                 port=0,
-                limits=Limits(connections=50_000),
-                faces=(FaceSettings(name="merchantapi", prefix="/merchantapi"),),
+                limits=limits,
+                faces=(
+                    FaceSettings(name="merchantapi", prefix="/merchantapi"),
+                    FaceSettings(name="nexo-http", prefix=FLAT, settings=nexo),
+                    FaceSettings(name="nexo-held", prefix=HELD, settings=nexo),
+                ),
+            ),
+            ListenerSettings(
+                name="lanes",
+                port=0,
+                limits=limits,
+                faces=(FaceSettings(name="nexo-tcp", settings=nexo),),
             ),
         ),
         stop_seconds=1.0,
@@ -86,6 +102,7 @@ async def serve(directory: Path, terminals: int) -> None:
     begun = time.perf_counter()
     settings = configuration(directory)
     configure(settings.log.level, settings.log.format)
+    raise_open_files()
     spare_the_collector()
     gateway = Gateway(settings)
     await gateway.open()
@@ -107,6 +124,7 @@ async def serve(directory: Path, terminals: int) -> None:
             {
                 "pid": os.getpid(),
                 "port": gateway.listeners["bench"].port,
+                "lanes_port": gateway.listeners["lanes"].port,
                 "path": "/merchantapi",
                 "api_key": secret,
                 "terminals": [terminal(number).name for number in range(1, terminals + 1)],

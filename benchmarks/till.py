@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Protocol, cast
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
+    """Just enough of HTTP/1.1: one question at a time, on one connection."""
+
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
@@ -42,12 +45,14 @@ class _Connection(asyncio.Protocol):
             self._answer.set_exception(error or ConnectionResetError("closed"))
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer."""
         assert self._transport is not None, "not connected"
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answer
 
     def close(self) -> None:
+        """Hang up."""
         if self._transport is not None:
             self._transport.close()
 
@@ -101,7 +106,7 @@ class Lane:
             f" HTTP/1.1\r\nHost: 127.0.0.1:{shop.port}\r\nAPI-Key: {shop.api_key}\r\n"
             "Accept: application/json\r\n"
         )
-        self._connection = _Connection()
+        self._connection = Connection()
 
     async def connect(self) -> None:
         """Open the connection that the lane keeps."""
@@ -149,18 +154,29 @@ class Lane:
         load.sold(time.perf_counter() - begun)
 
 
-async def sell_for(shop: Shop, lanes: int, seconds: float, patience: float) -> Load:
-    """Sell in `lanes` lanes for `seconds`; `patience` is the share of a sale's usual time that a
-    till waits before it reads the status (0: it reads again and again)."""
+class Till(Protocol):
+    """One lane at one terminal, however it speaks."""
+
+    async def connect(self) -> None:
+        """Open the connection that the lane keeps."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+    async def sell(self, reference: str, patience: float, load: Load) -> None:
+        """One sale to its end, counted in `load`."""
+
+
+async def sell_for(tills: Sequence[Till], seconds: float, patience: float) -> Load:
+    """Sell in these lanes for `seconds`; `patience` is the share of a sale's usual time that a
+    till waits before it asks what became of it (0: it asks again and again)."""
     load = Load()
-    tills = [Lane(shop, terminal) for terminal in shop.terminals[:lanes]]
-    assert len(tills) == lanes, "a terminal for each lane"
     for till in tills:
         await till.connect()
     begun = time.perf_counter()
     end = begun + seconds
 
-    async def sell_on(till: Lane, number: int) -> None:
+    async def sell_on(till: Till, number: int) -> None:
         count = 0
         while time.perf_counter() < end:
             count += 1
