@@ -60,6 +60,8 @@ class Mount(msgspec.Struct, frozen=True):
     app: App
     polls: frozenset[str] = frozenset()
     """Paths below the prefix at which terminals ask for work."""
+    routine: frozenset[int] = frozenset()
+    """Statuses that tell of no refusal, though they are above 400."""
 
 
 class Dispatcher:
@@ -89,7 +91,8 @@ class Dispatcher:
         """Serve one request."""
         assert scope["type"] == "http", "lifespans and WebSockets are not dispatched"
         begun = time.perf_counter()
-        face, route, app = self._find(scope)
+        mount, route, app = self._find(scope)
+        face = mount.face if mount is not None else ""
         watched = _Watched(scope, receive, send)
         try:
             if route is Route.POLL:
@@ -104,7 +107,7 @@ class Dispatcher:
             self._log.exception("a face failed", face=face, path=scope["path"])
             await watched.unless_started(scope, HTTPStatus.INTERNAL_SERVER_ERROR, FAULT)
         finally:
-            self._note(scope, face, route, watched.status, begun)
+            self._note(scope, mount, route, watched.status, begun)
 
     def drain(self) -> None:
         """Answer the polls that are being held, and from now on expect to be cut off."""
@@ -121,18 +124,18 @@ class Dispatcher:
         finally:
             self._polling.discard(task)
 
-    def _find(self, scope: Scope) -> tuple[str, Route, App]:
+    def _find(self, scope: Scope) -> tuple[Mount | None, Route, App]:
         path: str = scope["path"]
         page = self._pages.get(path)
         if page is not None:
-            return "", Route.PAGE, _of_page(page)
+            return None, Route.PAGE, _of_page(page)
         for mount in self._mounts:
             rest = path[len(mount.prefix) :]
             if path.startswith(mount.prefix) and (not rest or rest[0] == "/"):
                 self._place(scope, mount.prefix)
                 reads = Route.READ if scope["method"] in READS else Route.WRITE
-                return mount.face, Route.POLL if rest in mount.polls else reads, mount.app
-        return "", Route.NOWHERE, _nowhere
+                return mount, Route.POLL if rest in mount.polls else reads, mount.app
+        return None, Route.NOWHERE, _nowhere
 
     def _place(self, scope: Scope, prefix: str) -> None:
         scope["root_path"] = self._base + prefix
@@ -144,12 +147,16 @@ class Dispatcher:
             others = [pair for pair in scope["headers"] if pair[0] != b"host"]
             scope["headers"] = [(b"host", self._host), *others]
 
-    def _note(self, scope: Scope, face: str, route: Route, status: int, begun: float) -> None:
+    def _note(
+        self, scope: Scope, mount: Mount | None, route: Route, status: int, begun: float
+    ) -> None:
+        face = mount.face if mount is not None else ""
         self._metrics.request(face, route, status)
+        is_routine = status < 400 or (mount is not None and status in mount.routine)
         if status >= 500 and not self._draining:
             write = self._log.error
         else:
-            write = self._log.info if status >= 400 else self._log.debug
+            write = self._log.debug if is_routine else self._log.info
         write(
             "request",
             method=scope["method"],

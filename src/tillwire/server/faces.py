@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final, Literal
 
 import msgspec
@@ -54,6 +55,8 @@ class FaceKind:
     settings: type[msgspec.Struct] = NoSettings
     polls: frozenset[str] = frozenset()
     """Paths below its prefix at which terminals ask for work."""
+    routine: frozenset[int] = frozenset()
+    """Statuses that tell of no refusal, though they are above 400: not worth a line in the log."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Words -> path below its prefix, of documents for people."""
     stream: Literal[False] = False
@@ -119,7 +122,10 @@ FACES: Final[Mapping[str, AnyKind]] = {
         "Terminals that fetch their transactions", _device, polls=frozenset({"/next"})
     ),
     "nexo-http": FaceKind(
-        "nexo, for tills that post and poll", _nexo_http, settings=nexo_settings.Settings
+        "nexo, for tills that post and poll",
+        _nexo_http,
+        settings=nexo_settings.Settings,
+        routine=frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.LOCKED}),  # what a poll may get
     ),
     "nexo-held": FaceKind(
         "nexo, for tills that wait for the answer to their POST",

@@ -232,7 +232,7 @@ class Gateway:
         lifespan = Lifespan(app, face.name)
         await lifespan.start()
         self._cleanup.push_async_callback(lifespan.stop)
-        return Mount(face.name, face.prefix, app, kind.polls)
+        return Mount(face.name, face.prefix, app, kind.polls, kind.routine)
 
     def _stream_kind(self, settings: ListenerSettings) -> StreamKind | None:
         """The face that has the listener to itself, if it is not HTTP."""

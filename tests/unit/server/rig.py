@@ -44,6 +44,8 @@ class Echo:
         if path == "/next":
             self.polled.set()
             await asyncio.Event().wait()
+        elif path.startswith("/answer/"):
+            await asgi.Reply(int(path.removeprefix("/answer/"))).send(send)
         elif path == "/fail":
             raise RuntimeError("4111111111111111")
         else:

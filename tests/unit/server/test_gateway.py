@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from tests.unit.estate_fixture import purchase
 from tests.unit.server import rig
@@ -19,6 +20,7 @@ from tillwire.core.model import State, Verdict
 from tillwire.core.occupancy import WhenBusy
 from tillwire.errors import ConfigurationError
 from tillwire.server import dispatch
+from tillwire.server.faces import FaceKind
 from tillwire.server.gateway import Gateway
 
 
@@ -181,6 +183,24 @@ async def test_a_face_that_fails_answers_with_a_problem_without_its_reason(
     ):
         assert (answer.status, answer.content_type) == (500, "application/problem+json")
         assert "4111" not in await answer.text()
+
+
+async def test_what_is_refused_is_logged_unless_it_is_a_face_s_routine(
+    till: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    echo = Echo()
+    kinds = {"echo": FaceKind("An echo", echo.create, routine=frozenset({423}))}
+    async with rig.running(rig.configuration(tmp_path), kinds) as gateway:
+        with capture_logs() as written:
+            for path in ("/echo/answer/200", "/echo/answer/404", "/echo/answer/423", "/nowhere"):
+                await get(till, base(gateway) + path)
+    levels = {line["path"]: line["log_level"] for line in written if line["event"] == "request"}
+    assert levels == {
+        "/echo/answer/200": "debug",
+        "/echo/answer/404": "info",
+        "/echo/answer/423": "debug",
+        "/nowhere": "info",
+    }
 
 
 async def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from tillwire.dialects.nexo.encryption import CryptoError, Key
 from tillwire.dialects.nexo.header import MessageHeader
 from tillwire.dialects.nexo.over_http import PROBLEMS, awaited, check_origin, live
 from tillwire.dialects.nexo.poi import Poi
-from tillwire.dialects.nexo.settings import Settings
+from tillwire.dialects.nexo.settings import EncryptionKey, Settings
 from tillwire.dialects.nexo.wire import Message
 from tillwire.errors import ConfigurationError
 from tillwire.net import asgi
@@ -52,23 +52,18 @@ _SEALED_GROWS: Final = 2
 
 def keys_of(settings: Settings) -> list[Key]:
     """The keys that the settings name. Raises `ConfigurationError`."""
-    found: dict[tuple[str, int], Key] = {}
-    for each in settings.encryption_keys:
-        name = each.identifier, each.version
-        if name in found:
-            raise ConfigurationError(
-                f"The key {each.identifier!r} has version {each.version} twice."
-            )
-        try:
-            passphrase = Path(each.passphrase_file).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(
-                f"The passphrase in {each.passphrase_file} cannot be read: {error}."
-            ) from None
-        found[name] = Key(passphrase, *name)
-    if settings.encryption_required and not found:
-        raise ConfigurationError("encryption_required needs encryption_keys: no message would do.")
-    return list(found.values())
+    return [
+        Key(_passphrase(each), each.identifier, each.version) for each in settings.encryption_keys
+    ]
+
+
+def _passphrase(key: EncryptionKey) -> str:
+    try:
+        return Path(key.passphrase_file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"The passphrase in {key.passphrase_file} cannot be read: {error}."
+        ) from None
 
 
 class HeldFace:

@@ -83,3 +83,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # --- limits of all bindings ---
     largest_message: Annotated[int, Meta(ge=1024, le=16 << 20)] = 1 << 20
     """Bytes of one message."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for settings that do not fit together."""
+        keys = [(each.identifier, each.version) for each in self.encryption_keys]
+        if len(keys) != len(set(keys)):
+            raise ValueError("encryption_keys: two of them have the same identifier and version")
+        if self.encryption_required and not keys:
+            raise ValueError("encryption_required: no message would do without encryption_keys")

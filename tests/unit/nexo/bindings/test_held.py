@@ -10,6 +10,7 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -347,22 +348,28 @@ def test_keys_that_cannot_be_used_are_told_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
 
-    def settings(*files: str, required: bool = False) -> Settings:
-        keys = tuple(
-            EncryptionKey(identifier="till", passphrase_file=str(tmp_path / file)) for file in files
-        )
-        return Settings(organisation="shop", encryption_keys=keys, encryption_required=required)
+    def settings(file: str) -> Settings:
+        key = EncryptionKey(identifier="till", passphrase_file=str(tmp_path / file))
+        return Settings(organisation="shop", encryption_keys=(key,))
 
     assert len(keys_of(settings("good"))) == 1
-    for wrong, told in (
-        (settings("good", "good"), "twice"),
-        (settings("nowhere"), "cannot be read"),
-        (settings("binary"), "cannot be read"),
-        (settings("empty"), "empty"),
-        (settings(required=True), "needs encryption_keys"),
+    for file, told in (
+        ("nowhere", "cannot be read"),
+        ("binary", "cannot be read"),
+        ("empty", "empty"),
     ):
         with pytest.raises(ConfigurationError, match=told):
-            keys_of(wrong)
+            keys_of(settings(file))
+
+
+def test_settings_of_keys_that_do_not_fit_together_are_told() -> None:
+    key = {"identifier": "till", "passphrase_file": "till.key"}
+    for wrong, told in (
+        ({"encryption_keys": [key, key]}, "the same identifier"),
+        ({"encryption_required": True}, "without encryption_keys"),
+    ):
+        with pytest.raises(msgspec.ValidationError, match=told):
+            msgspec.convert({"organisation": "shop", **wrong}, Settings)
 
 
 def test_a_request_that_nobody_can_answer_is_a_fault_of_ours_and_no_outcome(
