@@ -62,8 +62,9 @@ class GatewayUnderTest:
     ) -> None:
         """On the journal and the world in `directory`; `faces` says which face listens where (0: at
         a free port), `settings` what it is told, as in a configuration, `tls` which of them serve
-        TLS; `network` is what the nexo driver's lines are made of. On a virtual loop everything
-        runs inline and on its clock; on a real one, as in earnest."""
+        TLS. A face has a second listener by its name with a word behind it. `network` is what the
+        nexo driver's lines are made of. On a virtual loop everything runs inline and on its clock;
+        on a real one, as in earnest."""
         loop = asyncio.get_running_loop()
         inline = isinstance(loop, VirtualLoop)
         self.clock: Clock = loop.clock if isinstance(loop, VirtualLoop) else SystemClock()
@@ -94,7 +95,7 @@ class GatewayUnderTest:
         await self.engine.start()
         parts = Parts(self.engine, self.clock, self.presence, self.world)
         for name, port in self._faces.items():
-            kind = FACES[name]
+            kind = FACES[name.partition(" ")[0]]
             told = msgspec.convert(self._settings.get(name, {}), kind.settings)
             tls = self._tls.get(name)
             if isinstance(kind, StreamKind):

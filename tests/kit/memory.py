@@ -48,6 +48,7 @@ class Link:
     ) -> None:
         self.client = End(loop, client, server)
         self.server = End(loop, server, client)
+        self.port = server[1]
         self.broken = False
         to_server = Pipe(self, loop, source, faults.to_server, self.client, self.server)
         to_client = Pipe(self, loop, source, faults.to_client, self.server, self.client)

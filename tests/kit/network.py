@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.kit.faults import Connect, Policy, clean
+from tests.kit.faults import Connect, Noticed, Policy, clean
 from tests.kit.memory import Address, End, Link
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
@@ -84,6 +84,19 @@ class Network:
     def place(self, port: int) -> Place:
         """What stands for a socket that is bound to the port; 0 takes a free one."""
         return Place((LOOPBACK, port or next(self._free_ports)))
+
+    def strike(self, *ports: int) -> None:
+        """What listens at these ports dies, and its connections with it."""
+        for address, listener in list(self._listeners.items()):
+            if address[1] in ports:
+                listener.close()
+        self.cut(*ports)
+
+    def cut(self, *ports: int) -> None:
+        """Break every connection to these ports; both ends see a reset."""
+        for link in self.links:
+            if link.port in ports and not link.broken:
+                link.cut(Noticed.BOTH)
 
     # --- connecting ---------------------------------------------------------------------------
 

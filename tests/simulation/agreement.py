@@ -22,7 +22,7 @@ async def check_agreement(
     transactions = {each.id: each for each in gateway.transactions()}
     assert charges.keys() <= transactions.keys(), "nothing is charged that was not journaled first"
     for transaction in transactions.values():
-        _check_events(gateway, transaction)
+        check_events(gateway, transaction)
         _check_money(transaction, charges.get(transaction.id))
     _check_refunds(transactions)
     _check_references(transactions, book)
@@ -42,7 +42,8 @@ def _check_money(transaction: Transaction, charged: int | None) -> None:
         assert charged is None, "what was not dispatched is not charged"
 
 
-def _check_events(gateway: GatewayUnderTest, transaction: Transaction) -> None:
+def check_events(gateway: GatewayUnderTest, transaction: Transaction) -> None:
+    """Raise `AssertionError` unless its events follow from the table, one by one."""
     events = gateway.events(transaction.id)
     assert [each.sequence for each in events] == list(range(1, transaction.version + 1))
     state: State | None = None

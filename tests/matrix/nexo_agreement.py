@@ -1,0 +1,90 @@
+"""What must be true of both gateways of a pair, whatever went wrong: they, the acquirer's ledger
+behind the far one, and so the till before the near one, say the same of every cent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.kit.gateway import GatewayUnderTest
+from tests.matrix.nexo_pair import Pair
+from tests.simulation.agreement import check_events
+from tillwire.core.model import State, Terminal, Transaction
+
+DIALECT = "nexo"
+
+
+async def check_pair(pair: Pair) -> None:
+    """Raise `AssertionError` unless everybody agrees. Recovery must have had its time: what the
+    near gateway does not know then, nobody who is asked can tell."""
+    near = {each.id: each for each in pair.near.transactions()}
+    far = pair.far.transactions()
+    charges = await pair.far.charges()
+    _check_gateway(pair.near, near.values())
+    _check_gateway(pair.far, far)
+    assert charges.keys() <= {each.id for each in far}, "what is charged was journaled before"
+    for each in far:
+        _check_far(each, charges.get(each.id))
+    carried = carried_out(pair)
+    for transaction in near.values():
+        there = carried.get(transaction.id)
+        _check_near(transaction, there, charges.get(there.id) if there else None)
+        if there is not None:
+            _check_original(transaction, there, carried)
+    assert carried.keys() <= near.keys(), "the far gateway carries what the near one has sent"
+
+
+def carried_out(pair: Pair) -> dict[str, Transaction]:
+    """By the near gateway's id, the far gateway's transaction for it: one at most."""
+    sale_ids = {terminal.settings["sale_id"] for terminal in _nexo_terminals(pair.near)}
+    found: dict[str, Transaction] = {}
+    for each in pair.far.transactions():
+        if each.dialect == DIALECT and each.register in sale_ids:
+            assert each.reference not in found, f"two for one: {each}, {found[each.reference]}"
+            found[each.reference] = each
+    return found
+
+
+def _nexo_terminals(gateway: GatewayUnderTest) -> list[Terminal]:
+    return [each for each in gateway.engine.estate.terminals.values() if each.driver == DIALECT]
+
+
+def _check_gateway(gateway: GatewayUnderTest, transactions: Iterable[Transaction]) -> None:
+    final = set()
+    for each in transactions:
+        check_events(gateway, each)
+        assert each.state is not State.FAILED or each.proof, f"FAILED needs a proof: {each}"
+        if each.is_final:
+            final.add(each.id)
+    assert gateway.journal.read_now(lambda reader: reader.discrepancies()) == []
+    assert not final & set(gateway.holders()), "what has ended holds no terminal"
+
+
+def _check_far(transaction: Transaction, charged: int | None) -> None:
+    """What the far gateway says is what its acquirer has in its ledger."""
+    if transaction.state is State.APPROVED:
+        assert charged == transaction.approved_amount, f"charged {charged}: {transaction}"
+    elif transaction.is_final:
+        assert charged is None, f"charged {charged}: {transaction}"
+    else:
+        assert transaction.state is State.UNKNOWN, f"left on its way: {transaction}"
+
+
+def _check_near(here: Transaction, there: Transaction | None, charged: int | None) -> None:
+    """What the near gateway says is what the far one's acquirer has in its ledger."""
+    if here.state is State.APPROVED:
+        assert charged == here.approved_amount, f"charged {charged}: {here}, {there}"
+    elif here.is_final:
+        assert charged is None, f"charged {charged}: {here}, {there}"
+    else:
+        assert here.state is State.UNKNOWN, f"left on its way: {here}"
+        assert there is None or there.state is State.UNKNOWN, f"not found out: {here}, {there}"
+    if there is not None:
+        assert (there.type, there.amount) == (here.type, here.amount), f"{there} is not {here}"
+
+
+def _check_original(here: Transaction, there: Transaction, carried: dict[str, Transaction]) -> None:
+    """A follow-up follows the same one in both journals."""
+    if here.original_id is None:
+        assert there.original_id is None
+    else:
+        assert there.original_id == carried[here.original_id].id
