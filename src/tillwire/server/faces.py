@@ -108,7 +108,7 @@ def _nexo_held(parts: Parts, settings: nexo_settings.Settings) -> App:
 
 
 def _nexo_tcp(parts: Parts, settings: nexo_settings.Settings) -> StreamFace:
-    return NexoStreamFace(_nexo(parts, settings), settings, parts.clock)
+    return NexoStreamFace(_nexo(parts, settings), settings)
 
 
 FACES: Final[Mapping[str, AnyKind]] = {

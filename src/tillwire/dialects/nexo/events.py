@@ -49,9 +49,12 @@ def rejected(header: MessageHeader | None, detail: str, octets: bytes, now: Inst
     return Message(header=event_header(header), body=event)
 
 
-def shutdown(sale_id: str, poi_id: str, now: Instant) -> Message:
-    """The event that tells a till that the terminal cannot be reached here for a while."""
-    header = msgspec.structs.replace(event_header(None), sale_id=sale_id, poi_id=poi_id)
+def shutdown(sale_id: str, poi_id: str, number: str, now: Instant) -> Message:
+    """The event, of a number of its own, that tells a till that the terminal cannot be reached
+    here for a while."""
+    header = msgspec.structs.replace(
+        event_header(None), service_id=number, sale_id=sale_id, poi_id=poi_id
+    )
     event = EventNotification(
         time_stamp=moment(now),
         event_to_notify=EventToNotify.SHUTDOWN.value,

@@ -90,6 +90,12 @@ class Poi:
         """The event about a message that cannot be accepted."""
         return events.rejected(header, detail[:LONGEST_DETAIL], octets, self._context.clock.now())
 
+    def shutdown(self, sale_id: str, poi_id: str) -> Message:
+        """The event that tells a till that the gateway stops."""
+        now = self._context.clock.now()
+        number = self._context.dialogues.device_id(now)
+        return events.shutdown(sale_id, poi_id, number, now)
+
     async def handle(
         self, octets: bytes, outlet: Outlet, *, poi_id: str | None = None
     ) -> Message | None:

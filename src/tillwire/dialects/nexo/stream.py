@@ -15,8 +15,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from tillwire.core.ports import Clock
-from tillwire.dialects.nexo import events, framing, wire
+from tillwire.dialects.nexo import framing, wire
 from tillwire.dialects.nexo.bindings import log_defect, spelling_of
 from tillwire.dialects.nexo.framing import FrameError, Frames
 from tillwire.dialects.nexo.header import MessageHeader
@@ -30,18 +29,17 @@ LANES_REMEMBERED: Final = 64
 """Tills on one connection that are told by name that the gateway stops."""
 STOPPING: Final = "The gateway is stopping. Nothing was begun."
 TOO_MANY: Final = "Too many messages on this connection wait for their answers. Nothing was begun."
-_STILL_SERVED: Final = frozenset({MessageCategory.ABORT, MessageCategory.TRANSACTION_STATUS})
-"""What tills may still want while the gateway stops."""
+_WAY_OUT: Final = frozenset({MessageCategory.ABORT, MessageCategory.TRANSACTION_STATUS})
+"""What tills may still want while the gateway stops, or while their other messages wait."""
 
 
 class StreamFace:
     """The face, and what goes on for the tills of all its connections. Implements
     `net.streams.StreamFace`."""
 
-    def __init__(self, poi: Poi, settings: Settings, clock: Clock) -> None:
+    def __init__(self, poi: Poi, settings: Settings) -> None:
         self.poi = poi
         self.settings = settings
-        self.clock = clock
         self.tasks: set[asyncio.Task[None]] = set()
         self._spelling = spelling_of(settings)
 
@@ -108,9 +106,11 @@ class Session:
         header = incoming.header
         if header is not None and len(self._lanes) < LANES_REMEMBERED:
             self._lanes.add((header.sale_id, header.poi_id))
-        if len(self._running) >= self._face.settings.messages_at_once:
+        is_way_out = header is not None and header.message_category in _WAY_OUT
+        most = self._face.settings.messages_at_once * (2 if is_way_out else 1)
+        if len(self._running) >= most:
             self._reject(header, TOO_MANY, octets)
-        elif self._closing and (header is None or header.message_category not in _STILL_SERVED):
+        elif self._closing and not is_way_out:
             self._reject(header, STOPPING, octets)
         else:
             self._begin(incoming)
@@ -155,7 +155,7 @@ class Session:
     def stop(self) -> None:
         """Tell every till by name that the gateway stops."""
         for sale_id, poi_id in sorted(self._lanes):
-            self._send(events.shutdown(sale_id, poi_id, self._face.clock.now()))
+            self._send(self._face.poi.shutdown(sale_id, poi_id))
         self.finish()
 
     def _close_if_idle(self) -> None:
