@@ -10,6 +10,8 @@ import re
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from tillwire.clock import Instant, utc
 from tillwire.core import receipts
 from tillwire.core.model import (
@@ -306,15 +308,29 @@ def payment_receipts(
         (qualifier.CUSTOMER_RECEIPT, receipts.cardholder_receipt(transaction, columns), False),
     )
     return tuple(
-        PaymentReceipt(
-            document_qualifier=which.value,
-            integrated_print_flag=False,
-            required_signature_flag=wants_signature,
-            output_content=lines(f"{title}\n\n{text}" if title else text),
+        with_content(
+            PaymentReceipt(
+                document_qualifier=which.value,
+                integrated_print_flag=False,
+                required_signature_flag=wants_signature,
+                output_content=_NOTHING,
+            ),
+            lines(f"{title}\n\n{text}" if title else text),
         )
         for which, text, wants_signature in slips
         if text
     )
+
+
+def with_content(receipt: PaymentReceipt, content: OutputContent) -> PaymentReceipt:
+    """The receipt with a content of our own, as it is: card numbers were cut out of it before
+    anything was journaled, and a sale's own numbers that look like one must stay readable."""
+    made = msgspec.structs.replace(receipt, output_content=_NOTHING)
+    replace(made, "output_content", content)
+    return made
+
+
+_NOTHING: Final = OutputContent(output_format=values.OutputFormat.TEXT.value)
 
 
 def lines(text: str) -> OutputContent:

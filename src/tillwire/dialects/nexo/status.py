@@ -15,7 +15,7 @@ import msgspec
 from tillwire.core.model import Exchange, State
 from tillwire.core.occupancy import RESOLVE
 from tillwire.dialects.nexo import refusals
-from tillwire.dialects.nexo.answers import SUCCESS, failure, lines
+from tillwire.dialects.nexo.answers import SUCCESS, failure, lines, with_content
 from tillwire.dialects.nexo.context import DIALECT, Malformed, Refused, Visit
 from tillwire.dialects.nexo.header import MessageHeader
 from tillwire.dialects.nexo.memory import answer_of, text_of
@@ -207,6 +207,4 @@ def _reprinted(found: Message, wanted: Sequence[str]) -> Message:
 def _marked(receipt: PaymentReceipt) -> PaymentReceipt:
     content = receipt.output_content
     text = (*lines(f"{REPRINT}\n\n").output_text, *content.output_text)
-    return msgspec.structs.replace(
-        receipt, output_content=msgspec.structs.replace(content, output_text=text)
-    )
+    return with_content(receipt, msgspec.structs.replace(content, output_text=text))

@@ -10,6 +10,7 @@ import pytest
 
 from tests.kit.runner import virtual
 from tests.unit.nexo.face.lanes import (
+    SALE,
     SETTINGS,
     VISA,
     Json,
@@ -291,6 +292,18 @@ async def test_receipts_are_reprinted_as_copies(tmp_path: Path) -> None:
         assert lines_of(again["PaymentReceipt"][1])[:2] == ["*** REPRINT ***", " "]
         assert lines_of(again["PaymentReceipt"][1])[2:] == lines_of(paid["PaymentReceipt"][1])
         assert again["PaymentResult"] == paid["PaymentResult"]
+
+
+@virtual()
+async def test_a_number_of_the_sale_stays_readable_on_its_receipts(tmp_path: Path) -> None:
+    """One in ten of a shop's own numbers of this length passes the check of a card number."""
+    async with sandbox_in(tmp_path) as sandbox:
+        lane = sandbox.lane()
+        order = {"SaleTransactionID": {**SALE, "TransactionID": "268499000001"}}
+        paid = await lane.pay("10.00", sale=order)
+        again = repeated(await lane.status("1", ReceiptReprintFlag=True))
+        for receipt in (*paid["PaymentReceipt"], *again["PaymentReceipt"]):
+            assert "Reference   268499000001" in lines_of(receipt)
 
 
 @pytest.mark.parametrize(
