@@ -390,3 +390,24 @@ def test_a_terminal_that_an_unknown_payment_blocks_says_what_to_do(disk: Path) -
     gateway = machine(disk)
     gateway.live(lose)
     gateway.live(pay)
+
+
+def test_a_defect_is_told_once_and_is_no_outcome(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("4111111111111111")
+
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        lane = HttpLane(gateway, FLAT)
+        with monkeypatch.context() as patch:
+            patch.setattr("tillwire.dialects.nexo.poi.Poi.answer", broken)
+            assert await lane.post("/payment", payment(APPROVED)) == (202, None)
+            (last,) = await lane.polled("/payment")
+            code, told = await lane.post("/diagnosis", diagnosis())
+        assert last[0] == code == 500
+        assert "4111" not in str((last, told))
+        assert (await lane.get("/payment"))[0] == 423
+        assert (await lane.post("/payment", payment(APPROVED)))[0] == 202, "it is free again"
+
+    live(disk, scenario)
