@@ -41,7 +41,7 @@ from tillwire.dialects.nexo.values import (
     TotalDetails,
     TransactionType,
 )
-from tillwire.errors import JournalError, RemoteProtocolError, TillwireError
+from tillwire.errors import RemoteProtocolError, TillwireError
 from tillwire.money import CURRENCIES, Money
 
 _TYPES: Final = {
@@ -277,11 +277,8 @@ async def _rehearsed(visit: Visit, body: ReconciliationRequest) -> Reconciliatio
 
 
 async def _close(visit: Visit) -> Closing:
-    """Close the period, unless the till has aborted that; from here on it cannot any more. Raises
-    `Refused`, `JournalError`."""
+    """Close the period. From here on an Abort comes too late. Raises `JournalError`."""
     if visit.dialogue is not None:
-        if visit.dialogue.aborted:
-            raise Refused(ErrorCondition.ABORTED, "It was called off; nothing was closed.")
         visit.dialogue.work = None
     return await visit.context.engine.close_period(visit.terminal.id)
 
@@ -304,8 +301,6 @@ async def _synchronised(visit: Visit) -> ReconciliationResponse:
     failure: Response | None = None
     try:
         counted = await _counted(visit)
-    except JournalError:
-        raise
     except TillwireError as error:
         failure = refusals.response(error, visit.terminal)
     closing = await _close(visit)

@@ -19,6 +19,8 @@ _BREAKS: Final = frozenset(_BLOCKS.split())
 _CELLS: Final = frozenset({"td", "th"})
 _UNSEEN: Final = frozenset({"head", "script", "style"})
 """Elements whose content is not shown."""
+_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+"""To lower case, by which no letter becomes two."""
 _PICTURES: Final = frozenset({"img", "svg", "canvas", "object", "picture"})
 
 
@@ -53,9 +55,7 @@ def words_of(xhtml: str) -> Words:
 def _pieces(xhtml: str) -> Iterator[tuple[str, str]]:
     """Each tag's name in lower case, `/p` where it closes and `br/` where it is empty, with the
     words that follow it. In one pass, whatever is in it: what has no end goes on to the end."""
-    lower = xhtml.lower()
-    if len(lower) != len(xhtml):  # a few letters are more than one in lower case
-        lower = xhtml
+    lower = xhtml.translate(_LOWER)
     yield "", _words(xhtml.partition("<")[0])
     at = xhtml.find("<")
     while at >= 0:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.kit.runner import virtual
 from tests.unit.core.scripted import approved
@@ -294,8 +295,12 @@ def test_an_immediate_response_says_that_printing_has_begun(tmp_path: Path, spec
                 "Failure",
                 "Busy",
             ), "what cannot begin has no success"
-            end.set_exception(ErrandFailed(Trouble.BROKEN, "nobody hears of it"))
-            await asyncio.sleep(1)
+            with capture_logs() as logs:
+                end.set_exception(ErrandFailed(Trouble.BROKEN, "no paper"))
+                await asyncio.sleep(1)
+            (entry,) = logs
+            assert entry["terminal"] == "TILLWIRE-V1-t1"
+            assert "no paper" in entry["error"]
             desk.driver.errand_end = None
             assert ended(await print_(lane, document("another", **special))) == SUCCESS
 
@@ -330,6 +335,10 @@ async def test_a_tills_own_numbers_are_printed_and_card_numbers_are_not(tmp_path
             "1234567890123452\n************1111",
             "************3452\n************1111",
         ]
+        pieces = [{"Text": "12345678", "EndOfLineFlag": False}, {"Text": "90123452"}]
+        parted = {"OutputFormat": "Text", "OutputText": pieces}
+        await print_(lane, document(DocumentQualifier="CustomerReceipt", OutputContent=parted))
+        assert desk.driver.errands[-1].text == "************3452"
 
 
 @virtual()

@@ -289,16 +289,20 @@ async def test_a_card_that_the_payment_names_counts_more(tmp_path: Path) -> None
         assert cards_paid(desk) == ["c-7"]
 
 
-@virtual()
-async def test_what_follows_a_payment_needs_no_card(tmp_path: Path) -> None:
-    async with desk_in(tmp_path) as desk:
-        desk.driver.at_once = approved()
-        lane = desk.lane()
-        paid = await lane.pay()
-        await ahead(desk, "Payment", card=None, lane=lane)
-        back = await lane.pay("12.50", kind="Refund", original=poi_id_of(paid))
-        assert ended(back) == ("Success", None)
-        assert cards_paid(desk) == ["", ""]
+@pytest.mark.parametrize("card", [CARD, None], ids=["read", "waiting"])
+def test_what_follows_a_payment_needs_no_card(tmp_path: Path, card: CardRead | None) -> None:
+    @virtual()
+    async def play() -> None:
+        async with desk_in(tmp_path) as desk:
+            desk.driver.at_once = approved()
+            lane = desk.lane()
+            paid = await lane.pay()
+            await ahead(desk, "Payment", card=card, lane=lane)
+            back = await lane.pay("12.50", kind="Refund", original=poi_id_of(paid))
+            assert ended(back) == ("Success", None)
+            assert cards_paid(desk) == ["", ""]
+
+    play()
 
 
 @pytest.mark.parametrize("card", [CARD, None], ids=["read", "waiting"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from tests.unit.nexo.face.lanes import (
     sandbox_in,
     words,
 )
-from tillwire.core.model import State, TransactionType
+from tillwire.core.errands import Errand
+from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.core.ports import AbortResult, Capabilities, TerminalStatus
 from tillwire.dialects.nexo.context import DIALECT
 from tillwire.dialects.nexo.logins import login_of
@@ -292,6 +294,47 @@ async def test_a_login_calls_off_a_payment_that_is_only_being_accepted(tmp_path:
         paid = response_in(await asyncio.wait_for(paying, PATIENCE), "Payment")
         assert ended(paid)[0] == "Failure"
         assert desk.engine.open_transaction("t1") is None
+
+
+@virtual()
+async def test_a_payment_that_ends_while_it_is_called_off_does_not_keep_its_till_out(
+    tmp_path: Path,
+) -> None:
+    async with desk_in(tmp_path) as desk:
+        lane = desk.lane()
+        paying = lane.begin("Payment", payment())
+        await desk.sent()
+
+        async def too_late(transaction: Transaction) -> AbortResult:
+            desk.driver.answer(transaction, approved())
+            await desk.engine.wait(transaction.id, lambda each: each.is_final, PATIENCE)
+            return AbortResult.TOO_LATE
+
+        desk.driver.abort = too_late  # type: ignore[method-assign]
+        assert ended(await log_in(lane)) == ("Success", None)
+        paid = response_in(await asyncio.wait_for(paying, PATIENCE), "Payment")
+        assert ended(paid) == ("Success", None)
+
+
+@virtual()
+async def test_a_login_waits_until_the_terminal_is_free(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        lane = desk.lane()
+        begun = asyncio.Event()
+
+        async def stubborn(errand: Errand, tell: Callable[[str], None]) -> None:
+            begun.set()
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                await asyncio.sleep(3)
+
+        desk.driver.perform = stubborn  # type: ignore[method-assign]
+        updating = lane.begin("Admin", {})
+        await asyncio.wait_for(begun.wait(), PATIENCE)
+        assert ended(await log_in(lane)) == ("Success", None)
+        assert not desk.engine.errand_at("t1")
+        await asyncio.wait_for(updating, PATIENCE)
 
 
 @virtual()

@@ -85,6 +85,12 @@ def test_xhtml_keeps_its_words_in_lines() -> None:
     assert plain(xhtml(source), PATH) == Plain("Hollow Creek\nWidget & more\n2 €\nTotal 40.00\nBye")
 
 
+def test_elements_are_known_in_any_case() -> None:
+    assert (
+        plain(xhtml("\u0130<STYLE>no</STYLE><P>yes</P><Br/>and"), PATH).text == "\u0130\nyes\n\nand"
+    )
+
+
 def test_a_picture_in_xhtml_is_said_to_be_lost() -> None:
     found = plain(xhtml('<p>Scan <img src="x"/> me</p>'), PATH)
     assert found == Plain("Scan me", "a picture")

@@ -267,7 +267,7 @@ async def test_an_earlier_closing_is_repeated_after_a_restart(tmp_path: Path) ->
         assert last == {**second, "ReconciliationType": "PreviousReconciliation"}
         named = await reconcile(lane, "PreviousReconciliation", POIReconciliationID="1")
         assert named == {**first, "ReconciliationType": "PreviousReconciliation"}
-        for unknown in ("3", "0", "-1", "x", "9" * 30, "²"):
+        for unknown in ("3", "0", "-1", "x", "9" * 30, "9" * 200, "\u0661"):
             answer = await reconcile(lane, "PreviousReconciliation", POIReconciliationID=unknown)
             assert ended(answer) == ("Failure", "NotFound")
         assert (await totals(lane))["POIReconciliationID"] == "3", "repeating closes nothing"
