@@ -55,6 +55,11 @@ class Link:
         self.client.attach(self, to_server)
         self.server.attach(self, to_client)
 
+    @property
+    def octets(self) -> tuple[int, int]:
+        """How many have arrived: at the server, and at the client."""
+        return self.client.out.arrived, self.server.out.arrived
+
     def cut(self, noticed: Noticed) -> None:
         """Break: nothing arrives any more, and whoever notices sees a reset."""
         self.broken = True
@@ -85,7 +90,8 @@ class Pipe:
         self._under_way: deque[bytes | Signal] = deque()
         self._due = 0
         self._last_arrival = 0.0
-        self._arrived = 0
+        self.arrived = 0
+        """Octets so far."""
         self.size = 0
 
     def send(self, octets: bytes) -> None:
@@ -140,11 +146,11 @@ class Pipe:
             # As a host answers octets for a socket that is closed.
             self._receiver.out.signal(Signal.RESET)
             return
-        self._arrived += len(piece)
-        if cut is None or self._arrived < cut:
+        self.arrived += len(piece)
+        if cut is None or self.arrived < cut:
             self._receiver.hear(piece)
             return
-        piece = piece[: len(piece) - (self._arrived - cut)]
+        piece = piece[: len(piece) - (self.arrived - cut)]
         if piece:
             self._receiver.hear(piece)
         self._link.cut(self._flow.noticed)

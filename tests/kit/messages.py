@@ -101,6 +101,7 @@ class FaultyHttpClient:
         headers: Mapping[str, str],
         body: bytes,
         timeout: float,
+        connect_within: float | None = None,
         limit: int = 1 << 20,
         ready: Callable[[], None] | None = None,
     ) -> HttpResponse:
@@ -111,7 +112,14 @@ class FaultyHttpClient:
 
         async def send(ready: Callable[[], None] | None = None) -> HttpResponse:
             return await self._inner.request(
-                method, url, headers=headers, body=body, timeout=timeout, limit=limit, ready=ready
+                method,
+                url,
+                headers=headers,
+                body=body,
+                timeout=timeout,
+                connect_within=connect_within,
+                limit=limit,
+                ready=ready,
             )
 
         async def send_again() -> None:

@@ -392,12 +392,14 @@ class HttpClient(Protocol):
         headers: Mapping[str, str],
         body: bytes,
         timeout: float,
+        connect_within: float | None = None,
         limit: int = 1 << 20,
         ready: Callable[[], None] | None = None,
     ) -> HttpResponse:
         """Raises `NotDelivered` when no byte was written, `AnswerLost` when one may have been and
-        no whole response of at most `limit` bytes came within `timeout` seconds. `ready` is called
-        right before the first byte is written; when it raises, none is."""
+        no whole response of at most `limit` bytes came within `timeout` seconds. `connect_within`
+        are the seconds of these in which a new connection must be there, where they differ.
+        `ready` is called right before the first byte is written; when it raises, none is."""
 
 
 class Connection(Protocol):

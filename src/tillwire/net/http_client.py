@@ -51,12 +51,14 @@ class AiohttpClient:
         headers: Mapping[str, str],
         body: bytes,
         timeout: float,
+        connect_within: float | None = None,
         limit: int = 1 << 20,
         ready: Callable[[], None] | None = None,
     ) -> HttpResponse:
         """Send one request, once, and read its whole response of at most `limit` bytes.
 
-        `timeout` seconds cover all of it, waiting for a free connection included. `ready` is called
+        `timeout` seconds cover all of it, waiting for a free connection included; the first
+        `connect_within` of them, if given, what it takes to open a new one. `ready` is called
         once there is a connection, right before the first byte is written; what it raises comes
         out, and nothing was written then. Raises `NotDelivered` when no byte was written,
         `AnswerLost` in every other failure.
@@ -64,7 +66,12 @@ class AiohttpClient:
         sending = _Sending(ready)
         try:
             async with asyncio.timeout(timeout):
-                return await self._exchange(method, url, headers, body, limit, sending)
+                return await self._exchange(
+                    method, url, headers, body, connect_within, limit, sending
+                )
+        except aiohttp.ConnectionTimeoutError as error:
+            within = f"no connection within {connect_within:g} s."
+            raise sending.failure(f"{method} {url}: {within}") from error
         except TimeoutError as error:
             raise sending.failure(f"{method} {url}: not within {timeout:g} s.") from error
         except aiohttp.ClientConnectorError as error:
@@ -80,6 +87,7 @@ class AiohttpClient:
         url: str,
         headers: Mapping[str, str],
         body: bytes,
+        connect_within: float | None,
         limit: int,
         sending: _Sending,
     ) -> HttpResponse:
@@ -89,6 +97,7 @@ class AiohttpClient:
             url,
             headers={"User-Agent": f"tillwire/{__version__}", **headers},
             data=body or None,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_within),
             allow_redirects=False,
             server_hostname=self._server_name,
         ) as response:
@@ -102,7 +111,6 @@ class AiohttpClient:
                 connector=aiohttp.TCPConnector(
                     ssl=self._tls, limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE
                 ),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=_AUTOMATIC_HEADERS,
                 request_class=_Watched,

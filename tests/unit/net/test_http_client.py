@@ -6,6 +6,7 @@ also the proof that the kit's network tells the truth.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -97,6 +98,27 @@ def test_a_refused_connection_is_proof(play: Play) -> None:
 def test_a_connection_that_never_opens_is_proof(play: Play) -> None:
     scenario = _once(answering(OK), Faults(Connect.SILENCE))
     assert play(scenario) == ("NotDelivered never_sent", [])
+
+
+def test_a_connection_may_have_less_time_than_the_answer(play: Play) -> None:
+    async def scenario(stage: Stage) -> tuple[str, bool]:
+        peer = HttpPeer(answering(OK))
+        host, port = await stage.before(*await peer.listen(), Faults(Connect.SILENCE))
+        client = AiohttpClient()
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(NotDelivered) as failure:
+            await client.request(
+                *("POST", f"http://{host}:{port}/"),
+                headers={},
+                body=b"pay",
+                timeout=60,
+                connect_within=PATIENCE,
+            )
+        took = asyncio.get_running_loop().time() - begun
+        await client.close()
+        return failure.value.proof, took < 10
+
+    assert play(scenario) == ("never_sent", True)
 
 
 @pytest.mark.parametrize("url", ["http://nobody.invalid/", "http://:80/", "ftp://127.0.0.1/"])

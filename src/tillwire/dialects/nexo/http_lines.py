@@ -78,6 +78,7 @@ class _HttpLine:
             headers=_HEADERS,
             body=self._codec.octets(request),
             timeout=seconds,
+            connect_within=self._settings.connect_seconds,
             ready=ready,
         )
         if response.status in _NOT_TAKEN and not _says_something(response):
