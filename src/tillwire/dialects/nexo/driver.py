@@ -234,7 +234,9 @@ class NexoDriver:
         our message, or behind which a payment may stand all the same."""
         if stated.outcome is None:
             order = carried.order = msgspec.structs.replace(order, refused=stated.words)
-            await carried.progress(Sign(peer=order.peer))
+            # Of use after a restart only: a journal that fails now must not cost the proof.
+            with contextlib.suppress(JournalError):
+                await carried.progress(Sign(peer=order.peer))
         transaction, silent, logins = carried.transaction, 0, self._ladder.logins
         while True:
             try:

@@ -58,6 +58,7 @@ PAYMENT_TYPE: Final = {
 _RESERVATIONS: Final = frozenset(
     {TransactionType.PREAUTH, TransactionType.INCREMENT, TransactionType.CAPTURE}
 )
+_ON_ITS_WAY: Final = frozenset({State.SENT, State.STARTED, State.UNKNOWN})
 DEVICE_CATEGORIES: Final = frozenset(
     {MessageCategory.DISPLAY, MessageCategory.PRINT, MessageCategory.INPUT}
 )
@@ -134,14 +135,22 @@ class Chain(msgspec.Struct, frozen=True):
     original: Transaction
     follow_ups: tuple[Transaction, ...] = ()
 
+    def is_untouched(self, besides: str) -> bool:
+        """Whether nothing has followed the original yet, nor may have, without the transaction
+        whose id is `besides`."""
+        return not any(
+            each.id != besides and (each.approved_amount or each.state in _ON_ITS_WAY)
+            for each in self.follow_ups
+        )
+
     def reserved(self, besides: str) -> int:
-        """Minor units that are reserved for a PREAUTH now, or that are left of what moved; without
-        the transaction whose id is `besides`. Raises `NotDelivered` while that cannot be told."""
+        """Minor units that are reserved for a PREAUTH now, without the transaction whose id is
+        `besides`. Raises `NotDelivered` while that cannot be told."""
         total = self.original.approved_amount
         for each in self.follow_ups:
             if each.id == besides:
                 continue
-            if each.state in (State.SENT, State.STARTED, State.UNKNOWN):
+            if each.state in _ON_ITS_WAY:
                 raise NotDelivered(
                     f"Transaction {each.id}, a {each.type} of the same original, is {each.state}: "
                     "how much is reserved is not known before it has ended."
@@ -206,10 +215,8 @@ def money_request(
     if transaction.type is not TransactionType.REVERSAL:
         return _payment(transaction, chain)
     assert chain is not None, "a reversal has an original"
-    whole = (
-        transaction.amount.minor == chain.original.approved_amount
-        and chain.reserved(transaction.id) == chain.original.approved_amount
-    )
+    whole = transaction.amount.minor == chain.original.approved_amount
+    whole = whole and chain.is_untouched(transaction.id)
     request = ReversalRequest(
         sale_data=_sale_data(transaction, chain),
         original_poi_transaction=_original(chain),

@@ -10,6 +10,7 @@ knows of nothing.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Final, TypeAlias
 
@@ -41,6 +42,8 @@ from tillwire.errors import InvalidRequest, RemoteProtocolError
 from tillwire.money import from_decimal
 
 LONGEST_REASON: Final = 300
+_CODE: Final = re.compile(r"\(([0-9]{2})\)\.?\Z")
+"""The issuer's code at the end of its words, for which the protocol has no member."""
 
 _ENDS: Final = {
     ErrorCondition.REFUSAL: (Verdict.DECLINED, None),
@@ -204,6 +207,9 @@ def _ended_without_money(
     words: str,
 ) -> Outcome:
     described = _described(body, order)
+    code = _CODE.search(words)
+    if code is not None and not described.response_code:
+        described = msgspec.structs.replace(described, response_code=code[1])
     return msgspec.structs.replace(described, verdict=verdict, cause=cause, reason=words)
 
 

@@ -29,6 +29,7 @@ class TcpLine:
         self._codec = codec
         self._write_within = settings.connect_seconds
         self._counts_itself = settings.length_counts_itself
+        self._writing = asyncio.Lock()
         self._frames = Frames(counts_itself=settings.length_counts_itself)
         self._received: deque[bytes] = deque()
 
@@ -43,19 +44,22 @@ class TcpLine:
     async def send(self, request: Message, ready: Ready) -> None:
         """Everything but the last octet, then the question whether it may still go, then that."""
         octets = self._framed(request)
-        try:
-            async with asyncio.timeout(self._write_within):
-                await self._connection.write(octets[:-1])
-        except (AnswerLost, TimeoutError) as error:
-            raise NotDelivered(
-                "The connection broke before the request was whole at the terminal."
-            ) from error
-        ready()
-        await self._write(octets[-1:])
+        async with self._writing:  # an Abort waits until its request is whole
+            try:
+                async with asyncio.timeout(self._write_within):
+                    await self._connection.write(octets[:-1])
+            except (AnswerLost, TimeoutError) as error:
+                raise NotDelivered(
+                    "The connection broke before the request was whole at the terminal."
+                ) from error
+            ready()
+            await self._write(octets[-1:])
 
     async def reply(self, response: Message) -> None:
         """Another message on the same connection. Raises `AnswerLost`."""
-        await self._write(self._framed(response))
+        octets = self._framed(response)
+        async with self._writing:
+            await self._write(octets)
 
     async def _write(self, octets: bytes) -> None:
         try:

@@ -353,6 +353,7 @@ async def test_an_explicit_failure_ends_it(
     outcome = await counter.run(payment())
     assert (outcome.verdict, outcome.cause, outcome.approved_amount) == (verdict, cause, 0)
     assert outcome.reason == f"{condition}: issuer declined (51)"
+    assert outcome.response_code == "51"
     assert counter.poi.of("TransactionStatus") == []
 
 

@@ -114,9 +114,10 @@ async def test_no_connection_is_a_proof(binding: str) -> None:
 class Wires:
     """A network whose connections keep what is written, and break at one of the writes."""
 
-    def __init__(self, breaks_at: int | None = None, slow: float = 0.0) -> None:
+    def __init__(self, breaks_at: int | None = None, slow: float = 0.0, slow_at: int = 0) -> None:
         self.breaks_at = breaks_at
         self.slow = slow
+        self.slow_at = slow_at
         self.written: list[bytes] = []
         self.closed = 0
 
@@ -132,9 +133,9 @@ class Wires:
     async def write(self, octets: bytes) -> None:
         if self.breaks_at == len(self.written):
             raise AnswerLost("It broke.")
-        self.written.append(octets)
-        if len(self.written) == 1:
+        if self.slow_at == len(self.written):
             await asyncio.sleep(self.slow)
+        self.written.append(octets)
 
     async def read(self, limit: int = 65536) -> bytes:
         return b""
@@ -174,8 +175,23 @@ async def test_a_terminal_that_does_not_read_gets_no_last_octet() -> None:
     wires = Wires(slow=60.0)
     with pytest.raises(NotDelivered):
         await Till(Poi(), wires).run(payment())
-    assert len(wires.written) == 1
+    assert wires.written == []
     assert virtual_loop().time() == 5.0
+
+
+@virtual()
+async def test_an_abort_waits_until_its_request_is_whole() -> None:
+    wires = Wires(slow=2.0, slow_at=1)
+    counter = Till(Poi(), wires)
+    running = asyncio.create_task(counter.run(payment()))
+    await asyncio.sleep(1)
+    await counter.driver.abort(payment())
+    with pytest.raises(AnswerLost):
+        await running
+    first, last, abort = wires.written
+    payment_message, abort_message = Frames().feed(first + last + abort)
+    assert b'"PaymentRequest":' in payment_message
+    assert b'"AbortRequest":' in abort_message
 
 
 # --- late -----------------------------------------------------------------------------------------

@@ -26,9 +26,9 @@ from tests.unit.nexo.driver.poi import (
 from tests.unit.nexo.driver.till import Till, payment, till
 from tillwire.clock import Instant
 from tillwire.core.model import Evidence, Verdict
-from tillwire.core.ports import Absent
+from tillwire.core.ports import Absent, Sign
 from tillwire.dialects.nexo import wire
-from tillwire.errors import AnswerLost, NotDelivered, Proof
+from tillwire.errors import AnswerLost, JournalError, NotDelivered, Proof
 
 BINDINGS: Final[dict[str, dict[str, Any]]] = {"tcp": {}, "held": {"tls": False}, "http": {}}
 every_binding = pytest.mark.parametrize("binding", BINDINGS)
@@ -109,6 +109,19 @@ async def test_a_refusal_is_journaled_before_it_is_confirmed() -> None:
     found = await counter.driver.recover(counter.lost(payment()))
     assert isinstance(found, Absent)
     assert found.proof is Proof.REFUSED_BY_PEER
+
+
+@virtual()
+async def test_a_journal_that_cannot_note_a_refusal_does_not_cost_the_proof() -> None:
+    counter = await till()
+    counter.poi.will("Payment", fail("Busy", remembered=False))
+
+    async def progress(sign: Sign) -> None:
+        if sign.peer["refused"]:
+            raise JournalError("The disk is full.")
+
+    with pytest.raises(NotDelivered):
+        await counter.driver.run(payment(), progress)
 
 
 @virtual()

@@ -164,6 +164,14 @@ async def test_a_reversal_of_the_rest_names_its_amount() -> None:
     assert str(body.reversed_amount) == "40.00"
 
 
+@pytest.mark.parametrize("state", [State.SENT, State.UNKNOWN])
+@virtual()
+async def test_a_reversal_beside_something_in_doubt_names_its_amount(state: State) -> None:
+    counter = await after(approved(4250), sibling(T.REFUND, 250, state))
+    body = await sent(counter, following(T.REVERSAL, 4250))
+    assert str(body.reversed_amount) == "42.50"
+
+
 @pytest.mark.parametrize(
     ("minor", "given"), [(1000, Decimal("9.99")), (1000, None), (4250, Decimal("42.49"))]
 )
