@@ -10,7 +10,7 @@ from typing import Final
 
 from tillwire.core.errands import Print as PrintErrand
 from tillwire.core.errands import Result, Show
-from tillwire.dialects.nexo import cuts, refusals
+from tillwire.dialects.nexo import refusals
 from tillwire.dialects.nexo.answers import SUCCESS
 from tillwire.dialects.nexo.background import begin
 from tillwire.dialects.nexo.context import Malformed, Refused, Visit
@@ -21,7 +21,7 @@ from tillwire.dialects.nexo.devices import (
     PrintRequest,
     PrintResponse,
 )
-from tillwire.dialects.nexo.outputs import TILLS_OWN, DisplayOutput, PrintOutput
+from tillwire.dialects.nexo.outputs import DisplayOutput, PrintOutput
 from tillwire.dialects.nexo.shared import Response
 from tillwire.dialects.nexo.texts import Plain, one_line, plain
 from tillwire.dialects.nexo.values import (
@@ -124,9 +124,8 @@ async def print_(visit: Visit) -> PrintResponse | None:
 
 
 async def _printed(visit: Visit, output: PrintOutput, mode: str) -> Response:
-    cut = cuts.asked if output.document_qualifier in TILLS_OWN else cuts.written
     try:
-        document = plain(output.output_content, "PrintRequest.PrintOutput.OutputContent", cut)
+        document = plain(output.output_content, "PrintRequest.PrintOutput.OutputContent")
         errand = PrintErrand(document.text, bool(output.required_signature_flag))
         if mode == ResponseMode.IMMEDIATE or output.integrated_print_flag:
             await begin(visit, errand, _nothing)

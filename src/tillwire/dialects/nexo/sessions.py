@@ -15,7 +15,7 @@ import msgspec
 
 from tillwire.core.errands import Ability
 from tillwire.core.model import Session, State, Transaction, TransactionType
-from tillwire.core.ports import AbortResult, Capabilities
+from tillwire.core.ports import Capabilities
 from tillwire.dialects.nexo.answers import SUCCESS, moment
 from tillwire.dialects.nexo.context import DIALECT, Malformed, Refused, Visit
 from tillwire.dialects.nexo.diagnosis import status_of
@@ -149,11 +149,9 @@ async def _call_off_own(visit: Visit) -> str:
     running = _transaction_of_till(visit)
     if running is None:
         return ""
-    if running.state is not State.UNKNOWN:
-        result = await visit.context.engine.abort(running.id)
-        if result is AbortResult.ABORTED:
-            return ""
-        running = await visit.context.engine.find(running.id) or running
+    # Of one that is UNKNOWN already the engine does not even ask the terminal.
+    await visit.context.engine.abort(running.id)
+    running = await visit.context.engine.find(running.id) or running
     if running.is_final:
         return ""
     if running.state is State.UNKNOWN:

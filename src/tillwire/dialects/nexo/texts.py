@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from base64 import b64decode
 from binascii import Error
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tillwire.dialects.nexo import cuts
@@ -29,16 +29,8 @@ class Plain(NamedTuple):
     """What of it no plain text can be, in words; empty when that is nothing but looks."""
 
 
-def plain(
-    content: OutputContent | MenuEntry, path: str, cut: Callable[[str], str] = cuts.written
-) -> Plain:
-    """A content as text. `path` is where it stands in its message; `cut` takes card numbers out of
-    it once more, since what came in pieces is whole only now. Raises `Refused`."""
-    found = _plain(content, path)
-    return Plain(cut(found.text), found.lost)
-
-
-def _plain(content: OutputContent | MenuEntry, path: str) -> Plain:
+def plain(content: OutputContent | MenuEntry, path: str) -> Plain:
+    """A content as text. `path` is where it stands in its message. Raises `Refused`."""
     match content.output_format:
         case OutputFormat.TEXT:
             if not content.output_text:
@@ -48,7 +40,9 @@ def _plain(content: OutputContent | MenuEntry, path: str) -> Plain:
             if content.output_xhtml is None:
                 raise Malformed(path, "OutputXHTML", "Missing", "XHTML in Base64")
             words = words_of(_decoded(content.output_xhtml, path))
-            return Plain(_clean(words.text), "a picture" if words.pictures else "")
+            # A card number that was spread over elements is one only now.
+            text = cuts.written(_clean(words.text))
+            return Plain(text, "a picture" if words.pictures else "")
         case OutputFormat.BAR_CODE:
             if content.output_barcode is None:
                 raise Malformed(path, "OutputBarcode", "Missing", "a bar code")

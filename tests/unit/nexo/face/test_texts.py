@@ -7,7 +7,6 @@ from base64 import b64encode
 
 import pytest
 
-from tillwire.dialects.nexo import cuts
 from tillwire.dialects.nexo.context import Refused
 from tillwire.dialects.nexo.outputs import (
     OutputBarcode,
@@ -46,18 +45,6 @@ def test_pieces_are_joined_to_lines() -> None:
 def test_what_a_printer_would_take_for_a_command_is_left_out() -> None:
     content = text(OutputText(text="a\x1b@b\tc\x00\r\nd\re\u00a0f\u202e"))
     assert plain(content, PATH).text == "a@b c\nd\ne\u00a0f"
-
-
-def test_a_card_number_in_pieces_is_cut_once_they_are_joined() -> None:
-    content = text(
-        OutputText(text="Card 41111111", end_of_line_flag=False), OutputText(text="11111111")
-    )
-    assert plain(content, PATH).text == "Card ************1111"
-    assert plain(content, PATH, cuts.asked).text == "Card ************1111"
-    # Passes the Luhn check, but is of no issuer: one of the till's own numbers.
-    own = text(OutputText(text="12345678", end_of_line_flag=False), OutputText(text="90123452"))
-    assert plain(own, PATH, cuts.asked).text == "1234567890123452"
-    assert plain(own, PATH).text == "************3452"
 
 
 def test_a_label_is_one_line() -> None:

@@ -412,6 +412,17 @@ async def test_a_terminal_that_counts_otherwise_is_told_of(tmp_path: Path) -> No
 
 
 @virtual()
+async def test_what_moved_no_money_need_not_be_counted_by_the_terminal(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        desk.driver.at_once = DECLINED
+        await desk.lane().pay("21.00")
+        desk.driver.errand_end = Counted(())
+        answer = await reconcile(desk.lane("LANE-02"), "AcquirerSynchronisation")
+        assert answer["Response"] == {"Result": "Success"}
+        assert all_sums(answer) == {"Declined": (1, Decimal("21.00"))}
+
+
+@virtual()
 async def test_an_acquirer_that_fails_makes_it_partial(tmp_path: Path) -> None:
     async with sandbox_in(tmp_path) as sandbox:
         lane = sandbox.lane()
