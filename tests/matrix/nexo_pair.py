@@ -29,7 +29,7 @@ from tillwire.core.model import (
 )
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Dialer, Unit
-from tillwire.dialects.nexo.dialling import RealNetwork
+from tillwire.dialects.nexo.dialling import Network, RealNetwork
 from tillwire.dialects.nexo.lines import ClosableHttpClient
 from tillwire.errors import NotDelivered
 from tillwire.money import Money
@@ -139,29 +139,36 @@ def far_settings(folder: Path, told: Mapping[str, Any]) -> FaceSettings:
     return {face: {**common, **(sealed if face == SEALED else {})} for face in FAR_PORTS}
 
 
-class Plug(RealNetwork):
+class Plug:
     """The near gateway's way to its terminals, which can be pulled."""
 
     def __init__(self) -> None:
-        self._pulled = False
+        self.network: Network = RealNetwork()
+        """What is behind it."""
 
     def pull(self) -> None:
         """Let nothing new out."""
-        self._pulled = True
+        self.network = Nowhere()
 
     def dialer(self, tls: ssl.SSLContext | None, server_name: str) -> Dialer:
-        """As long as it is in."""
-        self._check()
-        return super().dialer(tls, server_name)
+        """As what is behind it."""
+        return self.network.dialer(tls, server_name)
 
     def http(self, tls: ssl.SSLContext | None, server_name: str) -> ClosableHttpClient:
-        """As long as it is in."""
-        self._check()
-        return super().http(tls, server_name)
+        """As what is behind it."""
+        return self.network.http(tls, server_name)
 
-    def _check(self) -> None:
-        if self._pulled:
-            raise NotDelivered("The dead send nothing.")
+
+class Nowhere:
+    """The way of the dead."""
+
+    def dialer(self, tls: ssl.SSLContext | None, server_name: str) -> Dialer:
+        """There is none."""
+        raise NotDelivered("The dead send nothing.")
+
+    def http(self, tls: ssl.SSLContext | None, server_name: str) -> ClosableHttpClient:
+        """There is none."""
+        raise NotDelivered("The dead send nothing.")
 
 
 class Pair:
@@ -205,8 +212,8 @@ class Pair:
         return GatewayUnderTest(self._home("far"), self._far_ports, settings, tls=tls)
 
     def _build_near(self) -> GatewayUnderTest:
-        self._plug = Plug()
-        return GatewayUnderTest(self._home("near"), self._near_ports, network=self._plug)
+        self.plug = Plug()
+        return GatewayUnderTest(self._home("near"), self._near_ports, network=self.plug)
 
     async def start(self) -> None:
         """Start the far one, then the near one."""
@@ -249,7 +256,7 @@ class Pair:
 
     def kill_near(self) -> None:
         """The near gateway dies. Connections to the far one break, whoever had opened them."""
-        self._plug.pull()
+        self.plug.pull()
         network = virtual_loop().network
         network.strike(*self._near_ports.values())
         network.cut(*self._far_ports.values())
