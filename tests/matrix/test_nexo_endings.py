@@ -68,11 +68,11 @@ def _approved(moved: int, within: float = SOON) -> Expected:
 PURCHASES: Final = {
     0: _approved(1000),
     39: _approved(1039),
-    40: _declined("Refusal: Do not honour (05)."),
-    41: _declined("Refusal: Insufficient funds (51)."),
-    42: _declined("Refusal: Expired card (54)."),
-    43: _cancelled("Cancel: Cancelled by the cardholder."),
-    44: _cancelled("Cancel: No card was presented in time.", within=31),
+    40: _declined("Do not honour"),
+    41: _declined("Insufficient funds"),
+    42: _declined("Expired card"),
+    43: _cancelled("Cancelled by the cardholder"),
+    44: _cancelled("No card was presented in time", within=31),
     45: _approved(522),
     46: _approved(1046, RECOVERED),
     FORGETS: Expected(State.UNKNOWN),
@@ -81,7 +81,7 @@ PURCHASES: Final = {
     50: _approved(1050),
     51: _approved(1051),
     52: Expected(State.FAILED, proof=Proof.REFUSED_BY_PEER),
-    53: _declined("Refusal: Do not honour (05).", RECOVERED),
+    53: _declined("Do not honour", RECOVERED),
     54: _approved(1159),
 }
 """Last two digits of the amount -> what becomes of a purchase."""

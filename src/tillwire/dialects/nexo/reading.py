@@ -42,7 +42,7 @@ from tillwire.errors import InvalidRequest, RemoteProtocolError
 from tillwire.money import from_decimal
 
 LONGEST_REASON: Final = 300
-_CODE: Final = re.compile(r"\(([0-9]{2})\)\.?\Z")
+_CODE: Final = re.compile(r"\(([0-9]{2})\)\Z")
 """The issuer's code at the end of its words, for which the protocol has no member."""
 
 _ENDS: Final = {
@@ -207,21 +207,31 @@ def _ended_without_money(
     words: str,
 ) -> Outcome:
     described = _described(body, order)
-    code = _CODE.search(words)
-    if code is not None and not described.response_code:
-        described = msgspec.structs.replace(described, response_code=code[1])
-    return msgspec.structs.replace(described, verdict=verdict, cause=cause, reason=words)
+    told = _told(body.response)
+    code = _CODE.search(told)
+    reason = told if code is None else told[: code.start()].rstrip()
+    return msgspec.structs.replace(
+        described,
+        verdict=verdict,
+        cause=cause,
+        reason=reason or words,
+        response_code=described.response_code or (code[1] if code is not None else ""),
+    )
 
 
 def words_of(response: Response) -> str:
-    """Why it failed: the condition, and what the terminal says of it."""
+    """Why it failed: the condition, and what the terminal says of it, without a full stop."""
     condition = response.error_condition or response.result
+    told = _told(response)
+    return f"{condition}: {told}" if told else condition
+
+
+def _told(response: Response) -> str:
     told = response.additional_response or ""
     if "=" in told:  # form-encoded, as with Adyen
         fields = fields_of(told)
         told = fields.get("refusalReason") or fields.get("message") or told
-    words = _one_line(told)
-    return f"{condition}: {words}" if words else condition
+    return _one_line(told).rstrip(".")
 
 
 def _one_line(text: str) -> str:

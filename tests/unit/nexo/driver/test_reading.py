@@ -76,6 +76,36 @@ async def test_every_condition_has_its_meaning(condition: str | None) -> None:
         assert reading.outcome.verdict is Verdict.DECLINED
 
 
+@pytest.mark.parametrize(
+    ("told", "reason", "code"),
+    [
+        (None, "Refusal", ""),
+        ("", "Refusal", ""),
+        ("...", "Refusal", ""),
+        ("Do not honour.", "Do not honour", ""),
+        ("Do not honour (05).", "Do not honour", "05"),
+        ("(05)", "Refusal: (05)", "05"),
+        ("card 4111 (1111)", "card 4111 (1111)", ""),
+        ("two\nlines\x07 here", "two lines here", ""),
+        ("x" * 999, "x" * 300, ""),
+        (
+            "tid=1&message=DECLINED%20Online&refusalReason=210%20Not%20enough%20balance",
+            "210 Not enough balance",
+            "",
+        ),
+        ("tid=1&message=DECLINED%20Online", "DECLINED Online", ""),
+        ("a=1&" * 200, "a=1&" * 75, ""),
+    ],
+)
+@virtual()
+async def test_why_it_was_declined(told: str | None, reason: str, code: str) -> None:
+    response = {"Result": "Failure", "ErrorCondition": "Refusal", "AdditionalResponse": told}
+    body = msgspec.convert({"Response": response}, type=PaymentResponse)
+    reading = money_reading(body, payment(4250), ORDER)
+    assert isinstance(reading, Ended)
+    assert (reading.outcome.reason, reading.outcome.response_code) == (reason, code)
+
+
 def test_an_order_comes_back_from_the_journal() -> None:
     for order in (ORDER, msgspec.structs.replace(ORDER, requested=None, refused="Busy: now")):
         assert order_of(order.peer) == order
