@@ -111,24 +111,31 @@ def _room(module: str) -> str:
 
 
 def _folder(module: str) -> str:
-    """The package folder that holds a wire module: `tillwire.dialects.nexo`."""
+    """The package folder that holds a module: `tillwire.dialects.nexo`."""
     return module.rpartition(".")[0]
 
 
 def _wires(sources: dict[str, Path], imports: list[Import]) -> set[str]:
-    """The wire modules, and what they reach inside their own folder: the same rules hold there."""
-    reached = {module for module in sources if module.rpartition(".")[2] == "wire"}
+    """The wire modules: `wire.py` with what it reaches inside its own folder, and whatever stands
+    below a folder `wire/`. The same rules hold in all of them."""
+    below = {module for module, path in sources.items() if _is_below_wire(module, path)}
+    reached = below | {module for module in sources if module.rpartition(".")[2] == "wire"}
     while True:
         more = {
             each.imported
             for each in imports
-            if each.importer in reached
+            if each.importer in reached - below
             and _folder(each.imported) == _folder(each.importer)
             and each.imported in sources
         }
         if more <= reached:
             return reached
         reached |= more
+
+
+def _is_below_wire(module: str, path: Path) -> bool:
+    *above, last = module.split(".")
+    return "wire" in above or (last == "wire" and path.name == "__init__.py")
 
 
 def _problem(each: Import, wires: set[str]) -> str:
@@ -156,10 +163,12 @@ def _problem_of_ours(each: Import, wires: set[str]) -> str:
         return ""
     if room not in MAY_IMPORT:
         return f"{room} has no rule yet: say in MAY_IMPORT what it may import"
-    if each.importer in wires and other not in WIRE_MAY_IMPORT:
-        if each.imported not in wires and each.imported != _folder(each.importer):
-            return f"a wire imports {each.imported}"
-        return ""
+    if each.importer in wires and not (
+        other in WIRE_MAY_IMPORT
+        or each.imported in wires
+        or each.imported == _folder(each.importer)
+    ):
+        return f"a wire imports {each.imported}"
     if room == other == "dialects":
         own = each.importer.split(".")[:3]
         return "" if each.imported.split(".")[:3] == own else "a dialect imports another"
