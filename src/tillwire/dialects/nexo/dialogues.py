@@ -3,7 +3,7 @@
 In memory, and shared by all nexo faces of the gateway, so that an Abort over one connection finds
 the payment of another. What must outlive the process is in the journal: a payment as a
 transaction, a message as an exchange. So a payment has a dialogue only while somebody waits for
-its answer.
+its answer, or it is just being committed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class Dialogue:
     """What does it, where calling it off means to cancel that: errands, not payments."""
     aborted: bool = False
     """Whether the till has called it off."""
+    holds: int = 0
+    """How many keep it under way."""
 
 
 @dataclass(eq=False, slots=True)
@@ -92,11 +94,17 @@ class Dialogues:
         return None
 
     def begin(self, dialogue: Dialogue) -> None:
-        """Have it in the register."""
-        self._at.setdefault(dialogue.terminal_id, []).append(dialogue)
+        """Have it in the register. It may be begun again by somebody else, and lasts until all of
+        them have ended it."""
+        if not dialogue.holds:
+            self._at.setdefault(dialogue.terminal_id, []).append(dialogue)
+        dialogue.holds += 1
 
     def end(self, dialogue: Dialogue) -> None:
-        """Have it there no more."""
+        """Have it there no more, unless somebody else has begun it."""
+        dialogue.holds -= 1
+        if dialogue.holds:
+            return
         left = self._at[dialogue.terminal_id]
         left.remove(dialogue)
         if not left:

@@ -17,10 +17,11 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from tillwire.core.model import State, Transaction
+from tillwire.core.model import Request, State, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.nexo import events, orders, training
 from tillwire.dialects.nexo.context import DIALECT, Refused, Visit
+from tillwire.dialects.nexo.dialogues import Dialogue
 from tillwire.dialects.nexo.enabling import card_for
 from tillwire.dialects.nexo.memory import rendered
 from tillwire.dialects.nexo.memos import Memo, memo_in
@@ -54,11 +55,24 @@ async def take(visit: Visit) -> tuple[Transaction, Memo] | Body:
     if dialogue.aborted:
         raise Refused(ErrorCondition.ABORTED, "It was called off before it was sent.")
     try:
-        transaction = await visit.context.engine.accept(request, WhenBusy.REJECT)
+        transaction = await visit.context.tasks.finish(_accepted(visit, request, dialogue))
     except TerminalBusy as busy:
         raise await in_the_way(visit, busy) from busy
-    dialogue.transaction_id = transaction.id
     return transaction, memo_in(request.exchange)
+
+
+async def _accepted(visit: Visit, request: Request, dialogue: Dialogue) -> Transaction:
+    """The request, committed. It goes on when the till goes away meanwhile, and its dialogue with
+    it: who asks for it just then must not hear that it never came, and an Abort must not be lost.
+    """
+    engine = visit.context.engine
+    with visit.context.dialogues.under_way(dialogue):
+        transaction = await engine.accept(request, WhenBusy.REJECT)
+        dialogue.transaction_id = transaction.id
+        if dialogue.aborted:  # while it was being accepted
+            with contextlib.suppress(JournalError):
+                await engine.abort(transaction.id)
+    return transaction
 
 
 async def _with_card_ahead(visit: Visit, asked: Wanted) -> Wanted:
@@ -95,10 +109,7 @@ async def _is_own(visit: Visit, holder_id: str) -> bool:
 
 async def outcome(visit: Visit, transaction: Transaction, memo: Memo) -> Body:
     """Wait for the end of it, telling the till what the terminal shows; its response."""
-    engine, dialogue = visit.context.engine, visit.dialogue
-    if dialogue is not None and dialogue.aborted:  # while it was being accepted
-        with contextlib.suppress(JournalError):
-            await engine.abort(transaction.id)
+    engine = visit.context.engine
     stop = engine.listen(transaction.id, partial(events.tell_status, visit))
     try:
         known = await engine.wait(transaction.id, _is_settled, None)

@@ -110,10 +110,14 @@ async def _target(visit: Visit, asked: MessageReference) -> Exchange | Transacti
     if asked.service_id is None:
         last = await engine.last_exchange(terminal.id, DIALECT, sale_id, kinds)
         return last or _not_found(asked)
+    place = terminal.id, sale_id, asked.service_id
+    # Looked for first: what ends while the journal is read was committed before, or comes to
+    # nothing.
+    dialogue = visit.context.dialogues.find(*place)
     exchange = await engine.exchange(terminal.id, DIALECT, sale_id, asked.service_id)
     if exchange is not None and exchange.kind in kinds:
         return exchange
-    dialogue = visit.context.dialogues.find(terminal.id, sale_id, asked.service_id)
+    dialogue = dialogue or visit.context.dialogues.find(*place)
     if exchange is None and dialogue is not None and dialogue.category in kinds:
         return _response(ErrorCondition.IN_PROGRESS, "It is being accepted.", asked)
     return _not_found(asked)
