@@ -28,7 +28,7 @@ from tillwire.core.model import (
     TransactionType,
 )
 from tillwire.core.occupancy import WhenBusy
-from tillwire.core.ports import Dialer, Unit
+from tillwire.core.ports import Dialer, Reader, Unit
 from tillwire.dialects.nexo.dialling import Network, RealNetwork
 from tillwire.dialects.nexo.lines import ClosableHttpClient
 from tillwire.errors import NotDelivered
@@ -308,6 +308,16 @@ class Pair:
         """The near gateway's transaction when it is final, or after so many seconds."""
         number = transaction if isinstance(transaction, str) else transaction.id
         return await self.near.engine.wait(number, lambda each: each.is_final, seconds)
+
+    def there(self, transaction: Transaction) -> Transaction | None:
+        """The far gateway's transaction for one of the near gateway's."""
+
+        def look(reader: Reader) -> list[Transaction]:
+            return reader.by_reference(shop.SHOP, transaction.id)
+
+        found = self.far.journal.read_now(look)
+        assert len(found) <= 1, f"two for one: {found}"
+        return found[0] if found else None
 
     async def pay(self, lane: Lane, minor: int, *asked: Any, **more: Any) -> Transaction:
         """Order, and wait for the end."""

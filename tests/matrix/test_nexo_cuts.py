@@ -17,7 +17,7 @@ import pytest
 
 from tests.kit.faults import CLEAN, Connect, Faults, Flow, Noticed
 from tests.kit.virtual_loop import virtual_loop
-from tests.matrix.nexo_agreement import carried_out, check_pair
+from tests.matrix.nexo_agreement import check_pair
 from tests.matrix.nexo_pair import BINDINGS, FAR_PORTS, WAYS, Lane, Pair, live
 from tillwire.core.model import State, Transaction, TransactionType, Verdict
 from tillwire.errors import Proof
@@ -69,7 +69,7 @@ async def paid_through(pair: Pair, lane: Lane, minor: int, faults: Faults) -> Tr
     break_next(lane.way, faults)
     order = await pair.order(lane, minor)
     ended = await pair.ended(order, FOUND_OUT_AFTER)
-    there = carried_out(pair).get(order.id)
+    there = pair.there(order)
     if ended.state is State.UNKNOWN:
         assert there is None, f"it could be asked: {there}"
         await pair.near.engine.decide(
@@ -185,7 +185,7 @@ def test_what_gives_money_back_is_cut_at_any_octet_and_given_back_once(
             break_next(way, faults)
             order = await pair.order(lane, 100, kind, original=original.id)
             back = await pair.ended(order, FOUND_OUT_AFTER)
-            there = carried_out(pair).get(order.id)
+            there = pair.there(order)
             assert (there is not None) == (back.state is State.APPROVED), (faults, back)
             if back.state is State.UNKNOWN:
                 await pair.near.engine.decide(
