@@ -49,7 +49,7 @@ def admit(
     if unit.estate_version() != estate_version:
         raise StaleError("The estate has changed meanwhile.")
     if draft.type in FOLLOW_UPS or draft.original_id is not None:
-        check_follow_up(unit, draft)
+        check_follow_up(unit, draft, reserved=request.reserved)
     place = place_for(unit, draft, when_busy, keeper.owner)
     token, moves = place.token, []
     if place.replaced is not None:

@@ -30,9 +30,9 @@ FOLLOWS: Final[dict[TransactionType, frozenset[TransactionType]]] = {
 """Which types a follow-up may have as its original."""
 
 
-def check_follow_up(unit: Unit, follow_up: Transaction) -> None:
+def check_follow_up(unit: Unit, follow_up: Transaction, *, reserved: int | None = None) -> None:
     """Raise `InvalidRequest` (field `original_id` or `amount`) or `Conflict` unless the follow-up
-    fits its original."""
+    fits its original. `reserved` is what an INCREMENT was made for (`Request.reserved`)."""
     allowed = FOLLOWS.get(follow_up.type)
     if allowed is None:
         raise InvalidRequest(
@@ -44,7 +44,7 @@ def check_follow_up(unit: Unit, follow_up: Transaction) -> None:
         raise InvalidRequest(
             "original_id", f"a {follow_up.type} needs its original", "the id of a transaction"
         )
-    siblings = [_as_feared(unit, each) for each in unit.follow_ups(follow_up.original_id)]
+    siblings = _siblings(unit, follow_up.original_id)
     original = unit.transaction(follow_up.original_id)
     if original is None or original.organisation_id != follow_up.organisation_id:
         raise InvalidRequest(
@@ -64,7 +64,40 @@ def check_follow_up(unit: Unit, follow_up: Transaction) -> None:
         )
     if original.state is not State.APPROVED:
         raise Conflict(f"The original transaction is {original.state}, not APPROVED.")
+    if reserved is not None:
+        _check_reserved(original, siblings, reserved)
     _check_amount(original, siblings, follow_up)
+
+
+def _siblings(unit: Unit, original_id: str) -> list[Transaction]:
+    """All that follow the original, as they count, and what undoes its INCREMENTs."""
+    siblings = [_as_feared(unit, each) for each in unit.follow_ups(original_id)]
+    undoing = [
+        _as_feared(unit, each)
+        for changed in siblings
+        if changed.type is _T.INCREMENT and changed.approved_amount
+        for each in unit.follow_ups(changed.id)
+    ]
+    return siblings + undoing
+
+
+def _check_reserved(original: Transaction, siblings: list[Transaction], expected: int) -> None:
+    """Raise `Conflict` unless so many minor units are reserved, and nothing is just changing it."""
+    found = reserved_in(original, siblings)
+    if found != expected or any(not each.is_final for each in siblings):
+        currency = original.amount.currency
+        raise Conflict(
+            f"What is reserved has changed meanwhile: it is {Money(found, currency)} now."
+        )
+
+
+def reserved_in(preauth: Transaction, changes: Iterable[Transaction]) -> int:
+    """Minor units that are reserved, before any CAPTURE. `changes` are what follows the PREAUTH,
+    and what follows its INCREMENTs."""
+    signs = {_T.INCREMENT: 1, _T.REVERSAL: -1}
+    return preauth.approved_amount + sum(
+        signs.get(each.type, 0) * each.approved_amount for each in changes
+    )
 
 
 def _as_feared(unit: Unit, sibling: Transaction) -> Transaction:
@@ -76,9 +109,10 @@ def _as_feared(unit: Unit, sibling: Transaction) -> Transaction:
 
 
 def _check_amount(
-    original: Transaction, siblings: Iterable[Transaction], follow_up: Transaction
+    original: Transaction, siblings: list[Transaction], follow_up: Transaction
 ) -> None:
-    siblings = list(siblings)
+    if follow_up.type is _T.REVERSAL:
+        siblings = [each for each in siblings if each.original_id == original.id]
     remaining = original.approved_amount - _taken(siblings, _T.REFUND, _T.REVERSAL)
     if original.type is _T.PREAUTH and follow_up.type is not _T.REVERSAL:
         # Increments raise the reservation once approved, and lower it as soon as asked for.
