@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from tillwire.dialects.nexo import wire
-from tillwire.dialects.nexo.framing import LARGEST
+from tillwire.dialects.nexo.wire.framing import LARGEST
 
 EXAMPLES = Path(__file__).parents[1] / "tests" / "unit" / "nexo" / "examples"
 _TRIES = 3

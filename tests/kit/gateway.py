@@ -25,8 +25,8 @@ from tillwire.core.model import Event, Terminal, Transaction
 from tillwire.core.ports import Clock, HttpClient, Reader
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
-from tillwire.dialects.nexo.dialling import Network, RealNetwork
-from tillwire.dialects.nexo.driver import NexoDriver
+from tillwire.dialects.nexo.driver.dialling import Network, RealNetwork
+from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.net.http_client import AiohttpClient
 from tillwire.server.drivers import Drivers

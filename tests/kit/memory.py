@@ -111,6 +111,8 @@ class Pipe:
         self._dispatch(signal)
 
     def _dispatch(self, piece: bytes | Signal) -> None:
+        if self._loop.is_closed():
+            return  # whoever writes is being thrown away
         self._under_way.append(piece)
         self.size += len(piece) if isinstance(piece, bytes) else 0
         arrival = self._loop.time() + self._source.uniform(*self._flow.delay)
@@ -259,7 +261,7 @@ class End(asyncio.Transport):
         if self.gone:
             return
         self.gone = self._closing = self._ended = True
-        if self._protocol is not None:
+        if self._protocol is not None and not self._loop.is_closed():
             self._loop.call_soon(self._protocol.connection_lost, error)
 
     def is_closing(self) -> bool:

@@ -16,6 +16,7 @@ import random
 import socket
 import threading
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
@@ -204,7 +205,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         tasks = self._remains | asyncio.all_tasks(self)
         self.set_exception_handler(lambda _, __: None)
         self.close()
-        with silence():
+        with silence(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that never began
             for task in tasks:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # of the C class
                 coroutine: TaskCoroutine = task.get_coro()

@@ -29,8 +29,8 @@ from tillwire.core.model import (
 )
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Dialer, Reader, Unit
-from tillwire.dialects.nexo.dialling import Network, RealNetwork
-from tillwire.dialects.nexo.lines import ClosableHttpClient
+from tillwire.dialects.nexo.driver.dialling import Network, RealNetwork
+from tillwire.dialects.nexo.driver.lines import ClosableHttpClient
 from tillwire.errors import NotDelivered
 from tillwire.money import Money
 

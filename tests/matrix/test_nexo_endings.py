@@ -24,7 +24,7 @@ from tillwire.core.model import (
     Verification,
 )
 from tillwire.core.ports import CannotTell
-from tillwire.dialects.nexo.driver import NexoDriver
+from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.errors import Proof, TerminalBusy
 from tillwire.money import Money
 

@@ -33,8 +33,8 @@ from tests.unit.nexo.bindings.lane import (
 )
 from tillwire.core.model import State, Transaction
 from tillwire.core.ports import Dialer
-from tillwire.dialects.nexo.dialling import RealNetwork
-from tillwire.dialects.nexo.lines import ClosableHttpClient
+from tillwire.dialects.nexo.driver.dialling import RealNetwork
+from tillwire.dialects.nexo.driver.lines import ClosableHttpClient
 from tillwire.errors import Proof
 
 QUICK, SLOW = 1000, 1049

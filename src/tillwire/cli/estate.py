@@ -18,7 +18,7 @@ from tillwire.cli.times import in_utc, rfc3339
 from tillwire.clock import SystemClock
 from tillwire.core.estate import Estate
 from tillwire.core.model import Lifecycle, Store, Terminal
-from tillwire.dialects.nexo.driver_settings import DriverSettings
+from tillwire.dialects.nexo.driver.settings import DriverSettings
 from tillwire.estate.apply import apply
 from tillwire.estate.changes import Change, FieldChange, Mark, Plan
 from tillwire.estate.file import DriverKinds, load

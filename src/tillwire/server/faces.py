@@ -15,12 +15,12 @@ from tillwire.core.ports import Clock
 from tillwire.device import face as device_face
 from tillwire.device.presence import Presence
 from tillwire.dialects.merchantapi import face as merchantapi_face
-from tillwire.dialects.nexo import settings as nexo_settings
-from tillwire.dialects.nexo.dialogues import Dialogues
-from tillwire.dialects.nexo.flat import FlatFace
-from tillwire.dialects.nexo.held import HeldFace
-from tillwire.dialects.nexo.poi import Poi
-from tillwire.dialects.nexo.stream import StreamFace as NexoStreamFace
+from tillwire.dialects.nexo.face import settings as nexo_settings
+from tillwire.dialects.nexo.face.dialogues import Dialogues
+from tillwire.dialects.nexo.face.flat import FlatFace
+from tillwire.dialects.nexo.face.held import HeldFace
+from tillwire.dialects.nexo.face.poi import Poi
+from tillwire.dialects.nexo.face.stream import StreamFace as NexoStreamFace
 from tillwire.net.asgi import App
 from tillwire.net.streams import StreamFace
 from tillwire.virtual import face as virtual_face

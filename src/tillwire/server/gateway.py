@@ -27,7 +27,7 @@ from tillwire.core.model import Lifecycle, State
 from tillwire.core.ports import Clock
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
-from tillwire.dialects.nexo.driver import NexoDriver
+from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.errors import ConfigurationError, JournalError
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.server.dispatch import Dispatcher, Mount

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from tests.kit.sandbox_process import free_base_port
 from tillwire.cli import app
 from tillwire.dialects.nexo import wire
-from tillwire.dialects.nexo.encryption import Key, open_, seal
+from tillwire.dialects.nexo.wire.encryption import Key, open_, seal
 from tillwire.virtual.script import ENDINGS
 
 COMMAND = (sys.executable, "-c", "from tillwire.cli import main; main()", "sandbox")

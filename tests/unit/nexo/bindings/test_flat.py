@@ -27,7 +27,7 @@ from tests.unit.nexo.bindings.lane import (
     service_of,
     status,
 )
-from tillwire.dialects.nexo.flat import RESOURCES
+from tillwire.dialects.nexo.face.flat import RESOURCES
 
 SLOW, LOST, APPROVED, DECLINED = 1049, 1047, 1000, 1040
 """Amounts whose ending makes the cardholder slow, or loses the outcome for good."""
@@ -401,7 +401,7 @@ def test_a_defect_is_told_once_and_is_no_outcome(
     async def scenario(gateway: GatewayUnderTest) -> None:
         lane = HttpLane(gateway, FLAT)
         with monkeypatch.context() as patch:
-            patch.setattr("tillwire.dialects.nexo.poi.Poi.answer", broken)
+            patch.setattr("tillwire.dialects.nexo.face.poi.Poi.answer", broken)
             assert await lane.post("/payment", payment(APPROVED)) == (202, None)
             (last,) = await lane.polled("/payment")
             code, told = await lane.post("/diagnosis", diagnosis())

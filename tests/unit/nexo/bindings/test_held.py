@@ -32,8 +32,8 @@ from tests.unit.nexo.bindings.lane import (
     result_of,
     status,
 )
-from tillwire.dialects.nexo.held import keys_of
-from tillwire.dialects.nexo.settings import EncryptionKey, Settings
+from tillwire.dialects.nexo.face.held import keys_of
+from tillwire.dialects.nexo.face.settings import EncryptionKey, Settings
 from tillwire.errors import ConfigurationError
 
 SLOW, LOST, APPROVED = 1049, 1047, 1000
@@ -378,7 +378,7 @@ def test_a_request_that_nobody_can_answer_is_a_fault_of_ours_and_no_outcome(
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("4111111111111111")
 
-    monkeypatch.setattr("tillwire.dialects.nexo.poi.Poi.answer", broken)
+    monkeypatch.setattr("tillwire.dialects.nexo.face.poi.Poi.answer", broken)
 
     async def scenario(gateway: GatewayUnderTest) -> tuple[int, Json]:
         return await HttpLane(gateway, HELD).post("/", enveloped(request("Logout", {})))

@@ -372,7 +372,7 @@ def test_a_defect_is_silence_and_no_outcome(disk: Path, monkeypatch: pytest.Monk
                 raise RuntimeError("4111111111111111")
 
             with monkeypatch.context() as patch:
-                patch.setattr("tillwire.dialects.nexo.poi.Poi.answer", broken)
+                patch.setattr("tillwire.dialects.nexo.face.poi.Poi.answer", broken)
                 lane.say(payment(APPROVED))
                 await asyncio.sleep(1)
             lane.say(diagnosis())

@@ -16,16 +16,17 @@ from typing import Any, Final
 import msgspec
 
 from tests.kit.network import LOOPBACK
-from tillwire.dialects.nexo import framing, wire
-from tillwire.dialects.nexo.devices import DisplayRequest
-from tillwire.dialects.nexo.instruments import CardData, PaymentInstrumentData
-from tillwire.dialects.nexo.outputs import (
+from tillwire.dialects.nexo import wire
+from tillwire.dialects.nexo.wire import Body, Message, MessageHeader, framing, response_header
+from tillwire.dialects.nexo.wire.devices import DisplayRequest
+from tillwire.dialects.nexo.wire.instruments import CardData, PaymentInstrumentData
+from tillwire.dialects.nexo.wire.outputs import (
     DisplayOutput,
     OutputContent,
     OutputText,
     PaymentReceipt,
 )
-from tillwire.dialects.nexo.services import (
+from tillwire.dialects.nexo.wire.services import (
     AbortRequest,
     DiagnosisResponse,
     EventNotification,
@@ -40,7 +41,7 @@ from tillwire.dialects.nexo.services import (
     TransactionStatusRequest,
     TransactionStatusResponse,
 )
-from tillwire.dialects.nexo.shared import (
+from tillwire.dialects.nexo.wire.shared import (
     AmountsResp,
     PaymentAcquirerData,
     POIData,
@@ -48,7 +49,6 @@ from tillwire.dialects.nexo.shared import (
     Response,
     TransactionIdentification,
 )
-from tillwire.dialects.nexo.wire import Body, Message, MessageHeader, response_header
 
 SUCCESS: Final = Response(result="Success")
 PORT: Final = 7778

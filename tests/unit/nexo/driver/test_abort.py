@@ -15,8 +15,8 @@ from tests.unit.nexo.driver.poi import Poi, Send, approve, fail
 from tests.unit.nexo.driver.till import Till, payment, till
 from tillwire.core.model import Cause, Outcome, Verdict
 from tillwire.core.ports import AbortResult
-from tillwire.dialects.nexo.services import AbortRequest
 from tillwire.dialects.nexo.wire import Message
+from tillwire.dialects.nexo.wire.services import AbortRequest
 from tillwire.errors import AnswerLost, PeerError
 
 BINDINGS: Final[dict[str, dict[str, Any]]] = {

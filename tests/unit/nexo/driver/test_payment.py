@@ -24,9 +24,10 @@ from tillwire.core.model import (
     Verdict,
     Verification,
 )
-from tillwire.dialects.nexo import devices, framing, wire
-from tillwire.dialects.nexo.services import PaymentRequest
-from tillwire.dialects.nexo.shared import Response
+from tillwire.dialects.nexo import wire
+from tillwire.dialects.nexo.wire import devices, framing
+from tillwire.dialects.nexo.wire.services import PaymentRequest
+from tillwire.dialects.nexo.wire.shared import Response
 from tillwire.errors import AnswerLost, JournalError
 
 BINDINGS: Final[dict[str, dict[str, Any]]] = {"tcp": {}, "held": {"tls": False}, "http": {}}

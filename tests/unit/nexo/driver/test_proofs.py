@@ -19,9 +19,9 @@ from tests.unit.nexo.driver.till import Till, payment, till
 from tillwire.clock import Instant
 from tillwire.core.model import Evidence, Outcome, Verdict
 from tillwire.core.ports import CannotTell, Dialer, Found
-from tillwire.dialects.nexo.dialling import RealNetwork
-from tillwire.dialects.nexo.framing import Frames
-from tillwire.dialects.nexo.lines import ClosableHttpClient
+from tillwire.dialects.nexo.driver.dialling import RealNetwork
+from tillwire.dialects.nexo.driver.lines import ClosableHttpClient
+from tillwire.dialects.nexo.wire.framing import Frames
 from tillwire.errors import AnswerLost, NotDelivered, Proof
 
 SETTINGS: Final[dict[str, dict[str, Any]]] = {"tcp": {}, "held": {"tls": False}, "http": {}}

@@ -13,10 +13,9 @@ from tests.kit.runner import virtual
 from tests.unit.nexo.driver.till import payment
 from tillwire.core.model import Conversion, EntryMode, Evidence, Verdict, Verification
 from tillwire.dialects.nexo import wire
-from tillwire.dialects.nexo.cards import card_facts, conversion_of
-from tillwire.dialects.nexo.outputs import DisplayOutput, PaymentReceipt
-from tillwire.dialects.nexo.pos import Order, order_of
-from tillwire.dialects.nexo.reading import (
+from tillwire.dialects.nexo.driver.cards import card_facts, conversion_of
+from tillwire.dialects.nexo.driver.pos import Order, order_of
+from tillwire.dialects.nexo.driver.reading import (
     Ended,
     LoggedOut,
     NotKnown,
@@ -27,14 +26,15 @@ from tillwire.dialects.nexo.reading import (
     money_reading,
     status_reading,
 )
-from tillwire.dialects.nexo.receipt_texts import display_text, receipts_of
-from tillwire.dialects.nexo.services import (
+from tillwire.dialects.nexo.driver.receipt_texts import display_text, receipts_of
+from tillwire.dialects.nexo.wire.outputs import DisplayOutput, PaymentReceipt
+from tillwire.dialects.nexo.wire.services import (
     CurrencyConversion,
     PaymentResponse,
     PaymentResult,
     TransactionStatusResponse,
 )
-from tillwire.dialects.nexo.values import ErrorCondition
+from tillwire.dialects.nexo.wire.values import ErrorCondition
 from tillwire.money import Money
 
 ORDER: Final = Order(

@@ -12,8 +12,8 @@ from tests.kit.runner import virtual
 from tests.unit.nexo.driver.poi import Poi, Send, amounts, approval, approve
 from tests.unit.nexo.driver.till import HANDLE, Till, approved, payment, till
 from tillwire.core.model import Outcome, State, Terms, Transaction, TransactionType, Verdict
-from tillwire.dialects.nexo.services import PaymentRequest, PaymentResponse, ReversalRequest
 from tillwire.dialects.nexo.wire import Message
+from tillwire.dialects.nexo.wire.services import PaymentRequest, PaymentResponse, ReversalRequest
 from tillwire.errors import AnswerLost, NotDelivered, Proof
 
 T = TransactionType

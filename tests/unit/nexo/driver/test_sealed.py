@@ -12,9 +12,9 @@ from tests.unit.nexo.driver.poi import Poi, Send, approve
 from tests.unit.nexo.driver.till import Till, payment
 from tillwire.core.model import Verdict
 from tillwire.core.ports import CannotTell
-from tillwire.dialects.nexo import encryption, wire
-from tillwire.dialects.nexo.encryption import Key
-from tillwire.dialects.nexo.wire import Message
+from tillwire.dialects.nexo import wire
+from tillwire.dialects.nexo.wire import Message, encryption
+from tillwire.dialects.nexo.wire.encryption import Key
 from tillwire.errors import AnswerLost, NotDelivered, Proof
 
 KEY = Key("a long passphrase", "shop", 2)

@@ -11,9 +11,9 @@ import pytest
 
 from tests.unit.nexo.driver.till import terminal
 from tillwire import strict_toml
-from tillwire.dialects.nexo.dialling import RealNetwork
-from tillwire.dialects.nexo.driver import NexoDriver
-from tillwire.dialects.nexo.driver_settings import Binding, DriverSettings
+from tillwire.dialects.nexo.driver.dialling import RealNetwork
+from tillwire.dialects.nexo.driver.driver import NexoDriver
+from tillwire.dialects.nexo.driver.settings import Binding, DriverSettings
 from tillwire.errors import ConfigurationError
 
 

@@ -13,8 +13,8 @@ from tests.unit.nexo.driver.poi import Poi, Send, fail
 from tests.unit.nexo.driver.till import till
 from tillwire.core.ports import TerminalStatus
 from tillwire.dialects.nexo import wire
-from tillwire.dialects.nexo.services import DiagnosisResponse
 from tillwire.dialects.nexo.wire import Message
+from tillwire.dialects.nexo.wire.services import DiagnosisResponse
 
 BINDINGS: Final[dict[str, dict[str, Any]]] = {"tcp": {}, "held": {"tls": False}, "http": {}}
 

@@ -21,8 +21,8 @@ from tillwire.core.model import (
     Verdict,
 )
 from tillwire.core.ports import Sign
-from tillwire.dialects.nexo.dialling import Network
-from tillwire.dialects.nexo.driver import NexoDriver
+from tillwire.dialects.nexo.driver.dialling import Network
+from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.money import Money
 
 HEADING = Heading(

@@ -22,11 +22,11 @@ from tests.unit.virtual.shop import clock_of_loop, shop_in
 from tillwire.core.engine import Engine
 from tillwire.core.model import Outcome, Session, Transaction, Verdict
 from tillwire.core.ports import Unit
-from tillwire.dialects.nexo.context import DIALECT
-from tillwire.dialects.nexo.dialogues import Dialogues
-from tillwire.dialects.nexo.logins import Login, detail_of
-from tillwire.dialects.nexo.poi import Poi
-from tillwire.dialects.nexo.settings import Settings
+from tillwire.dialects.nexo.face.context import DIALECT
+from tillwire.dialects.nexo.face.dialogues import Dialogues
+from tillwire.dialects.nexo.face.logins import Login, detail_of
+from tillwire.dialects.nexo.face.poi import Poi
+from tillwire.dialects.nexo.face.settings import Settings
 from tillwire.dialects.nexo.wire import Message, encode
 
 Json = dict[str, Any]  # Any: JSON of any shape

@@ -43,7 +43,7 @@ from tillwire.core.errands import (
 )
 from tillwire.core.model import EntryMode, TransactionType
 from tillwire.core.ports import Capabilities
-from tillwire.dialects.nexo import enabling
+from tillwire.dialects.nexo.face import enabling
 from tillwire.money import Money
 from tillwire.virtual.memory import SetScript
 from tillwire.virtual.script import Script

@@ -23,7 +23,7 @@ from tests.unit.nexo.face.lanes import (
 from tests.unit.nexo.face.test_desk import content, output, post
 from tillwire.core.errands import Ability, Answer, Ask, ErrandFailed, Question, Trouble
 from tillwire.core.ports import Capabilities
-from tillwire.dialects.nexo import asking
+from tillwire.dialects.nexo.face import asking
 from tillwire.virtual.memory import SetScript
 from tillwire.virtual.script import Script
 

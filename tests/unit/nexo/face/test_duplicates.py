@@ -27,8 +27,8 @@ from tests.unit.nexo.face.lanes import (
 from tillwire.core.errands import CardRead
 from tillwire.core.model import Verdict
 from tillwire.core.ports import CannotTell
-from tillwire.dialects.nexo.logins import Login
-from tillwire.dialects.nexo.settings import Settings
+from tillwire.dialects.nexo.face.logins import Login
+from tillwire.dialects.nexo.face.settings import Settings
 from tillwire.errors import AnswerLost
 
 REPEATING = msgspec.structs.replace(SETTINGS, repeat_answers=True)

@@ -424,3 +424,62 @@ async def test_a_follow_up_is_in_the_currency_of_its_terminal(tmp_path: Path) ->
 async def _change_currency(desk: Desk, currency: str) -> None:
     store = desk.engine.estate.stores["shop-s"]
     await desk.put(msgspec.structs.replace(store, currency=currency))
+
+
+# --- reservations that were given back in part ------------------------------------------------
+
+
+@virtual()
+async def test_what_was_given_back_of_a_reservation_is_not_reserved(tmp_path: Path) -> None:
+    async with sandbox_in(tmp_path) as sandbox:
+        lane = sandbox.lane()
+        first = await _reserved(lane, "100.00")
+        assert ended(await lane.reverse(first, "40.00"))[0] == "Success"
+        raised = await lane.pay("80.00", kind="UpdateReservation", sale=FOLIO)
+        assert authorised(raised) == Decimal(80)
+        assert ended(await lane.pay("80.01", kind="Completion", sale=FOLIO))[0] == "Failure"
+        released = await lane.pay("0", kind="Completion", sale=FOLIO)
+        assert ended(released) == ("Success", None), released
+        assert [each[:2] for each in await sandbox.charged()] == [
+            ("PREAUTH", 10000),
+            ("REVERSAL", 4000),
+            ("INCREMENT", 2000),
+            ("REVERSAL", 6000),
+        ]
+
+
+@virtual()
+async def test_a_change_that_was_reversed_is_not_reserved(tmp_path: Path) -> None:
+    async with sandbox_in(tmp_path) as sandbox:
+        lane = sandbox.lane()
+        first = await _reserved(lane, "100.00")
+        change = await _paid(lane, "150.00", "UpdateReservation", original=first)
+        assert ended(await lane.reverse(change))[0] == "Success"
+        too_much = await lane.pay("100.01", kind="Completion", original=first)
+        assert ended(too_much) == ("Failure", "NotAllowed")
+        assert "100.00 EUR" in words(too_much)
+        again = await lane.pay("120.00", kind="UpdateReservation", original=first)
+        assert authorised(again) == Decimal(120)
+        assert (await sandbox.charged())[-1][:2] == ("INCREMENT", 2000)
+
+
+@virtual()
+async def test_two_terminals_that_raise_one_reservation_at_once_do_not_add_up(
+    tmp_path: Path,
+) -> None:
+    """Each till names the new total. Whose picture is outdated is refused, not added."""
+    async with sandbox_in(tmp_path) as sandbox:
+        first = await _reserved(sandbox.lane(), "100.00")
+        answers = await asyncio.gather(
+            *(
+                sandbox.lane("LANE-9" + poi_id[-1], poi_id).pay(
+                    "150.00", kind="UpdateReservation", original=first
+                )
+                for poi_id in ("V1-t1", "V1-t2", "V1-t3")
+            )
+        )
+        assert sorted(ended(each)[0] for each in answers) == ["Failure", "Failure", "Success"]
+        assert [each[:2] for each in await sandbox.charged()] == [
+            ("PREAUTH", 10000),
+            ("INCREMENT", 5000),
+        ]

@@ -27,8 +27,8 @@ from tests.unit.nexo.face.lanes import (
 from tillwire.core.errands import Errand
 from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.core.ports import AbortResult, Capabilities, TerminalStatus
-from tillwire.dialects.nexo.context import DIALECT
-from tillwire.dialects.nexo.logins import login_of
+from tillwire.dialects.nexo.face.context import DIALECT
+from tillwire.dialects.nexo.face.logins import login_of
 from tillwire.errors import AnswerLost
 from tillwire.version import __version__
 

@@ -31,7 +31,7 @@ from tests.unit.nexo.face.lanes import (
 )
 from tillwire.core.model import Cause, EntryMode, Outcome, TransactionType, Verdict, Verification
 from tillwire.core.ports import CannotTell, Found, Sign
-from tillwire.dialects.nexo.logins import Login
+from tillwire.dialects.nexo.face.logins import Login
 from tillwire.errors import AnswerLost, NotDelivered, Proof
 
 _T = TransactionType

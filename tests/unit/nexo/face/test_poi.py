@@ -31,7 +31,7 @@ from tests.unit.nexo.face.lanes import (
     words,
 )
 from tillwire.core.model import Terminal
-from tillwire.dialects.nexo.logins import Login
+from tillwire.dialects.nexo.face.logins import Login
 
 CARD_NUMBER = "4111111111111111"
 

@@ -7,15 +7,15 @@ from base64 import b64encode
 
 import pytest
 
-from tillwire.dialects.nexo.context import Refused
-from tillwire.dialects.nexo.outputs import (
+from tillwire.dialects.nexo.face.context import Refused
+from tillwire.dialects.nexo.face.texts import Plain, one_line, plain
+from tillwire.dialects.nexo.wire.outputs import (
     OutputBarcode,
     OutputContent,
     OutputText,
     PredefinedContent,
 )
-from tillwire.dialects.nexo.texts import Plain, one_line, plain
-from tillwire.dialects.nexo.xhtml import words_of
+from tillwire.dialects.nexo.wire.xhtml import words_of
 
 PATH = "DisplayRequest.DisplayOutput[0].OutputContent"
 

@@ -31,7 +31,7 @@ from tillwire.core.model import TransactionType
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Capabilities
 from tillwire.core.totals import OpenTotals, TotalsKind, TotalsRow
-from tillwire.dialects.nexo.closing import totals_of
+from tillwire.dialects.nexo.face.closing import totals_of
 from tillwire.virtual.memory import SetScript
 from tillwire.virtual.script import Script
 

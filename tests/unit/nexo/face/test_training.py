@@ -21,7 +21,7 @@ from tests.unit.nexo.face.lanes import (
     sandbox_in,
     words,
 )
-from tillwire.dialects.nexo.logins import Login
+from tillwire.dialects.nexo.face.logins import Login
 
 TRAINING = Login(training=True)
 FOLIO = {"SaleReferenceID": "FOLIO-1"}

@@ -14,9 +14,10 @@ from hypothesis import reject
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from tillwire.dialects.nexo import fields, wire
-from tillwire.dialects.nexo.header import MessageHeader
-from tillwire.dialects.nexo.values import MessageClass
+from tillwire.dialects.nexo import wire
+from tillwire.dialects.nexo.wire import fields
+from tillwire.dialects.nexo.wire.header import MessageHeader
+from tillwire.dialects.nexo.wire.values import MessageClass
 
 _FOLDER: Final = Path(__file__).parents[1] / "examples"
 

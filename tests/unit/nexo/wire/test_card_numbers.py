@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.nexo.wire.messages import EXAMPLES, loose, octets
 from tillwire.dialects.nexo import wire
-from tillwire.dialects.nexo.devices import Input
+from tillwire.dialects.nexo.wire.devices import Input
 
 NUMBER: Final = "4111111111111111"
 TRACK: Final = f";{NUMBER}=28122011234567890?"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.unit.nexo.wire.messages import EXAMPLES
 from tillwire.dialects.nexo import wire
-from tillwire.dialects.nexo.encryption import CryptoError, Key, is_sealed, open_, seal
+from tillwire.dialects.nexo.wire.encryption import CryptoError, Key, is_sealed, open_, seal
 from tillwire.errors import ConfigurationError
 
 PASSPHRASE = "hollow creek £ 7"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.nexo.wire.messages import EXAMPLES, exact
 from tillwire.dialects.nexo import wire
-from tillwire.dialects.nexo.services import PaymentRequest, PaymentResponse
+from tillwire.dialects.nexo.wire.services import PaymentRequest, PaymentResponse
 
 
 def test_there_are_all_of_them() -> None:

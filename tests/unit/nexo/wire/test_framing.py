@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.nexo.wire.messages import EXAMPLES
-from tillwire.dialects.nexo.framing import COUNTS_ITSELF, LENGTH, FrameError, Frames, frame
+from tillwire.dialects.nexo.wire.framing import COUNTS_ITSELF, LENGTH, FrameError, Frames, frame
 from tillwire.errors import LocalProtocolError
 
 ALL = list(EXAMPLES.values())

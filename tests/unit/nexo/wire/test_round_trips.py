@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.nexo.wire.messages import messages
-from tillwire.dialects.nexo import names, tolerance, wire
-from tillwire.dialects.nexo.values import MessageCategory
+from tillwire.dialects.nexo import wire
+from tillwire.dialects.nexo.wire import names, tolerance
+from tillwire.dialects.nexo.wire.values import MessageCategory
 
 KINDS = sorted(wire.KIND.values(), key=lambda struct: struct.__name__)
 for_each_kind = pytest.mark.parametrize("struct", KINDS, ids=lambda struct: struct.__name__)

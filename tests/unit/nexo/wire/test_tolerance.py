@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.nexo.wire.messages import EXAMPLES, loose, octets, read
 from tillwire.dialects.nexo import wire
-from tillwire.dialects.nexo.services import PaymentResponse, TransactionStatusResponse
+from tillwire.dialects.nexo.wire.services import PaymentResponse, TransactionStatusResponse
 
 
 def test_keys_that_nobody_knows_are_ignored() -> None:

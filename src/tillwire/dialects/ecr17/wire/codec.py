@@ -29,15 +29,11 @@ _ANSWERED_BY: Final[dict[type[object], Layout]] = {
     requests.ReversalRequest: results.REVERSAL,
     requests.RetroactiveReversalRequest: results.REVERSAL,
     requests.CardVerificationRequest: results.CARD_VERIFICATION,
-    requests.DownloadRequest: results.DOWNLOAD,
 }
 """What an `E` is that answers one of these."""
-_RESULTS: Final = (
-    *results.BY_CODE.values(),
-    *_ANSWERED_BY.values(),
-    results.UNASSIGNED,
-)
-_LAYOUTS: Final = {layout.message: layout for layout in (*requests.LAYOUTS, *_RESULTS)}
+LAYOUTS: Final = (*requests.LAYOUTS, *results.LAYOUTS)
+"""Every message's layout."""
+_BY_MESSAGE: Final = {layout.message: layout for layout in LAYOUTS}
 _OF_REQUESTS: Final = frozenset(layout.message for layout in requests.LAYOUTS)
 
 
@@ -62,8 +58,7 @@ def decode_result(payload: bytes, answers: Request | None = None) -> Result:
     """
     text, code = _text(payload)
     if code == "E":
-        own = _ANSWERED_BY.get(type(answers), results.UNASSIGNED)
-        layout = results.BY_LENGTH.get(len(text), own)
+        layout = _layout_of_e(text, answers)
     elif code in results.BY_CODE:
         layout = results.BY_CODE[code]
     else:
@@ -72,11 +67,21 @@ def decode_result(payload: bytes, answers: Request | None = None) -> Result:
     return result
 
 
+def _layout_of_e(text: str, answers: Request | None) -> Layout:
+    length = len(text)
+    if length in results.BY_LENGTH:
+        return results.BY_LENGTH[length]
+    if isinstance(answers, requests.DownloadRequest):
+        is_download = (length, results.is_approval(text)) in results.DOWNLOAD_FORMS
+        return results.DOWNLOAD if is_download else results.UNASSIGNED
+    return _ANSWERED_BY.get(type(answers), results.UNASSIGNED)
+
+
 def encode(message: Request | Result, spelling: Spelling = CANONICAL) -> bytes:
     """The payload of a message. For a value that has no place in it, raises `InvalidRequest` if it
     is a request, naming the field, and `LocalProtocolError` if it is a result."""
     kind = type(message)
-    layout = _LAYOUTS[kind]
+    layout = _BY_MESSAGE[kind]
     try:
         tid = _tid_of(message.tid)
         return f"{tid}{_BEHIND_TID}{layout.code}{layout.write(message, spelling)}".encode("ascii")

@@ -128,12 +128,10 @@ class Table:
         return self.total if knows_more else self.short
 
 
-def check_places(
-    message: type[msgspec.Struct], tables: Collection[Table], others: Collection[str] = ()
-) -> None:
+def check_places(message: type[msgspec.Struct], tables: Collection[Table]) -> None:
     """That the message has each field for which a table has a name, and that each of its own has a
-    place in some table or among `others`. Raises `LocalProtocolError`."""
-    placed = {name for table in tables for name in table.named} | {"tid", *others}
+    place in some table. Raises `LocalProtocolError`."""
+    placed = {name for table in tables for name in table.named} | {"tid"}
     wrong = sorted(placed ^ set(message.__struct_fields__))
     if wrong:
         raise LocalProtocolError(f"{message.__name__} and its tables differ in {wrong}.")

@@ -77,7 +77,12 @@ class Ack(msgspec.Struct, frozen=True):
     """The peer took what it was sent."""
 
     lrc: int = ACK[2]
-    """As it came. A wrong one is worth a line in the log and nothing more."""
+    """As it came."""
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether the check character is wrong, which is worth a line in the log and no more."""
+        return self.lrc != ACK[2]
 
 
 class Nak(msgspec.Struct, frozen=True):
@@ -85,6 +90,11 @@ class Nak(msgspec.Struct, frozen=True):
 
     lrc: int = NAK[2]
     """As it came."""
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether the check character is wrong, which is worth a line in the log and no more."""
+        return self.lrc != NAK[2]
 
 
 Frame: TypeAlias = Application | Progress | Ack | Nak
@@ -180,7 +190,7 @@ def application(payload: bytes, reading: Lrc = Lrc.STX) -> bytes:
     """The frame of a message. Raises `LocalProtocolError` for octets that would break it."""
     if not payload or _PAYLOAD_ENDS.search(payload):
         raise LocalProtocolError("A payload has at least one octet, and no control octets.")
-    return bytes((STX, *payload, ETX, lrc(payload, reading)))
+    return b"\x02%b\x03%c" % (payload, lrc(payload, reading))
 
 
 def progress(text: str) -> bytes:

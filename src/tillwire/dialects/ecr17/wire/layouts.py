@@ -22,6 +22,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """The message's fields but `tid`, from a whole payload. Raises `Unreadable`."""
     write: Callable[[Any, Spelling], str]
     """What follows on the header. Raises `Unfit`."""
+    tables: tuple[Table, ...] = ()
+    """The tables that describe it wholly, if there are such."""
 
 
 def tabled(
@@ -36,7 +38,7 @@ def tabled(
     check_places(message, tables)
     defaults = defaults_of(message)
     without_place = {
-        id(table): [
+        table: [
             (name, defaults.get(name, msgspec.NODEFAULT))
             for name in message.__struct_fields__
             if name != "tid" and name not in table.named
@@ -46,9 +48,9 @@ def tabled(
 
     def write(value: Any, spelling: Spelling) -> str:
         table = table_of(value, spelling)
-        for name, default in without_place[id(table)]:
+        for name, default in without_place[table]:
             if getattr(value, name) != default:
                 raise Unfit("it has no place in this message", field=name)
         return table.write(value)
 
-    return Layout(code=code, message=message, read=read, write=write)
+    return Layout(code=code, message=message, read=read, write=write, tables=tuple(tables))

@@ -434,7 +434,8 @@ _STATUS_HEAD = Table(
 )
 
 
-def _is_approval(text: str) -> bool:
+def is_approval(text: str) -> bool:
+    """Whether this payload's result is `00`."""
     return text[10:12] == ResultCode.OK
 
 
@@ -446,7 +447,7 @@ def _by_result(code: str, message: type[_Ended], tables: tuple[Table, Table]) ->
         code,
         message,
         tables,
-        lambda text: (approved if _is_approval(text) else refused).read_what_is_there(code, text),
+        lambda text: (approved if is_approval(text) else refused).read_what_is_there(code, text),
         lambda value, _: approved if value.approved else refused,
     )
 
@@ -458,7 +459,7 @@ def _by_conversion(
     check_unknowns(message, tables.values())
 
     def read(text: str) -> dict[str, Any]:
-        table = tables[_is_approval(text), text[flag - 1 : flag] == "1"]
+        table = tables[is_approval(text), text[flag - 1 : flag] == "1"]
         return table.read_what_is_there(code, text)
 
     return tabled(
@@ -470,8 +471,11 @@ def _by_conversion(
     )
 
 
+check_unknowns(IncrementResult, (_INCREMENT, _INCREMENT_REFUSED))
+
+
 def _read_increment(text: str) -> dict[str, Any]:
-    has_text = not _is_approval(text) and any(map(str.isalpha, text[12:31]))
+    has_text = not is_approval(text) and any(map(str.isalpha, text[12:31]))
     table = _INCREMENT_REFUSED if has_text else _INCREMENT
     return table.read_what_is_there("i", text)
 
@@ -496,6 +500,10 @@ REVERSAL: Final = _by_result("E", ReversalResult, _REVERSAL)
 CARD_VERIFICATION: Final = _by_result("E", CardVerificationResult, _CARD_VERIFICATION)
 DOWNLOAD: Final = _by_result("E", DownloadResult, _DOWNLOAD)
 UNASSIGNED: Final = _by_result("E", UnassignedResult, _TO_71)
+
+DOWNLOAD_FORMS: Final = frozenset({(251, True), (59, False)})
+"""Characters of a download's result, and whether it is an approval. No other is taken for one: it
+would read a payment's card number as something else."""
 
 BY_LENGTH: Final = {84: REVERSAL, 92: PAYMENT}
 """What an `E` of this length is. 71 is a payment, a card verification, or the short form of any."""
@@ -546,3 +554,13 @@ BY_CODE: Final = {
     )
 }
 """Each result's layout but those of `E`."""
+
+LAYOUTS: Final = (
+    *BY_CODE.values(),
+    PAYMENT,
+    REVERSAL,
+    CARD_VERIFICATION,
+    DOWNLOAD,
+    UNASSIGNED,
+)
+"""Each result's layout."""

@@ -12,6 +12,7 @@ from tillwire import pan
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _FOREIGN: Final = re.compile(r"[^ -~]")
+_LONG_NUMBER: Final = re.compile(rf"[0-9]{{{pan.SHORTEST},}}")
 _SPELT: Final = str.maketrans({"€": "E", "ß": "ss", "Æ": "AE", "æ": "ae", "Ø": "O", "ø": "o"})
 """What does not fall into a letter and its accent."""
 
@@ -25,8 +26,13 @@ def printable(text: str) -> str:
 
 
 def told(text: str) -> str:
-    """What a terminal wrote, without card numbers."""
-    return pan.masked(printable(text))
+    """What a terminal wrote in a field for text, without card numbers. Any long number is cut,
+    since a terminal with another layout may have a card number there, behind zeros."""
+    return _LONG_NUMBER.sub(_cut, pan.masked(printable(text)))
+
+
+def _cut(number: re.Match[str]) -> str:
+    return number[0][-pan.KEPT :].rjust(len(number[0]), pan.MASK)
 
 
 def asked(text: str) -> str:

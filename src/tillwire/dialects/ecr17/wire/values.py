@@ -7,7 +7,7 @@ what the terminal wrote, since an outcome must not be lost over a value that is 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -110,7 +110,7 @@ class ByteMap(StrEnum):
 class Spelling(msgspec.Struct, frozen=True, kw_only=True):
     """Which of two layouts a terminal wants, where the documents disagree."""
 
-    capture_zeros: int = 8
+    capture_zeros: Literal[8, 12] = 8
     """At the end of a capture: 8 (Nexi) or 12 (PAX)."""
     byte_map: ByteMap = ByteMap.INDICES
 
