@@ -129,6 +129,15 @@ async def test_an_increment_asks_for_the_new_total() -> None:
 
 
 @virtual()
+async def test_an_increment_that_was_reversed_is_not_reserved() -> None:
+    raised = sibling(T.INCREMENT, 2500)
+    counter = await after(approved(15000, type=T.PREAUTH), raised)
+    counter.notes.after[raised.id] = [sibling(T.REVERSAL, 2500)]
+    body = await sent(counter, following(T.INCREMENT, 1000))
+    assert str(body.payment_transaction.amounts_req.requested_amount) == "160.00"
+
+
+@virtual()
 async def test_a_capture_quotes_the_approval() -> None:
     preauth = approved(15000, type=T.PREAUTH, terms=Terms(chain="FOLIO-8812"))
     counter = await after(preauth)
