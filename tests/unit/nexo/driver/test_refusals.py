@@ -316,6 +316,29 @@ async def test_what_says_not_allowed_for_want_of_a_login_is_sent_once_more() -> 
     assert len(counter.poi.of("Payment")) == 2
 
 
+@every_binding
+@pytest.mark.parametrize("remembered", [True, False])
+@virtual()
+async def test_a_terminal_that_wants_a_login_for_the_command_alone_gets_one(
+    binding: str, remembered: bool
+) -> None:
+    counter = await till(binding, **BINDINGS[binding])
+    counter.poi.will("Payment", fail("LoggedOut", remembered=remembered))
+    assert (await counter.run(payment())).verdict is Verdict.APPROVED
+    kinds = [each.header.message_category for each in counter.poi.heard]
+    assert kinds == ["Payment", "TransactionStatus", "Login", "Payment"]
+
+
+@virtual()
+async def test_a_login_that_is_refused_then_leaves_the_proof() -> None:
+    counter = await till()
+    counter.poi.will("Payment", fail("LoggedOut"))
+    counter.poi.will("Login", fail("Refusal"))
+    failure = await not_delivered(counter)
+    assert failure.proof is Proof.REFUSED_BY_PEER
+    assert len(counter.poi.of("Payment")) == 1
+
+
 @virtual()
 async def test_it_is_sent_once_more_only() -> None:
     counter = await till()

@@ -56,7 +56,7 @@ from tillwire.dialects.nexo.wire.services import (
     ReversalRequest,
     ReversalResponse,
 )
-from tillwire.dialects.nexo.wire.values import GlobalStatus, PrinterStatus
+from tillwire.dialects.nexo.wire.values import ErrorCondition, GlobalStatus, PrinterStatus
 from tillwire.errors import (
     AnswerLost,
     ConfigurationError,
@@ -255,13 +255,25 @@ class NexoDriver:
             if isinstance(found, Found):
                 return found.outcome
             if isinstance(found, Absent):
-                wanted_login = stated.condition in LOG_IN and self._ladder.logins > logins
-                failure = _NotLoggedIn if wanted_login else NotDelivered
+                may_go_again = await self._has_logged_in(stated, logins)
+                failure = _NotLoggedIn if may_go_again else NotDelivered
                 raise failure(found.detail, found.proof)
             silent = 0 if waits else silent + 1
             if silent == MOST_SILENT:
                 raise AnswerLost(f"It said: {stated.words}. Since then: {found.detail}")
             await asyncio.sleep(ASK_EVERY)
+
+    async def _has_logged_in(self, stated: Stated, logins: int) -> bool:
+        """Whether it was refused for want of a login, and there is one now. Some terminals want one
+        for the question as well, others only for the command."""
+        if stated.condition not in LOG_IN or self._ladder.logins > logins:
+            return stated.condition in LOG_IN
+        if stated.condition != ErrorCondition.LOGGED_OUT or not self._link.may_log_in:
+            return False
+        with contextlib.suppress(PeerError, JournalError):
+            await self._link.log_in()
+            return True
+        return False
 
     async def recover(self, transaction: Transaction) -> Found | Absent | CannotTell:
         """Ask what became of it."""
