@@ -19,8 +19,10 @@ from tests.unit.nexo.face.lanes import (
     desk_in,
     ended,
     payment,
+    poi_id_of,
     response_in,
     reversal,
+    sandbox_in,
     words,
 )
 from tillwire.core.model import Lifecycle
@@ -201,6 +203,18 @@ def test_no_card_number_is_kept_of_what_a_till_writes(tmp_path: Path, body: Json
 def test_no_card_number_is_kept_of_a_reversal(tmp_path: Path) -> None:
     answer = refused(tmp_path, reversal(CARD_NUMBER), "Reversal")
     assert ended(answer) == ("Failure", "MessageFormat")
+    assert all(CARD_NUMBER.encode() not in each.read_bytes() for each in tmp_path.glob("*.db*"))
+
+
+@virtual()
+async def test_no_card_number_is_kept_as_the_time_of_an_original(tmp_path: Path) -> None:
+    async with sandbox_in(tmp_path) as sandbox:
+        lane = sandbox.lane()
+        stamped = {"TransactionID": poi_id_of(await lane.pay()), "TimeStamp": CARD_NUMBER}
+        body = {"OriginalPOITransaction": {"POITransactionID": stamped}}
+        answer = response_in(await lane.send("Reversal", body))
+        assert ended(answer) == ("Failure", "MessageFormat")
+        assert "TimeStamp" in words(answer)
     assert all(CARD_NUMBER.encode() not in each.read_bytes() for each in tmp_path.glob("*.db*"))
 
 

@@ -8,25 +8,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.kit.runner import virtual
 from tests.unit.nexo.face.lanes import (
+    SETTINGS,
+    TERMINAL,
     VISA,
     Desk,
     desk_in,
     ended,
     event_in,
+    log_in,
     payment,
     response_in,
     sandbox_in,
     words,
 )
 from tillwire.core.engine import Engine
+from tillwire.core.errands import CardRead
 from tillwire.core.ports import Reader, Unit
+from tillwire.dialects.nexo.face.context import DIALECT
+from tillwire.dialects.nexo.face.logins import Login
 from tillwire.errors import ConfigurationError, JournalFull
 
 FIRST = {"ServiceID": "1"}
+ACQUISITION = {"SaleData": payment()["SaleData"], "CardAcquisitionTransaction": {}}
 
 
 class Disk:
@@ -216,3 +224,67 @@ async def test_a_terminal_whose_settings_are_wrong_is_not_available(tmp_path: Pa
             refused = await desk.lane().pay()
         assert ended(refused) == ("Failure", "UnavailableDevice")
         assert "there is no host" in words(refused)
+
+
+# --- refusals, statuses and Aborts while the journal fails ---------------------------------------
+
+
+@virtual()
+async def test_a_repeated_payment_is_not_told_to_log_in_and_try_again(tmp_path: Path) -> None:
+    """The till has lost its session and the answer; what it repeats was paid."""
+    settings = msgspec.structs.replace(SETTINGS, login_required=True)
+    async with desk_in(tmp_path, settings) as desk:
+        lane = desk.lane()
+        await log_in(desk.engine, lane, Login())
+        desk.driver.at_once = VISA
+        assert ended(await lane.pay())[0] == "Success"
+        await desk.engine.close_session(TERMINAL, DIALECT, lane.sale_id)
+        with disk_of(desk) as disk:
+            disk.full = True
+            assert ended(await lane.pay(header=FIRST)) == ("Failure", "NotAllowed")
+            disk.unreadable = True
+            assert ended(await lane.pay(header=FIRST)) == ("Failure", "InProgress")
+            disk.unreadable = False
+            assert ended(await lane.pay(header={"ServiceID": "9"})) == ("Failure", "LoggedOut")
+
+
+@virtual()
+async def test_an_abort_that_could_not_be_journaled_may_be_sent_again(tmp_path: Path) -> None:
+    async with desk_in(tmp_path, pull=True) as desk:
+        lane = desk.lane()
+        paying = lane.begin("Payment", payment())
+        await asyncio.sleep(1)
+        with disk_of(desk) as disk:
+            disk.full = True
+            assert "was not aborted" in event_in(await lane.abort("1"))["EventDetails"]
+        async with asyncio.timeout(1):
+            assert await lane.abort("1") is None
+            assert ended(response_in(await paying)) == ("Failure", "Aborted")
+
+
+@virtual()
+async def test_an_answer_is_not_taken_for_one_that_a_restart_cut_off(tmp_path: Path) -> None:
+    """It is written just while a TransactionStatus reads that there is none yet."""
+    async with desk_in(tmp_path) as desk:
+        lane, asking = desk.lane(), desk.lane()
+        asking.number = 10
+        desk.driver.errand_end = asyncio.get_running_loop().create_future()
+        reading = lane.begin("CardAcquisition", ACQUISITION)
+        await desk.driver.errand_begun.wait()
+        read = desk.engine.journal.read
+        with pytest.MonkeyPatch.context() as patch:
+
+            async def slow(work: Callable[[Reader], Any]) -> Any:  # Any: as the port's
+                found = await read(work)
+                patch.undo()
+                desk.driver.errand_end.set_result(CardRead("C-1", brand="VISA"))
+                await reading
+                return found
+
+            patch.setattr(desk.engine.journal, "read", slow)
+            status = await asking.status(
+                MessageReference={"MessageCategory": "CardAcquisition", "ServiceID": "1"}
+            )
+        assert ended(status) == ("Success", None)
+        answer = status["RepeatedMessageResponse"]["RepeatedResponseMessageBody"]
+        assert answer["CardAcquisitionResponse"] == response_in(await reading)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.kit.runner import virtual
-from tests.unit.nexo.face.lanes import Desk, desk_in, ended, payment
+from tests.unit.nexo.face.lanes import VISA, Desk, desk_in, ended, payment
 from tillwire.core.ports import Unit
 
 
@@ -79,3 +79,20 @@ async def test_an_abort_of_what_is_being_committed_counts_though_its_till_goes(
             transaction = await desk.sent()
             await asyncio.sleep(30)
         assert desk.driver.aborted == [transaction.id]
+
+
+@virtual()
+async def test_the_last_one_is_the_one_that_is_being_committed(tmp_path: Path) -> None:
+    """The answer of the one before would be taken for its own."""
+    async with desk_in(tmp_path) as desk:
+        lane = desk.lane()
+        desk.driver.at_once = VISA
+        assert ended(await lane.pay())[0] == "Success"
+        with held_up(desk) as commits:
+            paying = lane.begin("Payment", payment())
+            await commits.begun.wait()
+            assert ended(await lane.status()) == ("Failure", "InProgress")
+            commits.go_on.set()
+            await paying
+        last = await lane.status()
+        assert last["MessageReference"]["ServiceID"] == "2"

@@ -197,6 +197,7 @@ def test_what_asks_for_nothing_gets_nothing(tmp_path: Path, message: Json) -> No
         ({"ServiceID": "ä1"}, "ServiceID: It has characters that are no letters or digits"),
         ({"DeviceID": "12345678901"}, "DeviceID: It has 11 characters"),
         ({"SaleID": f"LANE {CARD_NUMBER}"}, "SaleID: It looks like a card number"),
+        ({"ProtocolVersion": CARD_NUMBER}, "ProtocolVersion: It looks like a card number"),
         ({"SaleID": "LANE\n7"}, "SaleID: It has control characters"),
         ({"SaleID": "x" * 101}, "SaleID: It has 101 characters"),
     ],

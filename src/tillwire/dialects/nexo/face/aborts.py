@@ -63,7 +63,11 @@ async def _stop(visit: Visit, dialogue: Dialogue) -> None:
         return  # it has been called off already
     dialogue.aborted = True
     if dialogue.transaction_id is not None:
-        await visit.context.engine.abort(dialogue.transaction_id)
+        try:
+            await visit.context.engine.abort(dialogue.transaction_id)
+        except JournalError:
+            dialogue.aborted = False  # the till is told, and may ask again
+            raise
     elif dialogue.work is not None:
         dialogue.work.cancel()
     # Else it has only begun: it sees the mark before it sends anything.

@@ -188,6 +188,7 @@ class Poi:
                 raise Malformed("MessageHeader", field, problem, allowed)
         if header.service_id is None and header.message_category in REMEMBERED:
             raise Malformed("MessageHeader", "ServiceID", "Missing", allowed)
+        text_of("MessageHeader", "ProtocolVersion", header.protocol_version)
         text_of("MessageHeader", "SaleID", header.sale_id)
 
     def _terminal(self, named: str, binding: str | None) -> Terminal:

@@ -181,7 +181,9 @@ class Reception:
         if draft is None:
             return self.refusal(error)
         if isinstance(error, JournalError):
-            return await self._unwritten(error, draft, visit)
+            words = f"{error} Nothing was done. A new try needs a new ServiceID."
+            busy = self.refusal(Refused(ErrorCondition.BUSY, words))
+            return await self._unwritten(error, draft, visit, otherwise=busy)
         body = self.refusal(error)
         answered = msgspec.structs.replace(
             draft, answer=text_of(self._header, body), answered_at=draft.at
@@ -190,13 +192,15 @@ class Reception:
             await self._context.engine.begin_exchange(answered)
         except Repeated as repeated:
             return await self.repeated(repeated.earlier, visit)
-        except JournalError:
-            pass  # nothing was done: it may be said again
+        except JournalError as failing:
+            return await self._unwritten(failing, draft, visit, otherwise=body)
         return body
 
-    async def _unwritten(self, error: JournalError, draft: Exchange, visit: Visit | None) -> Body:
-        """What to say when the journal takes nothing. `Busy` invites to a try under another
-        number, which nobody may be who has sent this message before."""
+    async def _unwritten(
+        self, error: JournalError, draft: Exchange, visit: Visit | None, *, otherwise: Body
+    ) -> Body:
+        """What to say when the journal takes nothing: `otherwise`, unless the message was sent
+        before. It invites to a try under another number, and nobody may be who has."""
         try:
             earlier = await self._context.engine.exchange(
                 draft.terminal_id, draft.dialect, draft.register, draft.number
@@ -209,8 +213,7 @@ class Reception:
             )
         if earlier is not None and draft.at - earlier.at <= UNIQUE_FOR:
             return await self.repeated(earlier, visit)
-        words = f"{error} Nothing was done. A new try needs a new ServiceID."
-        return self._not_again(ErrorCondition.BUSY, words)
+        return otherwise
 
     async def repeated(self, earlier: Exchange, visit: Visit | None) -> Body:
         """The answer to a message whose ServiceID was used before."""

@@ -17,6 +17,7 @@ from tillwire.core.occupancy import RESOLVE
 from tillwire.dialects.nexo.face import refusals
 from tillwire.dialects.nexo.face.answers import SUCCESS, failure, lines, with_content
 from tillwire.dialects.nexo.face.context import DIALECT, Malformed, Refused, Visit
+from tillwire.dialects.nexo.face.dialogues import Dialogue
 from tillwire.dialects.nexo.face.memory import answer_of, text_of
 from tillwire.dialects.nexo.wire import Body, Message
 from tillwire.dialects.nexo.wire.header import MessageHeader
@@ -52,6 +53,7 @@ _GOING_ON: Final = {
     State.UNKNOWN: "The terminal's answer was lost, and nobody knows yet whether the card was "
     f"charged. Do not pay again; ask again until the outcome is here. {RESOLVE}",
 }
+_ACCEPTING: Final = "It is being accepted."
 REPRINT: Final = "*** REPRINT ***"
 """Above each receipt that is given once more."""
 
@@ -108,7 +110,10 @@ async def _target(visit: Visit, asked: MessageReference) -> Exchange | Transacti
     sale_id = asked.sale_id or header.sale_id
     kinds = (category,) if category else REPEATABLE
     if asked.service_id is None:
+        accepting = _being_accepted(visit, terminal.id, sale_id, kinds)
         last = await engine.last_exchange(terminal.id, DIALECT, sale_id, kinds)
+        if accepting is not None and (last is None or last.number != accepting.number):
+            return _response(ErrorCondition.IN_PROGRESS, _ACCEPTING, asked)
         return last or _not_found(asked)
     place = terminal.id, sale_id, asked.service_id
     # Looked for first: what ends while the journal is read was committed before, or comes to
@@ -119,8 +124,18 @@ async def _target(visit: Visit, asked: MessageReference) -> Exchange | Transacti
         return exchange
     dialogue = dialogue or visit.context.dialogues.find(*place)
     if exchange is None and dialogue is not None and dialogue.category in kinds:
-        return _response(ErrorCondition.IN_PROGRESS, "It is being accepted.", asked)
+        return _response(ErrorCondition.IN_PROGRESS, _ACCEPTING, asked)
     return _not_found(asked)
+
+
+def _being_accepted(
+    visit: Visit, terminal_id: str, sale_id: str, kinds: Sequence[str]
+) -> Dialogue | None:
+    """The till's newest message of these kinds, if it has no transaction yet."""
+    for each in reversed(visit.context.dialogues.at(terminal_id)):
+        if each.sale_id == sale_id and each.category in kinds:
+            return each if each.transaction_id is None else None
+    return None
 
 
 def _not_found(asked: MessageReference) -> TransactionStatusResponse:
@@ -163,6 +178,12 @@ async def _unanswered(visit: Visit, target: Exchange) -> Message | str:
     place = target.terminal_id, target.register, target.number
     if context.dialogues.find(*place, target.kind) is not None:
         return "The terminal works on it."
+    # Nobody does it any more: it has its answer by now, or will never have one.
+    ended = await context.engine.exchange(
+        target.terminal_id, DIALECT, target.register, target.number
+    )
+    if ended is not None and ended.id == target.id and ended.answer:
+        return await answer_of(context, ended) or ""
     header = MessageHeader(
         message_class=MessageClass.SERVICE.value,
         message_category=target.kind,

@@ -267,7 +267,9 @@ def _original_id(original: OriginalPOITransaction | None, path: str) -> str:
     if original is None or original.poi_transaction_id is None:
         return ""
     identification: TransactionIdentification = original.poi_transaction_id
-    return text_of(f"{path}.POITransactionID", "TransactionID", identification.transaction_id)
+    path = f"{path}.POITransactionID"
+    text_of(path, "TimeStamp", identification.time_stamp)
+    return text_of(path, "TransactionID", identification.transaction_id)
 
 
 def _money(amounts: AmountsReq, kind: str, currency: str) -> Money:
