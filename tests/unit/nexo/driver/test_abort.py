@@ -7,17 +7,17 @@ from typing import Any, Final
 
 import pytest
 
-from tests.kit.faults import Connect, Faults
+from tests.kit.faults import Connect, Faults, scripted
 from tests.kit.runner import virtual
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.nexo.driver import poi
-from tests.unit.nexo.driver.poi import Poi, Send, approve, fail
+from tests.unit.nexo.driver.poi import PORT, Poi, Send, approve, fail
 from tests.unit.nexo.driver.till import Till, payment, till
 from tillwire.core.model import Cause, Outcome, Verdict
 from tillwire.core.ports import AbortResult
 from tillwire.dialects.nexo.wire import Message
 from tillwire.dialects.nexo.wire.services import AbortRequest
-from tillwire.errors import AnswerLost, PeerError
+from tillwire.errors import AnswerLost, NotDelivered, PeerError
 
 BINDINGS: Final[dict[str, dict[str, Any]]] = {
     "tcp": {"binding": "tcp"},
@@ -164,6 +164,37 @@ async def test_what_is_not_sent_soon_cannot_be_aborted() -> None:
     assert virtual_loop().time() == 5
     assert (await running).verdict is Verdict.APPROVED
     assert counter.poi.of("Abort") == []
+
+
+@virtual()
+async def test_what_ends_before_it_is_sent_ends_the_abort() -> None:
+    counter = await till()
+    virtual_loop().network.faults = lambda port, number: Faults(Connect.REFUSE, 2.0)
+    running = asyncio.create_task(counter.run(payment()))
+    await asyncio.sleep(1)
+    assert await counter.driver.abort(payment()) is AbortResult.UNKNOWN
+    assert virtual_loop().time() == 2
+    with pytest.raises(NotDelivered):
+        await running
+
+
+@virtual()
+async def test_an_abort_is_of_what_was_sent_once_more() -> None:
+    counter = await till()
+    counter.poi.will("Payment", fail("LoggedOut", remembered=False))
+    counter.poi.will("TransactionStatus", fail("LoggedOut", remembered=False))
+    last = Faults(connect_delay=2.0)
+    virtual_loop().network.faults = scripted({PORT: [Faults()] * 4 + [last]})
+    running = asyncio.create_task(counter.run(payment()))
+    await asyncio.sleep(1)
+    waiting_for_a_card(counter.poi)
+    assert await counter.driver.abort(payment()) is AbortResult.ABORTED
+    assert (await running).cause is Cause.TILL
+    (abort,) = counter.poi.of("Abort")
+    assert isinstance(abort.body, AbortRequest)
+    second = counter.poi.of("Payment")[1].header.service_id
+    assert abort.body.message_reference.service_id == second
+    assert virtual_loop().time() == 2
 
 
 @virtual()
