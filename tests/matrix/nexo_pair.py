@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from tests.kit import shop
-from tests.kit.gateway import FaceSettings, GatewayUnderTest
+from tests.kit.gateway import NONE, FaceSettings, GatewayUnderTest
 from tests.kit.machine import Machine, copy_durable, found_journal
 from tests.kit.virtual_loop import virtual_loop
 from tillwire.core.model import (
@@ -95,6 +95,8 @@ class Lane:
             **settings,
             **self.settings,
         }
+        if self.way == "http" and self.poi != POI:
+            told["path"] = f"/{self.poi}/"
         if "key_identifier" in told:
             told["passphrase_file"] = str(passphrase(folder))
         return Terminal(
@@ -180,15 +182,21 @@ class Pair:
         lanes: Sequence[Lane] = LANES,
         near_ports: Mapping[str, int] = NEAR_PORTS,
         told: Mapping[str, Any] | None = None,
-        far_ports: Mapping[str, int] | None = None,
+        *,
+        more_ports: Mapping[str, int] | None = None,
+        near_settings: FaceSettings = NONE,
     ) -> None:
-        """On what is in `folder`. `told` is for the far gateway's faces, of which there are those
-        that the lanes need, unless `far_ports` says it."""
+        """On what is in `folder`. `told` is for the far gateway's nexo faces, of which there are
+        those that the lanes need, beside those of `more_ports`."""
         self._folder = folder
         self._lanes = lanes
         self._near_ports = near_ports
         needed = {WAYS[each.way][0] for each in lanes}
-        self._far_ports = far_ports or {face: FAR_PORTS[face] for face in sorted(needed)}
+        self._far_ports = {
+            **{face: FAR_PORTS[face] for face in sorted(needed)},
+            **(more_ports or {}),
+        }
+        self._near_settings = near_settings
         self._told = told or {}
         self._dead: list[GatewayUnderTest] = []
         self._burials: list[asyncio.Task[None]] = []
@@ -213,7 +221,9 @@ class Pair:
 
     def _build_near(self) -> GatewayUnderTest:
         self.plug = Plug()
-        return GatewayUnderTest(self._home("near"), self._near_ports, network=self.plug)
+        return GatewayUnderTest(
+            self._home("near"), self._near_ports, self._near_settings, network=self.plug
+        )
 
     async def start(self) -> None:
         """Start the far one, then the near one."""
