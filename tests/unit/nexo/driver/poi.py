@@ -362,7 +362,12 @@ def device_message(message: Message, body: Body, device_id: str = "d1") -> Messa
     return Message(header=header, body=body)
 
 
-def event(kind: str, service_id: str | None = None, details: str = "words") -> Act:
+def event(
+    kind: str,
+    service_id: str | None = None,
+    details: str = "words",
+    device_id: str | None = None,
+) -> Act:
     """Tell an event; its ServiceID is the message's unless it is given."""
 
     def make(message: Message) -> Message:
@@ -371,6 +376,7 @@ def event(kind: str, service_id: str | None = None, details: str = "words") -> A
             message_category="Event",
             message_type="Notification",
             service_id=service_id or message.header.service_id,
+            device_id=device_id,
             sale_id=message.header.sale_id,
             poi_id=message.header.poi_id,
         )

@@ -270,6 +270,16 @@ def _display_of_another(message: wire.Message) -> wire.Message:
     return poi.device_message(other, shown)
 
 
+@virtual()
+async def test_a_terminal_that_rejects_what_a_display_was_answered_goes_on_paying() -> None:
+    """One that knows only of payments that have ended would seem to know of nothing."""
+    counter = await till()
+    rejected = poi.event("Reject", device_id="d1")
+    shown = display("PIN", wants_response=True)
+    counter.poi.will("Payment", both(shown, wait(1), rejected, wait(5), approve()))
+    assert (await counter.run(payment())).verdict is Verdict.APPROVED
+
+
 @pytest.mark.parametrize("kind", ["CardInserted", "SaleAdmin", "Completed", "Invented"])
 @virtual()
 async def test_events_do_not_end_a_payment(kind: str) -> None:

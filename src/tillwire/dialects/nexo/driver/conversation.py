@@ -57,6 +57,8 @@ class Conversation:
         self._request = request
         self._shown = shown
         self._told = 0
+        self._begun = False
+        """Whether the terminal has asked for something inside our service."""
         self._unread = 0
         self._unreadable: RemoteProtocolError | None = None
         self._aborts: dict[str, asyncio.Future[None]] = {}
@@ -139,7 +141,8 @@ class Conversation:
             if not aborted.done():
                 aborted.set_result(None)
             return False
-        return event.event_to_notify == EventToNotify.REJECT
+        # One that works on our request has not rejected it, but something that we answered it.
+        return event.event_to_notify == EventToNotify.REJECT and not self._begun
 
     # --- what the terminal asks for -----------------------------------------------------------
 
@@ -148,6 +151,7 @@ class Conversation:
         header, body = message.header, message.body
         if header.service_id not in (None, self._request.header.service_id):
             return
+        self._begun = True
         if isinstance(body, devices.DisplayRequest):
             text = display_text(body.display_output)
             self._told += 1
