@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from tests.kit import shop
 from tests.kit.gateway import NONE, FaceSettings, GatewayUnderTest
-from tests.kit.machine import Machine, copy_durable, found_journal
+from tests.kit.machine import Machine, Moment, copy_durable, found_journal
 from tests.kit.virtual_loop import virtual_loop
 from tillwire.core.model import (
     Lifecycle,
@@ -338,12 +338,17 @@ def _life_of(home: Path) -> int:
     return int(home.name.rpartition("-")[2])
 
 
-def machine(disk: Path, seed: int = 0, **options: Any) -> Machine:
-    """A machine on which a pair lives."""
+def machine(disk: Path, seed: int = 0, **options: Any) -> Any:
+    """A `Machine` on which a pair lives, with these options."""
     return Machine(disk, seed, build=functools.partial(Pair, **options))
+
+
+def machine_after(moment: Moment[Any], disk: Path, **options: Any) -> Any:
+    """The same, which went down at that moment."""
+    return Machine.after(moment, disk, build=functools.partial(Pair, **options))
 
 
 def live(disk: Path, scenario: Scenario[T], **options: Any) -> T:
     """Play the scenario on it; what it returns."""
-    result: T = machine(disk, **options).live(scenario).result  # type: ignore[arg-type, assignment]
+    result: T = machine(disk, **options).live(scenario).result
     return result

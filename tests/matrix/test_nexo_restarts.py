@@ -154,7 +154,7 @@ def test_the_numbers_of_a_near_gateway_that_lives_again_are_new(disk: Path, way:
 
     both = machine(disk, lanes=[Lane(way)])
     for _ in range(3):
-        both.live(sale)  # type: ignore[arg-type]
+        both.live(sale)
 
 
 @every_binding
@@ -340,12 +340,12 @@ def test_both_die_at_any_step_of_a_payment(disk: Path, way: str, kind: Transacti
     async def find_out(pair: Pair) -> list[State]:
         return [await settled(pair, each.id) for each in pair.near.transactions()]
 
-    whole = machine(disk, lanes=lanes).live(pay)  # type: ignore[arg-type]
+    whole = machine(disk, lanes=lanes).live(pay)
     ends = set()
     for step in range(whole.first_step + 1, whole.last_step + 1, 7):
         both = machine(disk / f"killed-{step}", lanes=lanes)
-        assert both.live(pay, kill_at=step).killed  # type: ignore[arg-type]
+        assert both.live(pay, kill_at=step).killed
         both.wait(1)
-        ends |= set(both.live(find_out).result or [])  # type: ignore[arg-type]
+        ends |= set(both.live(find_out).result or [])
     assert State.APPROVED in ends
     assert ends <= {State.APPROVED, State.FAILED, State.UNKNOWN}
