@@ -12,7 +12,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from tillwire.dialects.ecr17 import wire
-from tillwire.dialects.ecr17.wire import additional_data, codec, kinds, tickets, vas
+from tillwire.dialects.ecr17.wire import additional_data, codec, kinds, requests, tickets, vas
 from tillwire.dialects.ecr17.wire.fields import Field, Table
 from tillwire.dialects.ecr17.wire.layouts import Layout
 from tillwire.dialects.ecr17.wire.texts import told
@@ -183,7 +183,6 @@ _UNTABLED: Final[dict[type[msgspec.Struct], st.SearchStrategy[Any]]] = {
 }
 LAYOUTS: Final = codec.LAYOUTS
 IDS: Final = [layout.message.__name__ for layout in LAYOUTS]
-REQUESTS: Final = frozenset(codec.requests.LAYOUTS)
 ANSWERED: Final[dict[type[msgspec.Struct], wire.Request]] = {
     wire.PaymentResult: wire.PaymentRequest(tid=TID, cash_register=REGISTER, amount=1),
     wire.CardVerificationResult: wire.CardVerificationRequest(tid=TID, cash_register=REGISTER),
@@ -195,6 +194,6 @@ ANSWERED: Final[dict[type[msgspec.Struct], wire.Request]] = {
 
 def decode(layout: Layout, octets: bytes) -> Any:
     """A payload, read as what it is."""
-    if any(layout is each for each in codec.requests.LAYOUTS):
+    if any(layout is each for each in requests.LAYOUTS):
         return wire.decode_request(octets)
     return wire.decode_result(octets, ANSWERED.get(layout.message))

@@ -60,7 +60,7 @@ def test_the_check_character_may_be_anything() -> None:
 
 def test_every_request_has_a_vector() -> None:
     assert {type(read(each)) for each in APPLICATIONS if each.direction == "ecr_to_pos"} == set(
-        wire.Request.__args__  # type: ignore[attr-defined]
+        wire.Request.__args__
     )
 
 

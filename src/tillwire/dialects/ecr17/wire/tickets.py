@@ -173,7 +173,7 @@ def _fitted(line: str) -> list[str]:
         label, value = gap["label"].rstrip(), gap["value"]
         if len(label) + len(value) < COLUMNS:
             return [label + value.rjust(COLUMNS - len(label))]
-    wrapped = textwrap.wrap(line, COLUMNS) or [""]
+    wrapped = textwrap.wrap(line.strip(), COLUMNS)
     if line.startswith("  "):
-        return [" " * ((COLUMNS - len(each)) // 2) + each for each in map(str.strip, wrapped)]
+        return [" " * ((COLUMNS - len(each)) // 2) + each for each in wrapped]
     return wrapped

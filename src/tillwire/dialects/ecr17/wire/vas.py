@@ -151,7 +151,7 @@ class VasReader:
 def _body(text: str, length: int) -> bytes:
     body = text[_REQUEST_HEAD.total :]
     if not length <= min(len(body), LONGEST_XML):
-        raise Unreadable("K", f"{len(body)} octets of XML, and a length of {length}")
+        raise Unreadable("K", f"{len(body)} octets of XML, and another length")
     return body[:length].encode("latin-1")
 
 
