@@ -28,7 +28,7 @@ from tillwire.clock import Instant
 from tillwire.core.model import Evidence, Verdict
 from tillwire.core.ports import Absent, Sign
 from tillwire.dialects.nexo import wire
-from tillwire.errors import AnswerLost, JournalError, NotDelivered, Proof
+from tillwire.errors import AnswerLost, JournalError, JournalFull, NotDelivered, Proof
 
 BINDINGS: Final[dict[str, dict[str, Any]]] = {"tcp": {}, "held": {"tls": False}, "http": {}}
 every_binding = pytest.mark.parametrize("binding", BINDINGS)
@@ -444,6 +444,33 @@ async def test_a_line_that_speaks_is_not_quiet() -> None:
     counter.poi.will("Payment", both(*shown, approve()))
     await counter.run(payment())
     assert counter.poi.of("TransactionStatus") == []
+
+
+@virtual()
+async def test_a_login_does_not_disturb_a_payment_that_may_be_running() -> None:
+    """Some terminals refuse every other service meanwhile, and begin anew with a Login."""
+    counter = await till(quiet_seconds=20)
+    counter.poi.will("Payment", both(wait(30), approve()))
+    counter.poi.will("TransactionStatus", fail("NotAllowed", remembered=False))
+    assert (await counter.run(payment())).evidence is Evidence.ANSWER
+    assert counter.poi.of("Login") == []
+
+
+@virtual()
+async def test_a_question_that_the_journal_has_no_number_for_does_not_cost_the_answer() -> None:
+    counter = await till(quiet_seconds=20)
+    numbers = counter.notes.number
+
+    async def once(series: str) -> int:
+        counter.notes.number = full  # type: ignore[method-assign]
+        return await numbers(series)
+
+    async def full(series: str) -> int:
+        raise JournalFull("the disk is full")
+
+    counter.notes.number = once  # type: ignore[method-assign]
+    counter.poi.will("Payment", both(wait(30), approve()))
+    assert (await counter.run(payment())).evidence is Evidence.ANSWER
 
 
 @virtual()

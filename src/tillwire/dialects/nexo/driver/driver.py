@@ -221,20 +221,16 @@ class NexoDriver:
                 if exchanging.done():
                     return exchanging.result()
                 if talk.heard == heard and carried.whole.is_set():
-                    found = await self._looked(carried.transaction, order)
-                    if isinstance(found, Found) and not exchanging.done():
-                        return Ended(found.outcome)
+                    # A question that fails must not cost the answer.
+                    with contextlib.suppress(PeerError, JournalError):
+                        found = await self._ladder.glance(carried.transaction, order)
+                        if isinstance(found, Found) and not exchanging.done():
+                            return Ended(found.outcome)
         finally:
             exchanging.cancel()
             await asyncio.wait({exchanging})
             if not exchanging.cancelled():
                 exchanging.exception()  # known already, or of no interest any more
-
-    async def _looked(self, transaction: Transaction, order: Order) -> Found | Absent | CannotTell:
-        try:
-            return await self._ladder.look(transaction, order)
-        except PeerError as error:
-            return CannotTell(str(error))
 
     async def _confirmed(self, carried: _Carried, order: Order, stated: Stated) -> Outcome:
         """What the terminal repeats after a failure that may have been the answer to a double of
@@ -283,7 +279,10 @@ class NexoDriver:
                 "No ServiceID of it is in the journal, and none is used before it is there.",
                 Proof.NEVER_SENT,
             )
-        return await self._looked(transaction, order)
+        try:
+            return await self._ladder.look(transaction, order)
+        except PeerError as error:
+            return CannotTell(str(error))
 
     # --- beside transactions ------------------------------------------------------------------
 

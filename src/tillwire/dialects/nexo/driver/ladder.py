@@ -50,6 +50,12 @@ class Ladder:
             reading = await self._asked(transaction, order)
         return reading
 
+    async def glance(self, transaction: Transaction, order: Order) -> Found | Absent | CannotTell:
+        """What the terminal says while its answer may still come over another line. It is not
+        logged in to: it may refuse the question for being busy with that very payment, and drop
+        it for a Login. Raises `PeerError`."""
+        return self.judged(await self._asked(transaction, order), transaction, order)
+
     async def _asked(self, transaction: Transaction, order: Order) -> StatusReading:
         body = await self._link.ask(pos.status_request(order), TransactionStatusResponse)
         return status_reading(body, transaction, order)
