@@ -6,17 +6,24 @@ Durable, and mirrored in memory, since they are looked at with every message.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Final
 
 from tillwire.core.model import Session
 from tillwire.core.ports import Journal, Unit
 from tillwire.core.tasks import Tasks
+from tillwire.errors import Conflict
 
 MOST_SESSIONS: Final = 100
-"""Sessions of one dialect at one terminal. The next one ends the oldest: a register that was
-replaced never logs out."""
+"""Sessions of one dialect at one terminal. The next one ends the oldest of those that may end
+unasked: a register that was replaced never logs out."""
 
 _Place = tuple[str, str]
+
+
+def _none_is_kept(session: Session) -> bool:
+    """That any session may end unasked."""
+    return False
 
 
 class Sessions:
@@ -33,13 +40,23 @@ class Sessions:
         for session in sorted(found, key=lambda each: (each.opened_at, each.register)):
             self._open[session.terminal_id, session.dialect][session.register] = session
 
-    async def open(self, session: Session) -> None:
-        """Begin a session, in place of the register's earlier one. Raises `JournalError`."""
+    async def open(
+        self, session: Session, is_kept: Callable[[Session], bool] = _none_is_kept
+    ) -> None:
+        """Begin a session, in place of the register's earlier one. `is_kept` says which sessions
+        only their own register may end. Raises `JournalError`, and `Conflict` where too many of
+        those are in the way."""
         place = (session.terminal_id, session.dialect)
 
         async def begin() -> None:
-            there = [each for each in self._open[place] if each != session.register]
-            surplus = there[: max(len(there) + 1 - MOST_SESSIONS, 0)]
+            there = [each for each in self.at(*place) if each.register != session.register]
+            excess = max(len(there) + 1 - MOST_SESSIONS, 0)
+            surplus = [each.register for each in there if not is_kept(each)][:excess]
+            if len(surplus) < excess:
+                raise Conflict(
+                    f"{len(there)} sessions at this terminal do not end by themselves: log one of "
+                    "them out."
+                )
 
             def write(unit: Unit) -> None:
                 for register in surplus:

@@ -11,7 +11,7 @@ from tests.unit.core.scripted import ScriptedDriver, engine_on
 from tillwire.clock import Instant
 from tillwire.core.model import Session
 from tillwire.core.sessions import MOST_SESSIONS
-from tillwire.errors import JournalReadOnly
+from tillwire.errors import Conflict, JournalReadOnly
 
 
 def login(register: str = "till-4", at: int = 1, **detail: str) -> Session:
@@ -54,6 +54,35 @@ async def test_too_many_sessions_end_the_oldest(tmp_path: Path) -> None:
         assert open_now == [*kept, "till-50"]
         stored = await engine.journal.read(lambda reader: reader.sessions())
         assert {each.register for each in stored} == set(open_now)
+
+
+def _is_kept(session: Session) -> bool:
+    return "model" in session.detail
+
+
+async def test_a_session_that_is_to_be_kept_is_ended_by_its_own_register_alone(
+    tmp_path: Path,
+) -> None:
+    async with engine_on(tmp_path, ScriptedDriver()) as engine:
+        await engine.open_session(login("first", model="X"), _is_kept)
+        for number in range(MOST_SESSIONS + 2):
+            await engine.open_session(login(f"till-{number}", at=number), _is_kept)
+        open_now = [each.register for each in engine.sessions_at("t1", "nexo")]
+        assert len(open_now) == MOST_SESSIONS
+        assert open_now[:2] == ["first", "till-3"], "the oldest of the others made place"
+
+
+async def test_no_session_begins_where_all_are_to_be_kept(tmp_path: Path) -> None:
+    async with engine_on(tmp_path, ScriptedDriver()) as engine:
+        for number in range(MOST_SESSIONS):
+            await engine.open_session(login(f"till-{number}", model="X"), _is_kept)
+        with pytest.raises(Conflict, match="log one of them out"):
+            await engine.open_session(login("one-more"), _is_kept)
+        assert engine.session("t1", "nexo", "one-more") is None
+        await engine.open_session(login("till-7", at=8, model="Y"), _is_kept)
+        await engine.close_session("t1", "nexo", "till-0")
+        await engine.open_session(login("one-more"), _is_kept)
+        assert len(engine.sessions_at("t1", "nexo")) == MOST_SESSIONS
 
 
 async def test_memory_and_journal_agree_when_a_login_is_interrupted(tmp_path: Path) -> None:

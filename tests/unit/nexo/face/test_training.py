@@ -21,10 +21,20 @@ from tests.unit.nexo.face.lanes import (
     sandbox_in,
     words,
 )
+from tillwire.core.sessions import MOST_SESSIONS
 from tillwire.dialects.nexo.face.logins import Login
 
 TRAINING = Login(training=True)
 FOLIO = {"SaleReferenceID": "FOLIO-1"}
+LOGIN = {
+    "DateTime": "2026-11-20T08:30:00+01:00",
+    "SaleSoftware": {
+        "ProviderIdentification": "Hollow Creek",
+        "ApplicationName": "TillKit",
+        "SoftwareVersion": "0.4.1",
+    },
+    "OperatorLanguage": "en",
+}
 
 
 @virtual()
@@ -51,6 +61,19 @@ async def _nothing_happened(sandbox: Sandbox) -> None:
     assert await sandbox.charged() == []
     assert await sandbox.shop.journal.read(lambda reader: reader.newest_transactions(10)) == []
     assert (await sandbox.shop.engine.open_totals("t1")).rows == ()
+
+
+@virtual()
+async def test_training_does_not_end_because_many_others_log_in(tmp_path: Path) -> None:
+    """Who trains must never charge a card because a session was forgotten."""
+    async with sandbox_in(tmp_path) as sandbox:
+        lane = sandbox.lane()
+        await lane.send("Login", {**LOGIN, "TrainingModeFlag": True})
+        for number in range(MOST_SESSIONS + 1):
+            answer = await sandbox.lane(f"LANE-{number + 100}").send("Login", LOGIN)
+            assert ended(response_in(answer, "Login")) == ("Success", None)
+        assert lines_of((await lane.pay())["PaymentReceipt"][0])[0] == "*** TRAINING ***"
+        await _nothing_happened(sandbox)
 
 
 @virtual()

@@ -45,6 +45,11 @@ def login_of(session: Session | None) -> Login:
     return msgspec.convert(detail, Login)
 
 
+def is_training(session: Session) -> bool:
+    """Whether only its till may end the session: a payment that follows would be in earnest."""
+    return login_of(session).training
+
+
 def detail_of(login: Login) -> Mapping[str, str]:
     """The same as a session keeps it: text by name, without what is not said."""
     detail: dict[str, str] = msgspec.to_builtins(login)

@@ -21,7 +21,7 @@ from tillwire.dialects.nexo.face.context import DIALECT, Malformed, Refused, Vis
 from tillwire.dialects.nexo.face.diagnosis import status_of
 from tillwire.dialects.nexo.face.dialogues import Dialogue
 from tillwire.dialects.nexo.face.enabling import CALLED_OFF_WITHIN, put_away
-from tillwire.dialects.nexo.face.logins import Login, detail_of
+from tillwire.dialects.nexo.face.logins import Login, detail_of, is_training
 from tillwire.dialects.nexo.face.wanted import text_of
 from tillwire.dialects.nexo.wire.services import (
     LoginRequest,
@@ -83,7 +83,8 @@ async def login(visit: Visit) -> LoginResponse:
     """Open the till's session at the terminal, in place of an earlier one.
 
     What the till has under way there is called off first. Raises `Refused`: `Busy` when that is
-    too late, `UnavailableService` when no version is common, `MessageFormat`.
+    too late, `UnavailableService` when no version is common, `MessageFormat`; and `Conflict` where
+    too many tills are in training.
     """
     body, context = visit.body, visit.context
     assert isinstance(body, LoginRequest)
@@ -96,7 +97,8 @@ async def login(visit: Visit) -> LoginResponse:
             register=visit.header.sale_id,
             opened_at=context.clock.now(),
             detail=detail_of(said),
-        )
+        ),
+        is_training,
     )
     words = " ".join(each for each in (_exchanged(visit, body), unresolved) if each)
     return LoginResponse(
