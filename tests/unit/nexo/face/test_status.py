@@ -107,6 +107,31 @@ async def test_without_a_reference_the_tills_last_transaction_is_meant(tmp_path:
 
 
 @virtual()
+async def test_without_a_reference_what_goes_on_counts_more_than_what_it_kept_out(
+    tmp_path: Path,
+) -> None:
+    """A till that was restarted tries to pay, is refused, and asks for the last one: it must not
+    hear that nothing was done."""
+    async with desk_in(tmp_path) as desk:
+        lane = desk.lane()
+        paying = lane.begin("Payment", payment())
+        transaction = await desk.sent()
+        assert ended(await lane.pay()) == ("Failure", "NotAllowed")
+        status = await lane.status()
+        assert ended(status) == ("Failure", "InProgress")
+        assert status["MessageReference"]["ServiceID"] == "1"
+        desk.driver.answer(transaction, AnswerLost("gone"))
+        desk.driver.found = [CannotTell("memory lost", needs_person=True)]
+        await asyncio.sleep(5)
+        assert ended(await lane.pay()) == ("Failure", "Busy")
+        assert "Do not pay again" in words(await lane.status())
+        other = response_in(await desk.lane("LANE-08").send("TransactionStatus", {}))
+        assert ended(other) == ("Failure", "NotFound"), "it is another till's"
+        await desk.engine.decide(transaction.id, Verdict.APPROVED, person="Ada", reason="seen")
+        await paying
+
+
+@virtual()
 async def test_a_reversal_is_repeated_as_one(tmp_path: Path) -> None:
     async with sandbox_in(tmp_path) as sandbox:
         lane = sandbox.lane()

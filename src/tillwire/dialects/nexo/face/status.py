@@ -111,6 +111,9 @@ async def _target(visit: Visit, asked: MessageReference) -> Exchange | Transacti
     kinds = (category,) if category else REPEATABLE
     if asked.service_id is None:
         accepting = _being_accepted(visit, terminal.id, sale_id, kinds)
+        running = await _running(visit, terminal.id, sale_id, kinds)
+        if running is not None:
+            return running
         last = await engine.last_exchange(terminal.id, DIALECT, sale_id, kinds)
         if accepting is not None and (last is None or last.number != accepting.number):
             return _response(ErrorCondition.IN_PROGRESS, _ACCEPTING, asked)
@@ -126,6 +129,19 @@ async def _target(visit: Visit, asked: MessageReference) -> Exchange | Transacti
     if exchange is None and dialogue is not None and dialogue.category in kinds:
         return _response(ErrorCondition.IN_PROGRESS, _ACCEPTING, asked)
     return _not_found(asked)
+
+
+async def _running(
+    visit: Visit, terminal_id: str, sale_id: str, kinds: Sequence[str]
+) -> Exchange | None:
+    """The till's message whose transaction has not ended. It counts more than what came since and
+    was refused for its sake: whoever asks for the last one must not hear that nothing was done."""
+    holder = visit.context.engine.open_transaction(terminal_id)
+    exchange = holder and await visit.context.engine.exchange_of(holder.id)
+    if not exchange or exchange.kind not in kinds:
+        return None
+    is_own = (exchange.dialect, exchange.register) == (DIALECT, sale_id)
+    return exchange if is_own else None
 
 
 def _being_accepted(
