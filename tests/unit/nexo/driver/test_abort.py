@@ -17,7 +17,7 @@ from tillwire.core.model import Cause, Outcome, Verdict
 from tillwire.core.ports import AbortResult
 from tillwire.dialects.nexo.wire import Message
 from tillwire.dialects.nexo.wire.services import AbortRequest
-from tillwire.errors import AnswerLost, NotDelivered, PeerError
+from tillwire.errors import AnswerLost, NotDelivered, PeerError, Proof
 
 BINDINGS: Final[dict[str, dict[str, Any]]] = {
     "tcp": {"binding": "tcp"},
@@ -155,15 +155,18 @@ async def test_an_abort_waits_until_its_payment_is_sent() -> None:
 
 
 @virtual()
-async def test_what_is_not_sent_soon_cannot_be_aborted() -> None:
+async def test_what_is_not_sent_soon_after_an_abort_is_not_sent_at_all() -> None:
     counter = await till(connect_seconds=9)
     virtual_loop().network.faults = lambda port, number: Faults(connect_delay=8.0)
     running = asyncio.create_task(counter.run(payment()))
     await asyncio.sleep(1)
-    assert await counter.driver.abort(payment()) is AbortResult.UNKNOWN
+    assert await counter.driver.abort(payment()) is AbortResult.ABORTED
     assert virtual_loop().time() == 5
-    assert (await running).verdict is Verdict.APPROVED
-    assert counter.poi.of("Abort") == []
+    with pytest.raises(NotDelivered, match="called off") as proof:
+        await running
+    assert proof.value.proof is Proof.NEVER_SENT
+    await asyncio.sleep(60)
+    assert counter.poi.heard == []
 
 
 @virtual()
@@ -195,6 +198,20 @@ async def test_an_abort_is_of_what_was_sent_once_more() -> None:
     second = counter.poi.of("Payment")[1].header.service_id
     assert abort.body.message_reference.service_id == second
     assert virtual_loop().time() == 2
+
+
+@virtual()
+async def test_what_was_aborted_is_not_sent_once_more() -> None:
+    counter = await till()
+    counter.poi.will("Payment", fail("LoggedOut", remembered=False))
+    counter.poi.will("TransactionStatus", poi.both(poi.wait(3), fail("LoggedOut")))
+    running = asyncio.create_task(counter.run(payment()))
+    await asyncio.sleep(1)
+    assert await counter.driver.abort(payment()) is not AbortResult.UNKNOWN
+    with pytest.raises(NotDelivered):
+        await running
+    await asyncio.sleep(60)
+    assert len(counter.poi.of("Payment")) == 1
 
 
 @virtual()

@@ -179,6 +179,8 @@ class NexoDriver:
         def may_go() -> None:
             if self._is_late(transaction):
                 raise NotDelivered("Its time to be sent had passed before it could be.")
+            if carried.called_off:
+                raise NotDelivered("It was called off before it was sent.")
             carried.whole.set()
 
         async def shown(text: str) -> None:
@@ -288,10 +290,15 @@ class NexoDriver:
 
     async def abort(self, transaction: Transaction) -> AbortResult:
         """Ask the terminal to drop it: ABORTED says that it was asked to, and did not say that it
-        is too late. The transaction's own answer tells."""
+        is too late, or that it will not be sent. The transaction's own answer tells."""
         carried = self._carried.get(transaction.id)
-        if carried is None or not await carried.sent(WHOLE_WITHIN) or carried.order is None:
+        if carried is None:
             return AbortResult.UNKNOWN
+        sent = await carried.sent(WHOLE_WITHIN)
+        carried.called_off = True  # nor once more, if it has to be
+        if not sent:
+            return AbortResult.UNKNOWN if carried.over.is_set() else AbortResult.ABORTED
+        assert carried.order is not None, "what was sent has an order"
         request = await self._link.abort_request(carried.order.reference)
         talk = carried.talk
         same = self.settings.abort_over is AbortConnection.SAME
@@ -340,6 +347,8 @@ class _Carried:
         self.whole = asyncio.Event()
         """Set once the request may be whole at the terminal."""
         self.over = asyncio.Event()
+        self.called_off = False
+        """Whether it must not be sent any more."""
 
     async def sent(self, seconds: float) -> bool:
         """Whether the request is at the terminal, as far as we know, within so many seconds."""
