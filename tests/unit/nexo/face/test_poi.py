@@ -71,6 +71,11 @@ def test_garbage_is_rejected_with_an_event(tmp_path: Path, octets: bytes) -> Non
             assert answer is not None
             header = answer["SaleToPOIRequest"]["MessageHeader"]
             assert (header["SaleID"], header["POIID"]) == ("N/A", "N/A")
+            number = header["ServiceID"]  # which every message of a service or an event has
+            assert 1 <= len(number) <= 10
+            again = await desk.lane().write(octets)
+            assert again is not None
+            assert again["SaleToPOIRequest"]["MessageHeader"]["ServiceID"] != number
 
     scenario()
 
@@ -198,6 +203,7 @@ def test_what_asks_for_nothing_gets_nothing(tmp_path: Path, message: Json) -> No
         ({"DeviceID": "12345678901"}, "DeviceID: It has 11 characters"),
         ({"SaleID": f"LANE {CARD_NUMBER}"}, "SaleID: It looks like a card number"),
         ({"ProtocolVersion": CARD_NUMBER}, "ProtocolVersion: It looks like a card number"),
+        ({"MessageClass": CARD_NUMBER}, "MessageClass: It looks like a card number"),
         ({"SaleID": "LANE\n7"}, "SaleID: It has control characters"),
         ({"SaleID": "x" * 101}, "SaleID: It has 101 characters"),
     ],

@@ -36,9 +36,12 @@ MOST_RETURNED: Final = 8192
 """Octets of a rejected message that are given back."""
 
 
-def rejected(header: MessageHeader | None, detail: str, octets: bytes, now: Instant) -> Message:
-    """The event about a message that could not be accepted. `octets` are the message, of which the
-    event gives back the beginning, without card numbers."""
+def rejected(
+    header: MessageHeader | None, detail: str, octets: bytes, number: str, now: Instant
+) -> Message:
+    """The event about a message that could not be accepted, which has `number` where that has no
+    header. `octets` are the message, of which the event gives back the beginning, without card
+    numbers."""
     clear = octets[:MOST_RETURNED].decode("latin-1")
     event = EventNotification(
         time_stamp=moment(now),
@@ -46,7 +49,10 @@ def rejected(header: MessageHeader | None, detail: str, octets: bytes, now: Inst
         event_details=detail,
         rejected_message=b64encode(pan.masked(clear).encode("latin-1")).decode(),
     )
-    return Message(header=event_header(header), body=event)
+    about = event_header(header)
+    if header is None:
+        about = msgspec.structs.replace(about, service_id=number)
+    return Message(header=about, body=event)
 
 
 def shutdown(sale_id: str, poi_id: str, number: str, now: Instant) -> Message:

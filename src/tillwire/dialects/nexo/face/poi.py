@@ -88,7 +88,9 @@ class Poi:
 
     def reject(self, header: MessageHeader | None, detail: str, octets: bytes) -> Message:
         """The event about a message that cannot be accepted."""
-        return events.rejected(header, detail[:LONGEST_DETAIL], octets, self._context.clock.now())
+        now = self._context.clock.now()
+        number = self._context.dialogues.device_id(now)
+        return events.rejected(header, detail[:LONGEST_DETAIL], octets, number, now)
 
     def shutdown(self, sale_id: str, poi_id: str) -> Message:
         """The event that tells a till that the gateway stops."""
@@ -189,6 +191,7 @@ class Poi:
         if header.service_id is None and header.message_category in REMEMBERED:
             raise Malformed("MessageHeader", "ServiceID", "Missing", allowed)
         text_of("MessageHeader", "ProtocolVersion", header.protocol_version)
+        text_of("MessageHeader", "MessageClass", header.message_class)
         text_of("MessageHeader", "SaleID", header.sale_id)
 
     def _terminal(self, named: str, binding: str | None) -> Terminal:
