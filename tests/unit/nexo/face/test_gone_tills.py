@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.kit.runner import virtual
-from tests.unit.nexo.face.lanes import VISA, Desk, desk_in, ended, payment
-from tillwire.core.ports import Unit
+from tests.unit.nexo.face.lanes import VISA, Desk, desk_in, ended, payment, response_in
+from tillwire.core.ports import AbortResult, Unit
+from tillwire.errors import ConfigurationError
 
 
 class Commits:
@@ -79,6 +80,24 @@ async def test_an_abort_of_what_is_being_committed_counts_though_its_till_goes(
             transaction = await desk.sent()
             await asyncio.sleep(30)
         assert desk.driver.aborted == [transaction.id]
+
+
+@virtual()
+async def test_an_abort_that_fails_is_no_failure_of_what_was_committed(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        with held_up(desk) as commits, pytest.MonkeyPatch.context() as patch:
+
+            async def unreached(transaction_id: str) -> AbortResult:
+                raise ConfigurationError("The settings of the terminal are wrong.")
+
+            patch.setattr(desk.engine, "abort", unreached)
+            lane = desk.lane()
+            paying = lane.begin("Payment", payment())
+            await commits.begun.wait()
+            assert await lane.abort("1") is None
+            commits.go_on.set()
+            desk.driver.answer(await desk.sent(), VISA)
+            assert ended(response_in(await paying)) == ("Success", None)
 
 
 @virtual()

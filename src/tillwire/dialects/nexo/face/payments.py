@@ -28,7 +28,7 @@ from tillwire.dialects.nexo.face.memos import Memo, memo_in
 from tillwire.dialects.nexo.face.wanted import Wanted
 from tillwire.dialects.nexo.wire import Body
 from tillwire.dialects.nexo.wire.values import ErrorCondition, ServicesEnabled
-from tillwire.errors import JournalError, TerminalBusy
+from tillwire.errors import JournalError, TerminalBusy, TillwireError
 
 T = TypeVar("T")
 
@@ -70,7 +70,8 @@ async def _accepted(visit: Visit, request: Request, dialogue: Dialogue) -> Trans
         transaction = await engine.accept(request, WhenBusy.REJECT)
         dialogue.transaction_id = transaction.id
         if dialogue.aborted:  # while it was being accepted
-            with contextlib.suppress(JournalError):
+            # It is committed: whatever goes wrong with that is no failure of the payment.
+            with contextlib.suppress(TillwireError):
                 await engine.abort(transaction.id)
     return transaction
 
