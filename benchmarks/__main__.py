@@ -52,7 +52,7 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
     raise_open_files()
     rate = fsyncs_per_second(directory)
     say(f"{os.cpu_count()} cores, Python {platform.python_version()}, {rate:.0f} fsyncs/s")
-    sold = sales.measure(directory, rounds=9 if full else 5, seconds=20 if full else 5, say=say)
+    sold = sales.measure(directory, rounds=9 if full else 5, seconds=12 if full else 5, say=say)
     opened, resident, before = open_sales.measure(directory, sales=10_000, say=say)
     idle = lanes.measure(directory, lanes=10_000, say=say)
     say("reading and writing the messages of nexo")
