@@ -50,7 +50,7 @@ def not_allowed(method: str, allowed: Collection[str]) -> HttpError:
     methods = sorted(allowed)
     return HttpError(
         HTTPStatus.METHOD_NOT_ALLOWED,
-        f"{method[:20]} is not possible here; {' and '.join(methods)} is.",
+        f"{method[:20]} is not possible here, only {' and '.join(methods)}.",
         [(b"allow", ", ".join(methods).encode())],
     )
 

@@ -338,6 +338,22 @@ def test_a_web_page_cannot_pay(disk: Path) -> None:
     live(disk, scenario)
 
 
+def test_a_web_page_cannot_take_an_answer(disk: Path) -> None:
+    """A picture that a page shows is fetched without an origin."""
+
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        lane = HttpLane(gateway, FLAT)
+        assert (await lane.post("/payment", payment(APPROVED)))[0] == 202
+        for where in ("cross-site", "same-site", "same-origin"):
+            answer = await lane.ask("GET", "/payment", headers={"Sec-Fetch-Site": where})
+            assert answer.status == 400
+        code, told = (await lane.polled("/payment"))[-1]
+        assert code == 200
+        assert told["PaymentResponse"]["Response"]["Result"] == "Success"
+
+    live(disk, scenario)
+
+
 def test_who_sends_an_envelope_gets_envelopes(disk: Path) -> None:
     async def scenario(gateway: GatewayUnderTest) -> None:
         lane = HttpLane(gateway, FLAT)

@@ -177,10 +177,10 @@ class FlatFace:
         terminal = self._poi.terminal(poi_id)
         if terminal is None:
             raise HttpError(HTTPStatus.NOT_FOUND, "There is no such terminal.")
+        check_origin(scope)
         place = terminal.id, resource.name
         if scope["method"] == "GET":
             return self._polled(place, scope)
-        check_origin(scope)
         octets = await asgi.read_body(scope, receive, self._settings.largest_message)
         incoming = self._poi.read(octets)
         if not incoming.is_rejected and not resource.takes(incoming):

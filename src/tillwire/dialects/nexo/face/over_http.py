@@ -27,8 +27,10 @@ _NOT_FOR_PAGES: Final = "Web pages cannot use this interface; it is for tills."
 
 def check_origin(scope: Scope) -> None:
     """Raise `HttpError` (400) when a browser asks on behalf of a web page. The protocol knows no
-    secret, so any page that somebody in the shop's network opens could talk to its terminals."""
-    if asgi.header(scope, b"origin") is not None:
+    secret, so any page that somebody in the shop's network opens could talk to its terminals, and
+    fetch a till's answer as if it was a picture: for that a browser names no origin."""
+    fetched_for = asgi.header(scope, b"sec-fetch-site")
+    if asgi.header(scope, b"origin") is not None or fetched_for not in (None, "none"):
         raise HttpError(HTTPStatus.BAD_REQUEST, _NOT_FOR_PAGES)
 
 

@@ -35,7 +35,7 @@ from tillwire.dialects.nexo.wire.header import MessageHeader
 from tillwire.dialects.nexo.wire.values import ErrorCondition
 from tillwire.errors import JournalError, TillwireError
 
-_USE_STATUS: Final = "TransactionStatus tells its answer. A new try needs a new ServiceID."
+_USE_STATUS: Final = "TransactionStatus tells its answer."
 
 
 class Reception:
@@ -242,7 +242,8 @@ class Reception:
             return found.body
         return self._not_again(
             ErrorCondition.NOT_ALLOWED,
-            f"This message was answered before under {which}, and is not done again. {_USE_STATUS}",
+            f"This message was answered before under {which}, and is not done again. {_USE_STATUS} "
+            "A new try needs a new ServiceID.",
         )
 
     def _not_again(self, condition: ErrorCondition, words: str) -> Body:
