@@ -152,6 +152,15 @@ def test_an_approval_stands_whatever_is_senseless_in_it() -> None:
     assert (read.stan, read.amount, read.host_time, read.last_four) == ("", None, None, "")
 
 
+def test_the_beginning_of_a_reason_is_worth_something() -> None:
+    read = wire.decode_result(HEAD + b"E01FONDI INSUF", X)
+    assert read == wire.PaymentResult(tid=TID, result="01", error_text="FONDI INSUF")
+    # Half a number is worth nothing.
+    cut = wire.decode_result(E92[:63], X)
+    assert isinstance(cut, wire.PaymentResult)
+    assert (cut.acquirer, cut.stan) == ("00000000034", "")
+
+
 def test_the_short_form_is_written_where_nothing_more_is_known() -> None:
     refused = wire.PaymentResult(tid=TID, result="01", error_text="Cancelled")
     assert len(wire.encode(refused)) == 71
