@@ -38,7 +38,7 @@ from tillwire.core.errands import (
 from tillwire.core.model import EntryMode, Terms, Verdict
 from tillwire.core.totals import TotalsKind, TotalsRow
 from tillwire.dialects.nexo import wire
-from tillwire.dialects.nexo.wire import Body, Message
+from tillwire.dialects.nexo.wire import Body, Message, services
 from tillwire.errors import AnswerLost, NotDelivered
 from tillwire.money import Money
 
@@ -415,6 +415,31 @@ async def test_the_last_transaction_is_evidence(binding: str) -> None:
     assert seen.reference == transaction.id
     assert (seen.outcome.verdict, seen.outcome.approved_amount) == (Verdict.APPROVED, 4250)
     assert last_sent(counter)["TransactionStatusRequest"] == {}
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"), [(Decimal("12.00"), "Reversed 12.00."), (None, "Reversed.")]
+)
+@virtual()
+async def test_the_last_transaction_may_be_a_reversal(amount: Decimal | None, words: str) -> None:
+    counter = await till()
+    reversed_ = services.ReversalResponse(response=poi.SUCCESS, reversed_amount=amount)
+    counter.poi.done["r1"] = Message(header=REVERSAL, body=reversed_)
+    counter.poi.will("TransactionStatus", last_of)
+    seen = await perform(counter, AskLast())
+    assert isinstance(seen, LastSeen)
+    assert seen.reference == "r1"  # a reversal does not name its sale
+    assert (seen.outcome.verdict, seen.outcome.reason) == (Verdict.APPROVED, words)
+
+
+REVERSAL: Final = wire.MessageHeader(
+    message_class="Service",
+    message_category="Reversal",
+    message_type="Response",
+    service_id="r1",
+    sale_id="tillwire",
+    poi_id="T1-7",
+)
 
 
 @virtual()

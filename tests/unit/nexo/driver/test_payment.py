@@ -26,7 +26,7 @@ from tillwire.core.model import (
 )
 from tillwire.dialects.nexo import wire
 from tillwire.dialects.nexo.wire import devices, framing
-from tillwire.dialects.nexo.wire.services import PaymentRequest
+from tillwire.dialects.nexo.wire.services import PaymentRequest, PaymentResult
 from tillwire.dialects.nexo.wire.shared import Response
 from tillwire.errors import AnswerLost, JournalError
 
@@ -308,6 +308,43 @@ async def test_garbage_without_an_end_is_not_listened_to_for_ever() -> None:
         await counter.run(payment())
 
 
+@pytest.mark.parametrize("times", [100, 101])
+@virtual()
+async def test_a_hundred_messages_may_be_unreadable(times: int) -> None:
+    counter = await till()
+
+    def of_another_and_bad(message: wire.Message) -> bytes:
+        header = msgspec.structs.replace(message.header, service_id="another")
+        answer = wire.Message(header=wire.response_header(header), body=poi.approval(message))
+        return framing.frame(wire.encode(answer).replace(b"42.50", b'"a lot"')) * times
+
+    counter.poi.will("Payment", both(poi.say(of_another_and_bad), wait(3), approve()))
+    if times == 100:
+        assert (await counter.run(payment(4250))).verdict is Verdict.APPROVED
+    else:
+        with pytest.raises(AnswerLost, match="100 messages cannot be read"):
+            await counter.run(payment(4250))
+
+
+@pytest.mark.parametrize("binding", ["tcp", "held"])
+@virtual()
+async def test_what_could_not_be_read_is_told_with_the_loss(binding: str) -> None:
+    counter = await counter_with(binding)
+    octets = b'{"MessageHeader":{}}'
+    garbage = poi.say(lambda _: framing.frame(octets) if binding == "tcp" else octets)
+    counter.poi.will("Payment", both(garbage, poi.hang_up) if binding == "tcp" else garbage)
+    with pytest.raises(AnswerLost, match="What came before cannot be read"):
+        await counter.run(payment())
+
+
+@virtual()
+async def test_a_loss_of_its_own_is_told_alone() -> None:
+    counter = await till()
+    counter.poi.will("Payment", poi.hang_up)
+    with pytest.raises(AnswerLost, match=r"has closed the connection\.\Z"):
+        await counter.run(payment())
+
+
 @pytest.mark.parametrize("octets", [b"\0\0\0\0", b"\xff\xff\xff\xff", b"HTTP/1.1 200 OK\r\n\r\n"])
 @virtual()
 async def test_a_stream_that_is_not_nexo_loses_the_answer(octets: bytes) -> None:
@@ -401,6 +438,7 @@ WRONG: Final[dict[str, Any]] = {
     "another currency": amounts(currency="USD"),
     "more decimals than there are": amounts(authorized_amount=Decimal("42.505")),
     "no amount": approve(payment_result=None),
+    "no amount in the result": approve(payment_result=PaymentResult(payment_type="Normal")),
     "no sale": approve(sale_data=None),
     "no result that is known": approve(response=Response(result="Maybe")),
 }

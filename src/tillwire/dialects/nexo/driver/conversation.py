@@ -74,14 +74,11 @@ class Conversation:
     async def answer(self) -> Message:
         """The answer: the response to the request, or the event that it was rejected. Raises
         `AnswerLost`, `Refused`."""
-        try:
-            for _ in range(MOST_MESSAGES):
-                message = await self._received()
-                if message is not None and await self._is_answer(message):
-                    return message
-            raise AnswerLost(f"No answer among {MOST_MESSAGES} messages.")
-        finally:
-            self.over.set()
+        for _ in range(MOST_MESSAGES):
+            message = await self._received()
+            if message is not None and await self._is_answer(message):
+                return message
+        raise AnswerLost(f"No answer among {MOST_MESSAGES} messages.")
 
     async def _received(self) -> Message | None:
         """The next message; None when it cannot be read, and so may not be for us."""
