@@ -125,10 +125,14 @@ class FaultyHttpClient:
         async def send_again() -> None:
             await send()
 
+        def leaving() -> None:
+            if ready is not None:
+                ready()
+            if fate.doubled_after is not None:  # what never left cannot come twice
+                self._doubles.send(fate.doubled_after, send_again)
+
         await asyncio.sleep(fate.late)
-        if fate.doubled_after is not None:
-            self._doubles.send(fate.doubled_after, send_again)
-        response = await send(ready)
+        response = await send(leaving)
         if fate.answer_lost:
             raise AnswerLost(f"{method} {url}: the answer {response.status} was taken away.")
         return response

@@ -3,7 +3,7 @@ behind the far one, and so the till before the near one, say the same of every c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tests.kit.gateway import GatewayUnderTest
 from tests.matrix.nexo_pair import Pair
@@ -13,12 +13,13 @@ from tillwire.core.model import State, Terminal, Transaction
 DIALECT = "nexo"
 
 
-async def check_pair(pair: Pair) -> None:
+async def check_pair(pair: Pair, beside: Mapping[str, int] | None = None) -> None:
     """Raise `AssertionError` unless everybody agrees. Recovery must have had its time: what the
-    near gateway does not know then, nobody who is asked can tell."""
+    near gateway does not know then, nobody who is asked can tell. `beside` is what terminals that
+    fetch have charged: the far gateway's transaction id -> minor units."""
     near = {each.id: each for each in pair.near.transactions()}
     far = pair.far.transactions()
-    charges = await pair.far.charges()
+    charges = {**await pair.far.charges(), **(beside or {})}
     _check_gateway(pair.near, near.values())
     _check_gateway(pair.far, far)
     assert charges.keys() <= {each.id for each in far}, "what is charged was journaled before"

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import ssl
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.kit.faults import Faults, scripted
+from tests.kit.faults import Faults, Flow, scripted
 from tests.kit.gateway import GatewayUnderTest
-from tests.kit.messages import Fate, FateOf, FaultyDialer, FaultyHttpClient, fates
+from tests.kit.messages import Fate
 from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.nexo_agreement import carried_out, check_pair
+from tests.matrix.nexo_doubles import Doubling
 from tests.matrix.nexo_pair import BINDINGS, FAR_PORTS, WAYS, Lane, Pair, live
 from tests.unit.nexo.bindings import lane as raw
 from tests.unit.nexo.bindings.lane import (
@@ -32,9 +32,6 @@ from tests.unit.nexo.bindings.lane import (
     result_of,
 )
 from tillwire.core.model import State, Transaction
-from tillwire.core.ports import Dialer
-from tillwire.dialects.nexo.driver.dialling import RealNetwork
-from tillwire.dialects.nexo.driver.lines import ClosableHttpClient
 from tillwire.errors import Proof
 
 QUICK, SLOW = 1000, 1049
@@ -255,45 +252,6 @@ def test_fifty_copies_of_one_payment_over_all_bindings_are_charged_once(disk: Pa
 # --- what a network doubles, with the driver ----------------------------------------------------
 
 
-class Doubling(RealNetwork):
-    """A way to the terminals on which the first requests or connections meet these fates."""
-
-    def __init__(self, *script: Fate) -> None:
-        self._fates, self._numbers = fates(*script), itertools.count()
-        self.faulty: list[FaultyDialer | FaultyHttpClient] = []
-
-    def _fate(self, number: int) -> Fate:
-        return self._fates(next(self._numbers))
-
-    def dialer(self, tls: ssl.SSLContext | None, server_name: str) -> Dialer:
-        made = FaultyDialer(super().dialer(tls, server_name), self._fate)
-        self.faulty.append(made)
-        return made
-
-    def http(self, tls: ssl.SSLContext | None, server_name: str) -> ClosableHttpClient:
-        made = FaultyClient(super().http(tls, server_name), self._fate)
-        self.faulty.append(made)
-        return made
-
-    async def settle(self) -> None:
-        """Wait until every double was answered."""
-        for each in self.faulty:
-            await each.settle()
-
-
-class FaultyClient(FaultyHttpClient):
-    """One that can be closed, once its doubles were answered."""
-
-    def __init__(self, inner: ClosableHttpClient, fate_of: FateOf) -> None:
-        super().__init__(inner, fate_of)
-        self._closing = inner.close
-
-    async def close(self) -> None:
-        """As the client that is behind it."""
-        await self.settle()
-        await self._closing()
-
-
 @every_binding
 @pytest.mark.parametrize("minor", [QUICK, SLOW])
 @pytest.mark.parametrize("later", [0.0, 0.05, 3.0, 25.0])
@@ -325,9 +283,8 @@ def test_a_double_that_comes_before_its_original_is_charged_once(
 
     async def sale(pair: Pair) -> tuple[Transaction, list[str]]:
         pair.plug.network = doubling = Doubling(Fate(doubled_after=0.0))
-        virtual_loop().network.faults = scripted(
-            {FAR_PORTS[WAYS[way][0]]: [Faults(connect_delay=1)]}
-        )
+        slow = [Faults(to_server=Flow(delay=(1.0, 1.0)))]
+        virtual_loop().network.faults = scripted({FAR_PORTS[WAYS[way][0]]: slow})
         paid = await pair.pay(Lane(way), minor)
         await doubling.settle()
         await check_pair(pair)
