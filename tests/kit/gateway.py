@@ -25,6 +25,7 @@ from tillwire.core.model import Event, Terminal, Transaction
 from tillwire.core.ports import Clock, HttpClient, Reader
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
+from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
 from tillwire.dialects.nexo.driver.dialling import Network, RealNetwork
 from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.journal.sqlite import SqliteJournal
@@ -81,6 +82,7 @@ class GatewayUnderTest:
                 {
                     "virtual": lambda each: VirtualDriver(each, self.world, self.engine),
                     "device": lambda each: DeviceDriver(each, self.engine, self.presence),
+                    "ecr17": lambda each: Ecr17Driver(each, self.engine, self.clock),
                     "nexo": lambda each: NexoDriver(each, self.engine, self.clock, lines),
                 }
             ),

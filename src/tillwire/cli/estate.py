@@ -18,6 +18,7 @@ from tillwire.cli.times import in_utc, rfc3339
 from tillwire.clock import SystemClock
 from tillwire.core.estate import Estate
 from tillwire.core.model import Lifecycle, Store, Terminal
+from tillwire.dialects.ecr17.driver.settings import DriverSettings as Ecr17Settings
 from tillwire.dialects.nexo.driver.settings import DriverSettings
 from tillwire.estate.apply import apply
 from tillwire.estate.changes import Change, FieldChange, Mark, Plan
@@ -37,6 +38,7 @@ class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 DRIVERS: Final[DriverKinds] = {
     "device": NoSettings,
+    "ecr17": Ecr17Settings,
     "nexo": DriverSettings,
     "virtual": NoSettings,
 }

@@ -471,6 +471,13 @@ class Engine:
         found = await self.journal.read(lambda reader: reader.follow_ups(original_id))
         return [self._mirror.newest(each) for each in found]
 
+    async def newest_at(self, terminal_id: str, limit: int) -> list[Transaction]:
+        """The newest transactions of a terminal, as committed, newest first."""
+        _, found = await self.journal.read(
+            lambda reader: reader.terminal_transactions(terminal_id, offset=0, limit=limit)
+        )
+        return [self._mirror.newest(each) for each in found]
+
     async def wait(
         self,
         transaction_id: str,

@@ -163,6 +163,9 @@ class Inbox(Protocol):
     async def follow_ups(self, original_id: str) -> list[Transaction]:
         """All that follow the original, oldest first."""
 
+    async def newest_at(self, terminal_id: str, limit: int) -> list[Transaction]:
+        """The newest transactions of a terminal, newest first."""
+
     async def number(self, series: str) -> int:
         """The next number of a series: never one that was given out before, by whatever process
         on this journal. Numbers may be left out."""

@@ -27,6 +27,7 @@ from tillwire.core.model import Lifecycle, State
 from tillwire.core.ports import Clock
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
+from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
 from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.errors import ConfigurationError, JournalError
 from tillwire.journal.sqlite import SqliteJournal
@@ -126,6 +127,7 @@ class Gateway:
     def _driver_kinds(self) -> dict[str, Build]:
         kinds: dict[str, Build] = {
             "device": lambda each: DeviceDriver(each, self.engine, self._presence),
+            "ecr17": lambda each: Ecr17Driver(each, self.engine, self.clock),
             "nexo": lambda each: NexoDriver(each, self.engine, self.clock),
         }
         if (world := self.world) is not None:

@@ -9,6 +9,7 @@ import typer
 
 from tests.unit.cli.conftest import Run
 from tillwire.cli import app
+from tillwire.cli.estate import DRIVERS
 from tillwire.cli.pay import EXIT_STATUS
 from tillwire.estate import file
 
@@ -17,7 +18,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 def test_the_estate_file_of_the_page_can_be_applied(run: Run, tmp_path: Path) -> None:
     page = (DOCS / "estate.md").read_text()
-    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    example, *terminals = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     path, journal = tmp_path / "estate.toml", tmp_path / "journal.db"
     path.write_text(example)
     ran = run("estate", "apply", path, "--journal", journal, "--yes")
@@ -28,6 +29,17 @@ def test_the_estate_file_of_the_page_can_be_applied(run: Run, tmp_path: Path) ->
     assert "Nothing to do" in run("estate", "apply", path, "--journal", journal).out
     made = run("keys", "device", "corner-shops:till-1", "--journal", journal)
     assert made.out.startswith("twd_")
+    path.write_text("\n".join([example, *terminals]))
+    assert run("estate", "apply", path, "--journal", journal, "--yes").status == 0
+    assert len(terminals) == sum(f"### `{driver}`\n" in page for driver in DRIVERS)
+
+
+def test_the_page_tells_every_setting_of_the_drivers() -> None:
+    page = (DOCS / "estate.md").read_text()
+    sections = dict(re.findall(r"^### `(\w+)`$(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL))
+    for driver, settings in DRIVERS.items():
+        told = re.findall(r"^\| `(\w+)` \|", sections.get(driver, ""), re.MULTILINE)
+        assert sorted(told) == sorted(settings.__struct_fields__), driver
 
 
 def test_the_page_tells_every_setting_of_the_file() -> None:

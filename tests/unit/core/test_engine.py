@@ -684,3 +684,18 @@ async def test_a_waiting_sale_is_still_offered_after_a_restart(tmp_path: Path) -
     async with engine_on(tmp_path, ScriptedDriver(pull=True)) as engine:
         assert engine.offered("t1") == sale
         assert (await engine.fetch("t1")).id == sale.id
+
+
+async def test_a_driver_can_look_back_at_what_its_terminal_did(tmp_path: Path) -> None:
+    driver = ScriptedDriver()
+    async with engine_on(tmp_path, driver) as engine:
+        done = []
+        for _ in range(3):
+            sale = await engine.accept(purchase(), WhenBusy.REJECT)
+            await driver.begun(sale)
+            driver.answer(sale, approved())
+            done.append(await engine.wait(sale.id, is_final, 5))
+        await engine.accept(purchase(terminal="t2"), WhenBusy.REJECT)
+        assert await engine.newest_at("t1", 10) == done[::-1]
+        assert await engine.newest_at("t1", 2) == done[:0:-1]
+        assert await engine.newest_at("t3", 2) == []

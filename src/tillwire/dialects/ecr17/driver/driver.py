@@ -1,0 +1,311 @@
+"""The driver of an ECR17 terminal: the till's side of the protocol, so that any till can pay there.
+
+What is asked and what an answer says is made and read elsewhere (`orders.py`, `reading.py`), one
+exchange is the business of `conversation.py`. Here is the order of things: what recovery needs into
+the journal, the command out once while it may go, the one result that counts into the journal, then
+its ACK. README.md tells it in prose, with what is assumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import msgspec
+
+from tillwire.core.errands import Errand, ErrandFailed, Result, Trouble
+from tillwire.core.model import Outcome, State, Terminal, Transaction, TransactionType
+from tillwire.core.ports import (
+    AbortResult,
+    Absent,
+    CannotTell,
+    Capabilities,
+    Clock,
+    Dialer,
+    Found,
+    Inbox,
+    Progress,
+    Sign,
+    TerminalStatus,
+)
+from tillwire.dialects.ecr17.driver import orders
+from tillwire.dialects.ecr17.driver.conversation import Conversation, Heard, Refused
+from tillwire.dialects.ecr17.driver.errands import ABILITIES, LOOK_BACK, Errands
+from tillwire.dialects.ecr17.driver.ladder import Ladder
+from tillwire.dialects.ecr17.driver.line import Line
+from tillwire.dialects.ecr17.driver.link import Link
+from tillwire.dialects.ecr17.driver.orders import HANDLE_HOST, NOTHING_SAVED, TAGGED, Command, Order
+from tillwire.dialects.ecr17.driver.reading import money_result, outcome_of, receipts_of
+from tillwire.dialects.ecr17.driver.settings import (
+    LONGEST_CONTRACT,
+    DriverSettings,
+    LastStan,
+    ReceiptPlace,
+)
+from tillwire.dialects.ecr17.wire import ReversalRequest, TerminalState, fitted
+from tillwire.errors import (
+    AnswerLost,
+    ConfigurationError,
+    InvalidRequest,
+    JournalError,
+    NotDelivered,
+    PeerError,
+)
+from tillwire.net.dialer import AsyncioDialer
+
+_TYPES: Final = frozenset(
+    {
+        TransactionType.PURCHASE,
+        TransactionType.REVERSAL,
+        TransactionType.PREAUTH,
+        TransactionType.INCREMENT,
+        TransactionType.CAPTURE,
+    }
+)
+_STATES: Final = {
+    TerminalState.NOT_CONFIGURED: "it is not configured",
+    TerminalState.NO_PARAMETERS: "it has no parameters",
+    TerminalState.OPERATIVE: "",
+    TerminalState.NOT_ALIGNED: "it has to load its parameters first",
+    TerminalState.KEY_CORRUPTED: "its key is corrupted",
+    TerminalState.DOWNLOAD_PENDING: "its host wants it to load parameters",
+    TerminalState.UPDATE_PENDING: "an update of its software is due",
+}
+
+
+class Ecr17Driver:
+    """Reaches one ECR17 terminal."""
+
+    def __init__(
+        self, terminal: Terminal, inbox: Inbox, clock: Clock, dialer: Dialer | None = None
+    ) -> None:
+        """Raises `ConfigurationError` when the terminal's settings do not fit."""
+        try:
+            self.settings = msgspec.convert(terminal.settings, DriverSettings)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(f"The settings of {terminal.name}: {error}.") from None
+        self._terminal_id = terminal.id
+        self._inbox = inbox
+        self._clock = clock
+        self._link = Link(self.settings, dialer or AsyncioDialer())
+        self._ladder = Ladder(self._link, clock, terminal.name)
+        self._errands = Errands(self._link, inbox, terminal.id)
+        self._works = ""
+        """What occupies the terminal just now, for people; empty for a short question."""
+        self._turn = asyncio.Lock()
+        """A terminal takes one connection at a time."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the protocol has a way for. There is none to call anything off."""
+        refund = {TransactionType.REFUND} if self.settings.refund else frozenset()
+        return Capabilities(
+            types=_TYPES | refund,
+            outcome_within=self.settings.outcome_seconds,
+            send_within=self.settings.send_seconds,
+            errands=ABILITIES,
+        )
+
+    # --- a transaction --------------------------------------------------------------------------
+
+    async def run(self, transaction: Transaction, progress: Progress) -> Outcome:
+        """Carry it to its end. Raises `NotDelivered` with a proof, or `AnswerLost`."""
+        original = None
+        if transaction.original_id is not None:
+            original = await self._inbox.find(transaction.original_id)
+        command = orders.command(transaction, original, self.settings)
+        async with self._at_work("a transaction"):
+            order = await self._order(transaction, command)
+            await progress(Sign(peer=order.peer))
+            line = await self._line()
+            try:
+                talk = await self._link.conversation(line)
+                return await _Carried(
+                    self, transaction, progress, command, order, talk
+                ).to_its_end()
+            finally:
+                await line.close()
+
+    async def _order(self, transaction: Transaction, command: Command) -> Order:
+        """Raises `NotDelivered`."""
+        before = await self._inbox.newest_at(self._terminal_id, LOOK_BACK)
+        before = [each for each in before if each.id != transaction.id]
+        stan, approved = await self._last_known(before)
+        if isinstance(command, ReversalRequest):
+            _check_is_last(command, transaction, before, stan if approved else "")
+        return Order(command=orders.CODES[type(command)], last_stan=stan, last_approved=approved)
+
+    async def _last_known(self, before: list[Transaction]) -> tuple[str, bool]:
+        """The STAN of the last result, and whether the terminal says that it is an approval."""
+        if self.settings.last_stan is LastStan.TERMINAL:
+            with contextlib.suppress(Refused):
+                result = await self._last_saved()
+                approved = bool(getattr(result, "approved", False))
+                stan = getattr(result, "stan", "")
+                if stan:
+                    return stan, approved
+                if not approved:
+                    return NOTHING_SAVED, False
+        known = (each.outcome.stan for each in before if each.outcome is not None)
+        return next(filter(None, known), ""), False
+
+    async def _last_saved(self) -> object:
+        try:
+            return await self._link.last_result()
+        except AnswerLost as error:
+            raise NotDelivered(
+                "Asked for its last result before the command, the terminal did not answer as it "
+                f'should. {error.detail} If it never does, set last_stan = "journal".'
+            ) from error
+
+    async def _line(self) -> Line:
+        """Where the command goes. Raises `NotDelivered`."""
+        line = None
+        if self.settings.receipts is ReceiptPlace.TILL:
+            line = await self._link.route_receipts()
+        return line or await self._link.quiet_line()
+
+    async def recover(self, transaction: Transaction) -> Found | Absent | CannotTell:
+        """Ask what became of it."""
+        async with self._at_work():
+            return await self._ladder.look(transaction)
+
+    # --- beside transactions ------------------------------------------------------------------
+
+    async def abort(self, transaction: Transaction) -> AbortResult:
+        """The protocol has no way: only the customer or the terminal's keys can stop it."""
+        return AbortResult.UNKNOWN
+
+    async def status(self) -> TerminalStatus:
+        """Ask the terminal how it is, unless it is at work for us: then it is not disturbed."""
+        if self._works:
+            return TerminalStatus(True, f"It is busy with {self._works}.")
+        try:
+            async with self._at_work():
+                found = await self._link.state()
+        except Refused as refusal:
+            return TerminalStatus(True, refusal.detail)
+        except PeerError as error:
+            return TerminalStatus(False, error.detail)
+        state = {each.value: words for each, words in _STATES.items()}.get(found.state)
+        return TerminalStatus(
+            True, f"its state is {found.state or '?'}" if state is None else state
+        )
+
+    async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
+        """Run an errand. Raises `ErrandFailed`, `PeerError`."""
+        if self._works:
+            raise ErrandFailed(Trouble.BUSY, f"It is busy with {self._works}.")
+        async with self._at_work("an errand"):
+            return await self._errands.perform(errand)
+
+    @contextlib.asynccontextmanager
+    async def _at_work(self, what: str = "") -> AsyncIterator[None]:
+        async with self._turn:
+            self._works = what
+            try:
+                yield
+            except Refused:
+                self._link.doubt_reading()
+                raise
+            finally:
+                self._works = ""
+
+
+def _check_is_last(
+    command: ReversalRequest, transaction: Transaction, before: list[Transaction], stan: str
+) -> None:
+    """Raise `NotDelivered` unless the original is the last that the terminal approved, by our
+    journal, and by its own word (`stan`) where it says so."""
+    last = next((each for each in before if each.state is State.APPROVED), None)
+    if last is None or last.id != transaction.original_id:
+        raise NotDelivered(
+            "The terminal reverses its last transaction alone, and did others since."
+        )
+    if stan not in ("", command.stan):
+        raise NotDelivered(
+            f"The terminal reverses its last transaction alone, whose STAN is {stan}, and not "
+            f"{command.stan}."
+        )
+
+
+class _Carried:
+    """A transaction on its way, from its command to its outcome."""
+
+    def __init__(
+        self,
+        driver: Ecr17Driver,
+        transaction: Transaction,
+        progress: Progress,
+        command: Command,
+        order: Order,
+        talk: Conversation,
+    ) -> None:
+        self._settings = driver.settings
+        self._now = driver._clock.now
+        self._transaction = transaction
+        self._progress = progress
+        self._command = command
+        self._order = order
+        self._talk = talk
+
+    async def to_its_end(self) -> Outcome:
+        settings = self._settings
+        try:
+            await self._talk.send(self._command, self._in_time, settings.late_ack_seconds)
+        except InvalidRequest as error:
+            raise NotDelivered(str(error)) from error
+        await self._shown("")
+        if isinstance(self._command, TAGGED) and settings.tags:
+            await self._hand_over_tags()
+        heard = await self._talk.result(
+            self._command, self._shown, settings.result_seconds, settings.capped_seconds
+        )
+        outcome = await self._journaled(heard)
+        await self._talk.acknowledge()
+        if settings.receipts is ReceiptPlace.TILL or settings.host_data:
+            await self._talk.drain(heard, settings.receipt_seconds)
+        return self._with_what_came(outcome)
+
+    def _in_time(self) -> None:
+        send_by = self._transaction.send_by
+        if send_by is not None and self._now() > send_by:
+            raise NotDelivered("Its time to be sent had passed before it could be.")
+
+    async def _shown(self, text: str) -> None:
+        # What is displayed is no evidence: a journal that fails now must not cost the answer.
+        with contextlib.suppress(JournalError):
+            await self._progress(Sign(started=True, display=text))
+
+    async def _hand_over_tags(self) -> None:
+        """The payment runs, with them or without: its result tells."""
+        reference = fitted(self._transaction.reference, LONGEST_CONTRACT)
+        tags = self._settings.additional_data(reference)
+        with contextlib.suppress(PeerError, InvalidRequest):
+            await self._talk.send(tags, lambda: None, self._settings.ack_seconds)
+
+    async def _journaled(self, heard: Heard) -> Outcome:
+        """The outcome that was heard, in the journal before it is acknowledged: the terminal does
+        not tell it a second time. Raises `AnswerLost` for what says nothing definite."""
+        order = self._order
+        try:
+            result = money_result(heard.result, order.command, self._settings.tid)
+            outcome = outcome_of(result, self._transaction)
+            if order.last_approved and outcome.approved_amount and outcome.stan == order.last_stan:
+                raise AnswerLost(f"It told its last result again (STAN {outcome.stan}).")
+        except AnswerLost:
+            await self._talk.acknowledge()
+            raise
+        text = msgspec.json.encode(outcome).decode()
+        with contextlib.suppress(JournalError):
+            await self._progress(Sign(peer=msgspec.structs.replace(order, outcome=text).peer))
+        return outcome
+
+    def _with_what_came(self, outcome: Outcome) -> Outcome:
+        handle = dict(outcome.handle)
+        if self._talk.host_data:
+            handle[HANDLE_HOST] = self._talk.host_data
+        receipts = receipts_of(self._talk.receipts)
+        return msgspec.structs.replace(outcome, handle=handle, receipts=receipts)

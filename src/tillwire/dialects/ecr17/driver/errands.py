@@ -1,0 +1,125 @@
+"""Errands on an ECR17 terminal: its totals (`T`), closing them (`C`), its last result (`G`)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Final, TypeVar
+
+import msgspec
+
+from tillwire.core.errands import (
+    Ability,
+    AskLast,
+    Count,
+    Counted,
+    Errand,
+    ErrandFailed,
+    LastSeen,
+    Result,
+    Trouble,
+)
+from tillwire.core.model import Outcome, Transaction, Verdict
+from tillwire.core.ports import Inbox
+from tillwire.core.totals import TotalsKind, TotalsRow
+from tillwire.dialects.ecr17.driver.conversation import Refused
+from tillwire.dialects.ecr17.driver.link import Link
+from tillwire.dialects.ecr17.driver.orders import CURRENCY
+from tillwire.dialects.ecr17.driver.reading import (
+    TELL_AMOUNT,
+    MoneyResult,
+    described,
+    receipts_of,
+)
+from tillwire.dialects.ecr17.driver.settings import ReceiptPlace
+from tillwire.dialects.ecr17.wire import (
+    CloseSessionRequest,
+    CloseSessionResult,
+    TotalsRequest,
+    TotalsResult,
+    UnassignedResult,
+)
+from tillwire.errors import AnswerLost
+from tillwire.money import Money
+
+T = TypeVar("T")
+
+ABILITIES: Final = frozenset({Ability.COUNT, Ability.LAST})
+LOOK_BACK: Final = 50
+"""Transactions among which the last result's own is looked for."""
+
+
+class Errands:
+    """Runs errands on one terminal."""
+
+    def __init__(self, link: Link, inbox: Inbox, terminal_id: str) -> None:
+        self._link = link
+        self._inbox = inbox
+        self._terminal_id = terminal_id
+
+    async def perform(self, errand: Errand) -> Result:
+        """Run it. Raises `ErrandFailed`, `PeerError`."""
+        match errand:
+            case Count():
+                return await self._count(close=errand.close)
+            case AskLast():
+                return await self._last()
+        raise ErrandFailed(Trouble.REFUSED, "The protocol has no way for this.")
+
+    async def _count(self, *, close: bool) -> Counted:
+        settings = self._link.settings
+        tid, register = settings.tid, settings.cash_register
+        request, answer = (
+            (CloseSessionRequest(tid=tid, cash_register=register), CloseSessionResult)
+            if close
+            else (TotalsRequest(tid=tid, cash_register=register), TotalsResult)
+        )
+        result = await _tried(self._link.ask(request, answer, settings.result_seconds))
+        assert isinstance(result, CloseSessionResult | TotalsResult)
+        if not result.approved:
+            raise ErrandFailed(Trouble.REFUSED, getattr(result, "error_text", "") or result.result)
+        if result.terminal_total is None:
+            raise AnswerLost("It tells no total.")
+        return Counted((TotalsRow(TotalsKind.DEBIT, CURRENCY, amount=result.terminal_total),))
+
+    async def _last(self) -> LastSeen | None:
+        result = await _tried(self._link.last_result())
+        if not isinstance(result, MoneyResult | UnassignedResult):
+            return None
+        stan = getattr(result, "stan", "")
+        if not stan and not result.approved:
+            return None
+        ours = await self._transaction(stan)
+        if isinstance(result, UnassignedResult):
+            outcome = Outcome(Verdict.APPROVED, stan=stan, card_last4=result.last_four)
+            words = "Nobody can tell of which command it is."
+        else:
+            outcome, words = _evidence(result, ours)
+        if not result.approved:
+            outcome = msgspec.structs.replace(outcome, verdict=Verdict.DECLINED, approved_amount=0)
+            words = result.error_text or result.result
+        receipts = None
+        if self._link.settings.receipts is ReceiptPlace.TILL:
+            receipts = receipts_of(await self._link.reprinted())
+        outcome = msgspec.structs.replace(outcome, reason=words, receipts=receipts)
+        return LastSeen(f"{result.tid}/{stan}" if ours is None else ours.id, outcome)
+
+    async def _transaction(self, stan: str) -> Transaction | None:
+        for each in await self._inbox.newest_at(self._terminal_id, LOOK_BACK):
+            if each.outcome is not None and stan and each.outcome.stan == stan:
+                return each
+        return None
+
+
+async def _tried(asking: Awaitable[T]) -> T:
+    try:
+        return await asking
+    except Refused as refusal:
+        raise ErrandFailed(Trouble.BUSY, refusal.detail) from refusal
+
+
+def _evidence(result: MoneyResult, ours: Transaction | None) -> tuple[Outcome, str]:
+    outcome = described(result, ours)
+    if isinstance(result, TELL_AMOUNT) and result.amount is not None:
+        amount = msgspec.structs.replace(outcome, approved_amount=result.amount)
+        return amount, f"It is of {Money(result.amount, CURRENCY)}."
+    return outcome, "It tells no amount."
