@@ -14,6 +14,9 @@ from tillwire.core.engine import Engine
 from tillwire.core.ports import Clock
 from tillwire.device import face as device_face
 from tillwire.device.presence import Presence
+from tillwire.dialects.ecr17.face import settings as ecr17_settings
+from tillwire.dialects.ecr17.face.lane import Lane
+from tillwire.dialects.ecr17.face.session import LaneFace
 from tillwire.dialects.merchantapi import face as merchantapi_face
 from tillwire.dialects.nexo.face import settings as nexo_settings
 from tillwire.dialects.nexo.face.dialogues import Dialogues
@@ -111,6 +114,16 @@ def _nexo_tcp(parts: Parts, settings: nexo_settings.Settings) -> StreamFace:
     return NexoStreamFace(_nexo(parts, settings), settings)
 
 
+def _ecr17(parts: Parts, settings: ecr17_settings.Settings) -> StreamFace:
+    if parts.engine.estate.terminal_named(settings.organisation, settings.terminal) is None:
+        structlog.get_logger().warning(
+            "an ECR17 lane serves no terminal: there is none of this name",
+            organisation=settings.organisation,
+            terminal=settings.terminal,
+        )
+    return LaneFace(Lane(parts.engine, parts.clock, settings))
+
+
 FACES: Final[Mapping[str, AnyKind]] = {
     "merchantapi": FaceKind(
         "MerchantAPI, for tills",
@@ -134,6 +147,9 @@ FACES: Final[Mapping[str, AnyKind]] = {
     ),
     "nexo-tcp": StreamKind(
         "nexo, for tills that keep a connection", _nexo_tcp, settings=nexo_settings.Settings
+    ),
+    "ecr17": StreamKind(
+        "ECR17, for tills with Protocollo 17", _ecr17, settings=ecr17_settings.Settings
     ),
     "virtual": FaceKind(
         "The virtual world: terminals and the acquirer's ledger",

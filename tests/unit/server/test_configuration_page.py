@@ -35,6 +35,7 @@ def told(after: str) -> dict[str, str]:
         ("### `[[listener.face]]`", config.FaceSettings, set()),
         ("Settings of `merchantapi`", FACES["merchantapi"].settings, set()),
         ("Settings of `nexo-http`", FACES["nexo-http"].settings, set()),
+        ("Settings of `ecr17`", FACES["ecr17"].settings, set()),
     ],
 )
 def test_every_setting_is_told_with_its_default(

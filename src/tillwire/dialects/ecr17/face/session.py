@@ -1,0 +1,372 @@
+"""The frames of one connection: what is acknowledged, what is sent, and how often.
+
+A connection serves one request after the other, each in a task. Its ACK goes out once the lane has
+taken it, which the journal knows by then; what comes after that is progress, the result, and the
+parts of a ticket, each sent until the till acknowledges it. Nothing is ever said of a transaction
+whose outcome is unknown: the till is let go of without a result, and finds it by `G` later.
+
+A till that goes away leaves its transaction running. Whoever dials, a session only needs a
+`StreamConnection`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import structlog
+
+from tillwire.core.model import Transaction
+from tillwire.core.tasks import Tasks
+from tillwire.dialects.ecr17 import wire
+from tillwire.dialects.ecr17.face.lane import Lane
+from tillwire.dialects.ecr17.face.memos import Job
+from tillwire.dialects.ecr17.face.orders import Order, Refused
+from tillwire.dialects.ecr17.face.settings import Settings, Tags
+from tillwire.dialects.ecr17.wire import (
+    ACK,
+    NAK,
+    Ack,
+    AdditionalData,
+    Application,
+    CardVerificationRequest,
+    CloseSessionRequest,
+    Deframer,
+    LastResultRequest,
+    Nak,
+    ReceiptRoutingRequest,
+    ReprintRequest,
+    Request,
+    StatusRequest,
+    TotalsRequest,
+    Unreadable,
+)
+from tillwire.errors import TillwireError, Unsupported
+from tillwire.net.streams import StreamConnection
+
+WAIT: Final = "ATTENDERE PREGO"
+"""Shown at a till for which the terminal shows nothing."""
+UNRESOLVED: Final = "ESITO IN VERIFICA"
+"""Shown while nobody knows yet what became of it."""
+
+
+class LaneFace:
+    """The face at one lane. Implements `net.streams.StreamFace`."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.tasks = Tasks()
+
+    def connected(self, connection: StreamConnection) -> Session:
+        """The session of a new connection."""
+        return Session(self.lane, self.tasks, connection)
+
+    async def stop(self) -> None:
+        """End what goes on for any till."""
+        await self.tasks.stop()
+        await self.lane.stop()
+
+
+class Session:
+    """One connection. Implements `net.streams.StreamSession`."""
+
+    def __init__(self, lane: Lane, tasks: Tasks, connection: StreamConnection) -> None:
+        self._lane = lane
+        self._tasks = tasks
+        self._connection = connection
+        self._host = connection.peer.rpartition(":")[0]
+        self._deframer = Deframer(lane.settings.largest_frame)
+        self._request: Request | None = None
+        """What is being served."""
+        self._task: asyncio.Task[None] | None = None
+        self._taken = False
+        """Whether that was acknowledged."""
+        self._unheard: bytes | None = None
+        """The frame that the till has not acknowledged yet."""
+        self._heard: asyncio.Future[bool] | None = None
+        self._then: Callable[[], None] | None = None
+        """What to do as soon as that is acknowledged."""
+        self._has_result = False
+        """Whether the till has acknowledged the result of what is being served."""
+        self._closing = False
+
+    @property
+    def _settings(self) -> Settings:
+        return self._lane.settings
+
+    # --- what the listener says (net/streams.py) ------------------------------------------------
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a frame has begun."""
+        return not self._deframer.is_empty
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being served."""
+        return self._task is not None
+
+    def received(self, octets: bytes) -> int:
+        """Take octets; how many frames they completed."""
+        frames = self._deframer.feed(octets)
+        for frame in frames:
+            if isinstance(frame, Application):
+                self._take(frame)
+            elif isinstance(frame, Ack | Nak) and self._heard and not self._heard.done():
+                self._hear(self._heard, acknowledged=isinstance(frame, Ack))
+        return len(frames)
+
+    def _hear(self, heard: asyncio.Future[bool], *, acknowledged: bool) -> None:
+        heard.set_result(acknowledged)
+        if acknowledged:
+            # At once: the next request may stand right behind, and be the same again.
+            self._has_result, self._unheard = True, None
+            if self._then is not None:
+                self._then()
+
+    def finish(self) -> None:
+        """The till writes no more."""
+        self._closing = True
+        self._close_if_idle()
+
+    def stop(self) -> None:
+        """The gateway stops. The protocol has no word for it."""
+        self.finish()
+
+    def ended(self) -> None:
+        """Wait for nothing any more. What the lane has taken goes on."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _close_if_idle(self) -> None:
+        if self._closing and self._task is None:
+            self._connection.close()
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def _take(self, frame: Application) -> None:
+        try:
+            request = self._read(frame)
+            tid = self._lane.tid_for(request.tid)
+        except TillwireError as error:
+            self._refuse(frame.code, str(error))
+            return
+        if tid is None:
+            self._refuse(frame.code, "it is for another terminal")
+        elif isinstance(request, AdditionalData):
+            self._take_additional_data()
+        elif isinstance(request, ReceiptRoutingRequest):
+            self._lane.arm(self._host, request.routing)
+            self._connection.send(ACK)
+        elif self._task is not None and not self._moves_on(request):
+            self._refuse(frame.code, "another request is being served")
+        elif self._task is None and self._closing:
+            self._refuse(frame.code, "the connection is closing")
+        elif self._task is None:
+            self._begin(request, tid)
+
+    def _read(self, frame: Application) -> Request:
+        if not frame.lrc_ok(self._settings.lrc):
+            fits = ", ".join(sorted(frame.readings)) or "none"
+            raise Unreadable(frame.code, f"the check character is wrong; readings it fits: {fits}")
+        return wire.decode_request(frame.payload)
+
+    def _take_additional_data(self) -> None:
+        is_announced = getattr(self._request, "additional_data", False)
+        if self._taken and is_announced and self._settings.additional_data is Tags.IGNORE:
+            self._connection.send(ACK)
+        else:
+            self._refuse("U", "nobody has announced it")
+
+    def _moves_on(self, request: Request) -> bool:
+        """Whether something is done with a request that comes while another is served: the same is
+        heard of again, and a till that has what it waited for may turn to the next one."""
+        if request == self._request and not self._has_result:
+            if self._taken:
+                self._connection.send(ACK)
+            if self._unheard is not None:
+                self._connection.send(self._unheard)
+            return True
+        if self._unheard is None and not self._has_result:
+            return False
+        assert self._task is not None, "something is sent by a task"
+        self._task.cancel()
+        self._forget(self._task)
+        return True
+
+    def _begin(self, request: Request, tid: str) -> None:
+        self._request, self._taken, self._has_result = request, False, False
+        self._task = self._tasks.spawn(self._serve(request, tid))
+        self._task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        if task is self._task:
+            self._task = self._request = self._unheard = self._heard = self._then = None
+            self._taken = self._has_result = False
+            self._close_if_idle()
+
+    def _refuse(self, code: str, reason: str) -> None:
+        structlog.get_logger().info(
+            "an ECR17 request was refused", peer=self._connection.peer, code=code, reason=reason
+        )
+        self._connection.send(NAK)
+
+    def _accept(self) -> None:
+        self._taken = True
+        self._connection.send(ACK)
+
+    async def _serve(self, request: Request, tid: str) -> None:
+        try:
+            await self._answer(request, tid)
+        except TillwireError as error:
+            if self._taken:
+                self._let_go(str(error))
+            else:
+                self._refuse(type(request).__name__, str(error))
+        except Exception:  # noqa: BLE001 - nobody knows what became of it, so nothing is said
+            structlog.get_logger().exception(
+                "an ECR17 request failed", request=type(request).__name__
+            )
+            self._connection.close()
+
+    def _let_go(self, reason: str) -> None:
+        structlog.get_logger().warning(
+            "an ECR17 till was left without a result", peer=self._connection.peer, reason=reason
+        )
+        self._connection.close()
+
+    async def _answer(self, request: Request, tid: str) -> None:
+        announced = getattr(request, "additional_data", False)
+        is_replay = isinstance(request, LastResultRequest)
+        if announced and not is_replay and self._settings.additional_data is Tags.REFUSE:
+            raise Unsupported("Additional data for the host cannot be handed on.")
+        if isinstance(request, Order):
+            await self._pay(request, tid)
+        elif isinstance(request, StatusRequest):
+            self._lane.check_idle()
+            self._accept()
+            await self._deliver(await self._lane.status(tid))
+        elif isinstance(request, LastResultRequest):
+            await self._replay(request)
+        elif isinstance(request, TotalsRequest):
+            self._lane.check_idle()
+            payload = await self._lane.totals(tid)
+            self._accept()
+            await self._deliver(payload)
+        elif isinstance(request, CloseSessionRequest):
+            job, payload = await self._lane.close(request, tid, self._host)
+            self._accept()
+            await self._deliver(payload, partial(self._lane.acknowledged, job, payload))
+        elif isinstance(request, ReprintRequest):
+            await self._reprint(request, tid)
+        elif isinstance(request, CardVerificationRequest):
+            self._lane.check_verifies()
+            self._accept()
+            await self._deliver(await self._lane.verify(request, tid))
+        else:
+            raise Unsupported(f"There is no {type(request).__name__} here.")
+
+    async def _pay(self, order: Order, tid: str) -> None:
+        try:
+            job = await self._lane.take(order, tid, self._host)
+        except Refused as refusal:
+            self._accept()
+            await self._deliver(self._lane.refusal(order, tid, refusal.detail))
+            return
+        self._accept()
+        transaction = await self._ended(job)
+        if transaction is None:
+            self._let_go("the outcome is not known")
+            return
+        payload = self._lane.result(job, transaction)
+        if await self._deliver(payload, partial(self._lane.acknowledged, job, payload)):
+            await self._print(tid, self._lane.ticket(job, transaction))
+
+    async def _replay(self, request: LastResultRequest) -> None:
+        job, payload = await self._lane.last_result()
+        self._accept()
+        # What is another till's is not acknowledged in its place.
+        is_own = self._lane.is_of(job, request, self._host)
+        await self._deliver(
+            payload, partial(self._lane.acknowledged, job, payload) if is_own else None
+        )
+
+    async def _reprint(self, request: ReprintRequest, tid: str) -> None:
+        if request.service:
+            raise Unsupported("No service ticket is kept.")
+        text = await self._lane.last_ticket()
+        self._accept()
+        if request.on_ecr:
+            await self._print(tid, text)
+        else:
+            await self._lane.reprint(text)
+
+    # --- what the till hears --------------------------------------------------------------------
+
+    async def _ended(self, job: Job) -> Transaction | None:
+        """Wait until it has ended, and tell the till meanwhile what is shown; None when nobody can
+        tell in time."""
+        transaction_id = job.exchange.transaction_id
+        assert transaction_id is not None, "what was taken has a transaction"
+        shown = WAIT
+
+        def show(text: str) -> None:
+            nonlocal shown
+            shown = text
+            self._connection.send(wire.progress(text), optional=True)
+
+        loop, told = asyncio.get_running_loop(), self._settings
+        end, unresolved = loop.time() + told.answer_within, False
+        hush = self._lane.engine.listen(transaction_id, show)
+        try:
+            while (left := end - loop.time()) > 0:
+                until = _is_settled if not unresolved else _is_final
+                transaction = await self._lane.engine.wait(
+                    transaction_id, until, min(left, told.progress_every)
+                )
+                if transaction.is_final:
+                    return transaction
+                if transaction.is_settled and not unresolved:
+                    unresolved = True
+                    end = min(end, loop.time() + told.unresolved_within)
+                show(UNRESOLVED if unresolved else shown)
+        finally:
+            hush()
+        return None
+
+    async def _print(self, tid: str, text: str) -> None:
+        for part in wire.receipt_parts(tid, text):
+            if not await self._deliver(wire.encode(part)):
+                return
+
+    async def _deliver(self, payload: bytes, then: Callable[[], None] | None = None) -> bool:
+        """Send it until the till acknowledges it, upon which `then` is called; whether it did."""
+        loop, told = asyncio.get_running_loop(), self._settings
+        frame = wire.application(payload, told.lrc)
+        self._then = then
+        try:
+            for _ in range(told.transmissions):
+                self._unheard = frame
+                heard = self._heard = loop.create_future()
+                if not self._connection.send(frame):
+                    return False
+                try:
+                    async with asyncio.timeout(told.ack_within):
+                        if await heard:
+                            return True
+                except TimeoutError:
+                    continue
+            return False
+        finally:
+            if self._unheard is frame:
+                self._unheard = None
+
+
+def _is_settled(transaction: Transaction) -> bool:
+    return transaction.is_settled
+
+
+def _is_final(transaction: Transaction) -> bool:
+    return transaction.is_final
