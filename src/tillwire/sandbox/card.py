@@ -86,6 +86,16 @@ class Nexo(msgspec.Struct, frozen=True):
     encryption: Encryption
 
 
+class Ecr17(msgspec.Struct, frozen=True):
+    """A lane for tills that speak ECR17."""
+
+    host: str
+    port: int
+    tid: str
+    lrc: str
+    """Over what the check character of a frame is (`stx`: all of it, from STX to ETX)."""
+
+
 class Virtual(msgspec.Struct, frozen=True):
     """The virtual world, and what its acquirer really charged."""
 
@@ -102,10 +112,11 @@ class Card(msgspec.Struct, frozen=True):
     metrics: Metrics
     merchantapi: MerchantApi
     nexo: Nexo
+    ecr17: Ecr17
     virtual: Virtual
 
 
-def card(base_url: str, keyring: Keyring, nexo: Nexo, pid: int) -> Card:
+def card(base_url: str, keyring: Keyring, nexo: Nexo, ecr17: Ecr17, pid: int) -> Card:
     """The card of the sandbox at `base_url`, run by the process `pid`."""
     device = Device(
         url=f"{base_url}/device",
@@ -130,6 +141,7 @@ def card(base_url: str, keyring: Keyring, nexo: Nexo, pid: int) -> Card:
         metrics=Metrics(f"{base_url}/metrics"),
         merchantapi=merchantapi,
         nexo=nexo,
+        ecr17=ecr17,
         virtual=Virtual(f"{base_url}/v1/virtual", f"{base_url}/v1/virtual/ledger"),
     )
 

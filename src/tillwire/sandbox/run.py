@@ -19,7 +19,7 @@ from tillwire.config import (
     VirtualSettings,
 )
 from tillwire.errors import ConfigurationError
-from tillwire.sandbox import card, keyring, nexo, virtual_estate
+from tillwire.sandbox import card, ecr17, keyring, nexo, virtual_estate
 from tillwire.sandbox.card import Card
 from tillwire.sandbox.guide import guide
 from tillwire.sandbox.nexo import NexoFiles
@@ -89,6 +89,7 @@ def settings(directory: Path, files: NexoFiles, options: Options) -> Configurati
                 ),
             ),
             *nexo.listeners(options.port, files),
+            ecr17.listener(options.port),
         ),
     )
 
@@ -110,8 +111,14 @@ async def serve(
         keyring.save(directory, keys)
 
     def accepting() -> None:
-        base_url = gateway.listeners[LISTENER].url
-        written = card.card(base_url, keys, nexo.member(gateway.listeners, files), os.getpid())
+        listening = gateway.listeners
+        written = card.card(
+            listening[LISTENER].url,
+            keys,
+            nexo.member(listening, files),
+            ecr17.member(listening[ecr17.LANE].port),
+            os.getpid(),
+        )
         gateway.guide = guide(written, directory / card.FILE, with_key=False)
         ready(written, card.write(directory, written))
 

@@ -80,6 +80,8 @@ VIRTUAL: Final = tuple(
     _terminal(CORNER_SHOP, SHOP, "V1", serial, f"3035{serial}") for serial in VIRTUAL_SERIALS
 )
 """V-terminals act at once, on the amount's ending."""
+ECR17_TERMINAL: Final = VIRTUAL[3]
+"""The terminal whose place the ECR17 lane is: V1-0004."""
 POLLING: Final = tuple(
     _terminal(CORNER_SHOP, SHOP, "P1", serial, f"3036{serial}") for serial in POLLING_SERIALS
 )

@@ -141,6 +141,8 @@ def test_the_card_tells_every_address_and_credential(sandbox: Sandbox) -> None:
     ]
     assert call(card["merchantapi"]["openapi"])[1]["openapi"].startswith("3.1")
     assert card["nexo"]["poi_id"] == "V1-0003"
+    lane = card["ecr17"]
+    assert (lane["host"], lane["tid"], lane["lrc"]) == ("127.0.0.1", "30350004", "stx")
     assert str(sandbox.path) in sandbox.printed
 
 
@@ -181,6 +183,16 @@ def test_nexo_is_served_in_its_three_bindings(sandbox: Sandbox) -> None:
     request = urllib.request.Request(nexo["https"]["url"], framed)
     with urllib.request.urlopen(request, timeout=20, context=strict) as answer:
         assert is_well(json.loads(answer.read()))
+
+
+def test_the_ecr17_lane_answers_for_its_terminal(sandbox: Sandbox) -> None:
+    lane = sandbox.card()["ecr17"]
+    with socket.create_connection((lane["host"], lane["port"]), timeout=20) as till:
+        # The status request for TID 00000000, as a Nexi SmartPOS was asked for it.
+        till.sendall(bytes.fromhex("02 3030303030303030 30 73 03 3D"))
+        with till.makefile("rb") as said:
+            assert said.read(3) == bytes.fromhex("06 03 7A")
+            assert said.read(11) == b"\x02" + lane["tid"].encode() + b"0s"
 
 
 def test_nexo_messages_may_be_sealed_with_the_card_s_key(sandbox: Sandbox) -> None:
@@ -312,7 +324,7 @@ def test_a_taken_port_is_told_with_the_way_out(tmp_path: Path) -> None:
 
 def test_a_taken_port_behind_the_base_is_told_by_its_number(tmp_path: Path) -> None:
     base = free_base_port()
-    for offset in (1, 2, 3):
+    for offset in (1, 2, 3, 4):
         with socket.create_server(("127.0.0.1", base + offset)):
             status, error = refused(tmp_path / "sandbox", base)
         assert status == 2
