@@ -3,6 +3,9 @@
 Checked inside the accepting unit of work, under a lock on the original's row, so that ten racing
 refunds cannot together exceed what was paid. What counts against the original is what was approved
 and what may still be (open and UNKNOWN ones count in full).
+
+A reservation is a PREAUTH with its INCREMENTs: a REVERSAL or CAPTURE of the PREAUTH may be of up to
+all that is reserved.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ FOLLOWS: Final[dict[TransactionType, frozenset[TransactionType]]] = {
 
 def check_follow_up(unit: Unit, follow_up: Transaction, *, reserved: int | None = None) -> None:
     """Raise `InvalidRequest` (field `original_id` or `amount`) or `Conflict` unless the follow-up
-    fits its original. `reserved` is what an INCREMENT was made for (`Request.reserved`)."""
+    fits its original. `reserved` is what it was made for (`Request.reserved`)."""
     allowed = FOLLOWS.get(follow_up.type)
     if allowed is None:
         raise InvalidRequest(
@@ -44,7 +47,8 @@ def check_follow_up(unit: Unit, follow_up: Transaction, *, reserved: int | None 
         raise InvalidRequest(
             "original_id", f"a {follow_up.type} needs its original", "the id of a transaction"
         )
-    siblings = _siblings(unit, follow_up.original_id)
+    first_id = _first_id(unit, follow_up.original_id)
+    family = _family(unit, first_id)
     original = unit.transaction(follow_up.original_id)
     if original is None or original.organisation_id != follow_up.organisation_id:
         raise InvalidRequest(
@@ -64,12 +68,24 @@ def check_follow_up(unit: Unit, follow_up: Transaction, *, reserved: int | None 
         )
     if original.state is not State.APPROVED:
         raise Conflict(f"The original transaction is {original.state}, not APPROVED.")
+    if follow_up.type is _T.INCREMENT and original.reversed_at is not None:
+        raise Conflict("The reservation has been reversed.")
     if reserved is not None:
-        _check_reserved(original, siblings, reserved)
-    _check_amount(original, siblings, follow_up)
+        _check_reserved(original, family, reserved)
+    first = original if original.id == first_id else unit.transaction(first_id)
+    assert first is not None, "the original of a transaction is in the journal"
+    _check_amount(original, _remaining(original, first, family), follow_up)
 
 
-def _siblings(unit: Unit, original_id: str) -> list[Transaction]:
+def _first_id(unit: Unit, original_id: str) -> str:
+    """The PREAUTH that is locked before its INCREMENTs, where one of those is the original."""
+    original = unit.transaction(original_id)
+    if original is None or original.type is not _T.INCREMENT or original.original_id is None:
+        return original_id
+    return original.original_id
+
+
+def _family(unit: Unit, original_id: str) -> list[Transaction]:
     """All that follow the original, as they count, and what undoes its INCREMENTs."""
     siblings = [_as_feared(unit, each) for each in unit.follow_ups(original_id)]
     undoing = [
@@ -81,10 +97,10 @@ def _siblings(unit: Unit, original_id: str) -> list[Transaction]:
     return siblings + undoing
 
 
-def _check_reserved(original: Transaction, siblings: list[Transaction], expected: int) -> None:
+def _check_reserved(original: Transaction, family: list[Transaction], expected: int) -> None:
     """Raise `Conflict` unless so many minor units are reserved, and nothing is just changing it."""
-    found = reserved_in(original, siblings)
-    if found != expected or any(not each.is_final for each in siblings):
+    found = reserved_in(original, family)
+    if found != expected or any(not each.is_final for each in family):
         currency = original.amount.currency
         raise Conflict(
             f"What is reserved has changed meanwhile: it is {Money(found, currency)} now."
@@ -108,21 +124,30 @@ def _as_feared(unit: Unit, sibling: Transaction) -> Transaction:
     return sibling
 
 
-def _check_amount(
-    original: Transaction, siblings: list[Transaction], follow_up: Transaction
-) -> None:
-    if follow_up.type is _T.REVERSAL:
-        siblings = [each for each in siblings if each.original_id == original.id]
-    remaining = original.approved_amount - _taken(siblings, _T.REFUND, _T.REVERSAL)
-    if original.type is _T.PREAUTH and follow_up.type is not _T.REVERSAL:
-        # Increments raise the reservation once approved, and lower it as soon as asked for.
-        remaining += sum(each.approved_amount for each in siblings if each.type is _T.INCREMENT)
-        remaining += sum(
-            each.amount.minor
-            for each in siblings
-            if each.type is _T.INCREMENT and not each.is_final and each.amount.minor < 0
-        )
-        remaining -= _taken(siblings, _T.CAPTURE)
+def _remaining(original: Transaction, first: Transaction, family: list[Transaction]) -> int:
+    """Minor units that may still follow the original. `family` is of `first`, which is the
+    original itself, or the PREAUTH that it has changed."""
+    own = [each for each in family if each.original_id == original.id]
+    remaining = original.approved_amount - _taken(own, _T.REFUND, _T.REVERSAL)
+    if first.type is not _T.PREAUTH:
+        return remaining
+    reserved = _still_reserved(first, family)
+    return reserved if original is first else min(remaining, reserved)
+
+
+def _still_reserved(preauth: Transaction, family: list[Transaction]) -> int:
+    """Minor units that are reserved for sure: what changes it raises it once approved, and lowers
+    it as soon as asked for."""
+    changes = [each for each in family if each.type is _T.INCREMENT]
+    return (
+        preauth.approved_amount
+        + sum(each.approved_amount for each in changes)
+        + sum(min(each.amount.minor, 0) for each in changes if not each.is_final)
+        - _taken(family, _T.REVERSAL, _T.CAPTURE)
+    )
+
+
+def _check_amount(original: Transaction, remaining: int, follow_up: Transaction) -> None:
     wanted = follow_up.amount.minor
     if follow_up.type is _T.INCREMENT:
         if remaining + wanted < 0:
@@ -144,9 +169,30 @@ def _claim(transaction: Transaction) -> int:
     return transaction.approved_amount if transaction.is_final else transaction.amount.minor
 
 
-def reverses_wholly(original: Transaction, siblings: Iterable[Transaction]) -> bool:
-    """Whether the approved reversals among `siblings` undo all of the original."""
-    reversed_amount = sum(
-        each.approved_amount for each in siblings if each.type is _T.REVERSAL and each.is_final
-    )
-    return original.state is State.APPROVED and reversed_amount >= original.approved_amount
+def undone_with(unit: Unit, change: Transaction) -> list[Transaction]:
+    """What is wholly reversed now that `change` has ended, and was not before: its original, and
+    the PREAUTH whose INCREMENT that is. Only a REVERSAL or an INCREMENT can be the last to end."""
+    if change.type not in (_T.REVERSAL, _T.INCREMENT):
+        return []
+    assert change.original_id is not None, "it names its original"
+    first_id = _first_id(unit, change.original_id)
+    family = _family(unit, first_id)
+    return [
+        original
+        for original_id in dict.fromkeys((change.original_id, first_id))
+        if (original := unit.transaction(original_id)) is not None
+        and original.reversed_at is None
+        and _is_reversed(original, family)
+    ]
+
+
+def _is_reversed(original: Transaction, family: list[Transaction]) -> bool:
+    """Whether approved reversals leave nothing of it, nor of what has raised it."""
+    reversals = [each for each in family if each.type is _T.REVERSAL and each.approved_amount]
+    if original.state is not State.APPROVED or not reversals:
+        return False
+    if original.type is _T.PREAUTH:
+        changing = any(each.type is _T.INCREMENT and not each.is_final for each in family)
+        return not changing and reserved_in(original, family) <= 0
+    own = [each for each in reversals if each.original_id == original.id]
+    return sum(each.approved_amount for each in own) >= original.approved_amount

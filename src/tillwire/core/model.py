@@ -377,8 +377,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Empty, or a key under which this request is accepted once per organisation."""
     terms: Terms = Terms()
     reserved: int | None = None
-    """Minor units that are reserved, by the till's picture, before an INCREMENT: it is refused when
-    that is not so any more. None: whatever is reserved."""
+    """Minor units that are reserved, by the till's picture, before an INCREMENT, or a REVERSAL of a
+    PREAUTH: it is refused when that is not so any more. None: whatever is reserved."""
     exchange: Exchange | None = None
     """The message that asks for it, remembered in the accepting commit with the transaction's
     id."""

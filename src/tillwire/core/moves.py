@@ -7,14 +7,14 @@ the original marked as reversed).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core import states
-from tillwire.core.follow_ups import reverses_wholly
+from tillwire.core.follow_ups import undone_with
 from tillwire.core.model import Event, Outcome, State, Transaction, TransactionType, Verdict
 from tillwire.core.ports import Capabilities, Unit
 from tillwire.errors import Proof, RemoteProtocolError
@@ -75,8 +75,11 @@ class Move(msgspec.Struct, frozen=True):
             return moves
         if self.after.token:
             moves += keeper.pass_on(unit, self.after, self.event.at)
-        if self.after.type is TransactionType.REVERSAL and self.after.state is State.APPROVED:
-            moves += _mark_reversed(unit, self.after, self.event.at)
+        for original in undone_with(unit, self.after):
+            mark = noted(
+                original, "reverse", self.event.at, {"by": self.after.id}, reversed_at=self.event.at
+            )
+            moves += mark.write(unit, keeper)
         return moves
 
 
@@ -254,15 +257,3 @@ def check_outcome(transaction: Transaction, outcome: Outcome) -> None:
             f"{outcome.approved_amount} minor units with a tip of {outcome.tip} cannot be the "
             f"approved amount when {asked} were asked for."
         )
-
-
-def _mark_reversed(unit: Unit, reversal: Transaction, now: Instant) -> Sequence[Move]:
-    assert reversal.original_id is not None, "a reversal names its original"
-    original = unit.transaction(reversal.original_id)
-    assert original is not None, "its original was there when it was accepted"
-    siblings = unit.follow_ups(original.id)
-    if original.reversed_at is not None or not reverses_wholly(original, siblings):
-        return []
-    move = noted(original, "reverse", now, {"by": reversal.id}, reversed_at=now)
-    unit.update(original, move.after, [move.event])
-    return [move]
