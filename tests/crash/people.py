@@ -34,6 +34,10 @@ class Sale:
     """Status and result, each time they were read."""
     cancelled: list[int] = field(default_factory=list)
     """What DELETE has answered."""
+    service: str = ""
+    """Under which number a nexo till has sent it last."""
+    tries: int = 0
+    """How many messages a nexo till has sent for it."""
 
     def hear(self, told: Any) -> None:  # Any: JSON
         """Write down what the gateway says of it now."""

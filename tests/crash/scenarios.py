@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.crash.nexo_people import CarefulNexoTill
 from tests.crash.people import CarefulTerminal, CarefulTill, Memory, Sale
 from tests.kit.sandbox_process import Card
 
@@ -99,6 +100,20 @@ def _replaced_sale(card: Card, life: Life) -> None:
     till.follow(second)
 
 
+def _nexo_sale(minor: int, end: Ending, patience: float = 40.0) -> Scenario:
+    def play(card: Card, life: Life) -> None:
+        CarefulNexoTill(card).settle(life.sale("sale", minor), patience)
+
+    return Scenario(play, {"sale": end})
+
+
+def _nexo_reversal(card: Card, life: Life) -> None:
+    till, sale = CarefulNexoTill(card), life.sale("sale", 1000)
+    till.settle(sale)
+    if sale.heard[-1] == PAID and sale.id is not None:
+        till.settle(life.sale("reversal", 1000, refunds=sale.id))
+
+
 SCENARIOS: Final = {
     "approved": _one_sale(1000, PAID),
     "declined": _one_sale(1040, REFUSED),
@@ -117,4 +132,11 @@ SCENARIOS: Final = {
         {"first": NOTHING, "second": PAID},
         polled=True,
     ),
+    "nexo approved": _nexo_sale(1000, PAID),
+    "nexo declined": _nexo_sale(1040, REFUSED),
+    "nexo cardholder cancels": _nexo_sale(1043, NOTHING),
+    "nexo answer lost": _nexo_sale(1046, PAID),
+    "nexo terminal forgets": _nexo_sale(1047, UNSURE, patience=4.0),
+    "nexo slow": _nexo_sale(1049, PAID),
+    "nexo reversal": Scenario(_nexo_reversal, {"sale": PAID, "reversal": PAID}),
 }

@@ -37,8 +37,15 @@ MOST_COMMITS: Final = 40
 """More than any of the sales needs."""
 AT_ONCE: Final = 3
 """Second lives at a time: they mostly wait."""
-LIKE_OTHERS: Final = {"cardholder cancels": pytest.mark.long}
-"""Its commits are those of `declined`."""
+LIKE_OTHERS: Final = {
+    "cardholder cancels": pytest.mark.long,
+    **{
+        name: pytest.mark.long
+        for name in SCENARIOS
+        if name.startswith("nexo ") and name != "nexo approved"
+    },
+}
+"""Their commits are those of `declined`; of `nexo approved`, and what others do at a terminal."""
 
 
 SIDES: Final = ("before", "after")

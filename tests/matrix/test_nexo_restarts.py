@@ -39,7 +39,7 @@ FOUND_OUT_AFTER: Final = 200.0
 HOUR: Final = 3600.0
 
 every_binding = pytest.mark.parametrize("way", BINDINGS)
-away = pytest.mark.parametrize("seconds", [0.0, 2.0, 90.0])
+away = pytest.mark.parametrize("seconds", [0.0, pytest.param(2.0, marks=pytest.mark.long), 90.0])
 
 
 # --- one of both dies alone ---------------------------------------------------------------------
