@@ -173,6 +173,40 @@ async def test_a_reversal_of_the_rest_names_its_amount() -> None:
     assert str(body.reversed_amount) == "40.00"
 
 
+@virtual()
+async def test_a_release_of_a_raised_reservation_names_no_amount_and_expects_all_of_it() -> None:
+    counter = await after(approved(6000, type=T.PREAUTH), sibling(T.INCREMENT, 2000))
+    body = await sent(counter, following(T.REVERSAL, 8000))
+    assert body.reversed_amount is None
+    counter.poi.will("Reversal", approve(reversed_amount=Decimal("60.00")))
+    with pytest.raises(AnswerLost):
+        await counter.run(following(T.REVERSAL, 8000))
+
+
+@pytest.mark.parametrize("minor", [6000, 7999])
+@virtual()
+async def test_a_release_of_a_part_of_a_raised_reservation_names_its_amount(minor: int) -> None:
+    counter = await after(approved(6000, type=T.PREAUTH), sibling(T.INCREMENT, 2000))
+    body = await sent(counter, following(T.REVERSAL, minor))
+    assert body.reversed_amount == Decimal(minor) / 100
+
+
+@virtual()
+async def test_a_release_of_what_was_not_captured_names_its_amount() -> None:
+    raised, captured = sibling(T.INCREMENT, 2000), sibling(T.CAPTURE, 5000)
+    counter = await after(approved(6000, type=T.PREAUTH), raised, captured)
+    body = await sent(counter, following(T.REVERSAL, 3000))
+    assert body.reversed_amount == Decimal("30.00")
+
+
+@pytest.mark.parametrize("state", [State.SENT, State.UNKNOWN])
+@virtual()
+async def test_a_release_while_it_is_just_being_raised_names_its_amount(state: State) -> None:
+    counter = await after(approved(6000, type=T.PREAUTH), sibling(T.INCREMENT, 2000, state))
+    body = await sent(counter, following(T.REVERSAL, 6000))
+    assert body.reversed_amount == Decimal("60.00")
+
+
 @pytest.mark.parametrize("state", [State.SENT, State.UNKNOWN])
 @virtual()
 async def test_a_reversal_beside_something_in_doubt_names_its_amount(state: State) -> None:

@@ -444,8 +444,64 @@ async def test_what_was_given_back_of_a_reservation_is_not_reserved(tmp_path: Pa
             ("PREAUTH", 10000),
             ("REVERSAL", 4000),
             ("INCREMENT", 2000),
-            ("REVERSAL", 6000),
+            ("REVERSAL", 8000),
         ]
+
+
+@pytest.mark.parametrize("way", ["Completion", "Reversal"])
+def test_a_raised_reservation_is_released_with_what_has_raised_it(tmp_path: Path, way: str) -> None:
+    @virtual()
+    async def play() -> None:
+        async with sandbox_in(tmp_path) as sandbox:
+            lane = sandbox.lane()
+            first = await _reserved(lane, "60.00")
+            await _paid(lane, "80.00", "UpdateReservation", original=first)
+            if way == "Completion":
+                released = await lane.pay("0", kind="Completion", sale=FOLIO)
+                assert authorised(released) == Decimal(0)
+            else:
+                released = await lane.reverse(first)
+                assert released["ReversedAmount"] == Decimal(80)
+            assert ended(released) == ("Success", None)
+            assert (await sandbox.charged())[-1][:2] == ("REVERSAL", 8000)
+            original = await sandbox.shop.engine.find(first)
+            assert original is not None
+            assert original.reversed_at is not None
+            again = await lane.reverse(first)
+            assert ended(again) == ("Failure", "NotAllowed")
+
+    play()
+
+
+@virtual()
+async def test_of_a_reservation_that_was_completed_in_part_the_rest_is_released(
+    tmp_path: Path,
+) -> None:
+    async with sandbox_in(tmp_path) as sandbox:
+        lane = sandbox.lane()
+        first = await _reserved(lane, "100.00")
+        await _paid(lane, "61.00", "Completion", original=first)
+        assert (await lane.reverse(first))["ReversedAmount"] == Decimal(39)
+        nothing = await lane.reverse(first)
+        assert ended(nothing) == ("Failure", "NotAllowed")
+        assert "Nothing" in words(nothing)
+
+
+@virtual()
+async def test_a_reservation_that_is_just_being_raised_is_not_reversed(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        desk.driver.at_once = approved(10_000)
+        lane = desk.lane()
+        first = await _reserved(lane, "100.00")
+        desk.driver.at_once = None
+        other = desk.lane("LANE-02", "V1-t2")
+        raising = other.begin("Payment", payment("150.00", "UpdateReservation", original=first))
+        transaction = await desk.sent(2)
+        assert ended(await lane.reverse(first)) == ("Failure", "InProgress")
+        desk.driver.answer(transaction, approved(5000))
+        assert ended(response_in(await raising)) == ("Success", None)
+        desk.driver.at_once = approved(15_000)
+        assert (await lane.reverse(first))["ReversedAmount"] == Decimal(150)
 
 
 @virtual()

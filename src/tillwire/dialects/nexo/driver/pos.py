@@ -136,13 +136,17 @@ class Chain(msgspec.Struct, frozen=True):
     follow_ups: tuple[Transaction, ...] = ()
     """Those of its INCREMENTs, too."""
 
-    def is_untouched(self, besides: str) -> bool:
-        """Whether nothing has followed the original yet, nor may have, without the transaction
-        whose id is `besides`."""
-        return not any(
-            each.id != besides and (each.approved_amount or each.state in _ON_ITS_WAY)
-            for each in self.follow_ups
-        )
+    def is_whole(self, reversal: Transaction) -> bool:
+        """Whether it is of all that there is, by whatever account: nothing else has followed the
+        original, nor may have, but approved INCREMENTs."""
+        total = self.original.approved_amount
+        for each in self.follow_ups:
+            if each.id == reversal.id or not (each.approved_amount or each.state in _ON_ITS_WAY):
+                continue
+            if each.type is not TransactionType.INCREMENT or not each.is_final:
+                return False
+            total += each.approved_amount
+        return reversal.amount.minor == total
 
     def reserved(self, besides: str) -> int:
         """Minor units that are reserved for a PREAUTH now, without the transaction whose id is
@@ -216,8 +220,7 @@ def money_request(
     if transaction.type is not TransactionType.REVERSAL:
         return _payment(transaction, chain)
     assert chain is not None, "a reversal has an original"
-    whole = transaction.amount.minor == chain.original.approved_amount
-    whole = whole and chain.is_untouched(transaction.id)
+    whole = chain.is_whole(transaction)
     request = ReversalRequest(
         sale_data=_sale_data(transaction, chain),
         original_poi_transaction=_original(chain),

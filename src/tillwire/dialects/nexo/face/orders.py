@@ -8,9 +8,9 @@ become movements of money:
     FirstReservation, OneTimeReservation   PREAUTH
     UpdateReservation                      INCREMENT by the difference between what is wanted as
                                            the new total and what is reserved
-    Completion                             CAPTURE; of 0, the REVERSAL of the PREAUTH
+    Completion                             CAPTURE; of 0, the REVERSAL of all that is reserved
     CashAdvance                            CASH_ADVANCE
-    Reversal                               REVERSAL
+    Reversal                               REVERSAL; of a PREAUTH, of all that is reserved
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ async def _refund(visit: Visit, asked: Wanted) -> Request:
 async def _reversal(visit: Visit, asked: Wanted, body: ReversalRequest) -> Request:
     original = await originals.original(visit, asked.original, _T.REVERSAL)
     whole = Money(original.approved_amount, original.amount.currency)
+    if original.type is _T.PREAUTH and body.reversed_amount is None:
+        return _release(visit, asked, await originals.reservation_of(visit, original))
     if whole.minor <= 0:
         raise Refused(
             ErrorCondition.NOT_ALLOWED,
@@ -109,8 +111,28 @@ async def _completion(visit: Visit, asked: Wanted) -> Request:
     found = await _open_reservation(visit, asked, _T.CAPTURE)
     if asked.money.minor:
         return _request(visit, asked, _T.CAPTURE, asked.money, found.preauth.id)
-    released = Money(found.releasable, found.preauth.amount.currency)
-    return _request(visit, asked, _T.REVERSAL, released, found.preauth.id, total=0)
+    return _release(visit, asked, found, total=0)
+
+
+def _release(
+    visit: Visit, asked: Wanted, found: Reservation, *, total: int | None = None
+) -> Request:
+    """All that is reserved still, given back. Raises `Refused` when that is nothing."""
+    preauth = found.preauth
+    released = Money(found.releasable, preauth.amount.currency)
+    if released.minor <= 0:
+        raise Refused(ErrorCondition.NOT_ALLOWED, f"Nothing is reserved any more by {preauth.id}.")
+    request = _request(
+        visit,
+        asked,
+        _T.REVERSAL,
+        released,
+        preauth.id,
+        total=total,
+        reference=preauth.reference,
+    )
+    # As with a change: what has raised it meanwhile would stay reserved.
+    return msgspec.structs.replace(request, reserved=found.reserved)
 
 
 async def _open_reservation(visit: Visit, asked: Wanted, kind: TransactionType) -> Reservation:

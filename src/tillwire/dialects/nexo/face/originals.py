@@ -35,10 +35,10 @@ class Reservation(msgspec.Struct, frozen=True):
 
     @property
     def releasable(self) -> int:
-        """Minor units of the pre-authorisation itself that were not given back yet."""
-        own = [each for each in self.follow_ups if each.original_id == self.preauth.id]
-        return self.preauth.approved_amount - sum(
-            each.approved_amount for each in own if each.type is TransactionType.REVERSAL
+        """Minor units that are reserved still, with what has raised it, and without what was given
+        back or completed."""
+        return self.reserved - sum(
+            each.approved_amount for each in self.follow_ups if each.type is TransactionType.CAPTURE
         )
 
     @property
@@ -102,10 +102,18 @@ async def reservation(
 ) -> Reservation:
     """The reservation of this id, else the only one of this chain that can still be changed.
     Raises `Refused`."""
-    if transaction_id:
-        found = await _with_follow_ups(visit, await original(visit, transaction_id, kind))
-    else:
-        found = await _of_chain(visit, chain)
+    if not transaction_id:
+        return _settled(await _of_chain(visit, chain))
+    return await reservation_of(visit, await original(visit, transaction_id, kind))
+
+
+async def reservation_of(visit: Visit, preauth: Transaction) -> Reservation:
+    """The reservation that this pre-authorisation has made. Raises `Refused` while it is just
+    being changed."""
+    return _settled(await _with_follow_ups(visit, preauth))
+
+
+def _settled(found: Reservation) -> Reservation:
     for each in found.follow_ups:
         _check_ended(each)
     return found
