@@ -255,6 +255,45 @@ async def test_the_last_result_once_more_is_not_this_one() -> None:
     counter.pos.will("X", both(ack, pos.say(saved)))
     with pytest.raises(AnswerLost, match="its last result again"):
         await counter.run(payment(4250))
+    counter.notes.known = [approved()]  # STAN 000123
+    told = pos.approval(counter.pos.of("X")[0], "000123")
+    counter.pos.will("G", *[pos.nak] * 3)
+    counter.pos.will("X", both(ack, pos.say(told)))
+    with pytest.raises(AnswerLost, match="its last result again"):
+        await counter.run(payment(4250))
+
+
+@pytest.mark.parametrize("stan", ["000124", "000125"])
+@virtual()
+async def test_a_refusal_without_an_ack_is_believed_if_it_is_new(stan: str) -> None:
+    counter = await till()
+    counter.pos.will("X", both(ack, refuse("01", "NEGATA", stan="000124")))
+    assert (await counter.run(payment())).verdict is Verdict.DECLINED
+    counter.pos.saved = pos.refusal(counter.pos.of("X")[0], "01", "NEGATA", stan="000124")
+    counter.pos.will("X", refuse("01", "NEGATA", stan=stan), both(ack, refuse("01", stan="000124")))
+    if stan == "000124":
+        with pytest.raises(AnswerLost, match="its last result again"):
+            await counter.run(payment())
+    else:
+        assert (await counter.run(payment())).verdict is Verdict.DECLINED
+    assert (await counter.run(payment())).verdict is Verdict.DECLINED
+
+
+@virtual()
+async def test_a_flood_of_texts_ends_at_the_cap() -> None:
+    counter = await till(capped_seconds=130)
+
+    async def flood(connection: pos.Wire, request: wire.Request) -> None:
+        await connection.raw(wire.ACK)
+        for _ in range(2000):
+            await connection.raw(wire.progress("PIN") * 20)
+            await asyncio.sleep(0.1)
+
+    counter.pos.will("X", flood)
+    began = virtual_loop().time()
+    with pytest.raises(AnswerLost, match="in time"):
+        await counter.run(payment())
+    assert 130 <= virtual_loop().time() - began < 131
 
 
 # --- every command ------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ async def test_the_journal_knows_the_last_stan_when_the_terminal_does_not_say() 
     counter.pos.will("G", *[nak] * 3)
     await counter.run(payment())
     assert counter.notes.peer["last_stan"] == "000123"
-    assert counter.notes.peer["last_approved"] == ""
+    assert counter.notes.peer["last_approved"] == "yes"
 
 
 @virtual()
@@ -401,7 +401,7 @@ async def test_cut_after_every_octet(noticed: Noticed) -> None:
         counter = await _fresh()
         counter.pos.will("X", COURSE)
         virtual_loop().network.faults = _first(cut)
-        transaction = payment(deadline=Instant(virtual_loop().clock.now() + 245_000))
+        transaction = payment(deadline=Instant(virtual_loop().clock.now() + 255_000))
         ending = await _end(counter, transaction)
         seen.add(ending)
         assert len(counter.pos.of("X")) <= 1

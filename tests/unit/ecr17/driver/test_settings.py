@@ -31,7 +31,7 @@ def test_what_is_usual() -> None:
     assert found.reading is wire.Lrc.STX
     assert (found.connect_seconds, found.ack_seconds) == (10, 3)
     assert (found.result_seconds, found.capped_seconds) == (120, 180)
-    assert found.outcome_seconds == 30 + 15 + 180 + 20
+    assert found.outcome_seconds == 30 + 15 + 180 + 30
     assert settings(lrc="discover").reading is None
     assert settings(lrc="payload").reading is wire.Lrc.PAYLOAD
     assert settings(capture_zeros=12).spelling.capture_zeros == 12

@@ -126,7 +126,7 @@ def payment(minor: int = 4250, **changes: Any) -> Transaction:
         token=1,
         sent_at=now,
         send_by=Instant(now + 30_000),
-        deadline=Instant(now + 245_000),
+        deadline=Instant(now + 255_000),
     )
     return msgspec.structs.replace(made, **changes)
 

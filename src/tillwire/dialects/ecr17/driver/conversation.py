@@ -85,6 +85,8 @@ class Conversation:
         self._spelling = spelling
         self._tickets = TicketReader()
         self._taken = b""
+        self.acknowledged = False
+        """Whether an ACK came, and not only what follows on one."""
         self.receipts: list[str] = []
         """Those that are whole, as text."""
         self.host_data = ""
@@ -137,7 +139,9 @@ class Conversation:
         return after is not None
 
     def _keep(self, frame: Frame) -> None:
-        if not isinstance(frame, Ack):
+        if isinstance(frame, Ack):
+            self.acknowledged = True
+        else:
             self._line.put_back(frame)
 
     # --- the result -----------------------------------------------------------------------------
@@ -149,9 +153,12 @@ class Conversation:
         end = loop.time() + capped
         patience = loop.time() + seconds
         while True:
-            frame = await self._line.frame(max(0.0, min(end, patience) - loop.time()))
+            left = min(end, patience) - loop.time()
+            frame = await self._line.frame(left) if left > 0 else None
             if frame is None:
                 raise Silent("No result came in time.")
+            if isinstance(frame, Ack):
+                self.acknowledged = True
             if isinstance(frame, Progress):
                 patience = loop.time() + seconds
                 await shown(frame.text)
@@ -217,6 +224,7 @@ class Conversation:
         self._taken = frame.payload
         beside = decode_result(frame.payload)
         if isinstance(beside, ReceiptPart):
-            self.receipts += self._tickets.feed(beside)
+            whole = self._tickets.feed(beside)
+            self.receipts += whole[: MOST_TICKETS - len(self.receipts)]
         elif isinstance(beside, HostData):
             self.host_data = beside.content

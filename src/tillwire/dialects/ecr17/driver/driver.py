@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from tillwire.core.errands import Errand, ErrandFailed, Result, Trouble
-from tillwire.core.model import Outcome, State, Terminal, Transaction, TransactionType
+from tillwire.core.model import Outcome, State, Terminal, Transaction, TransactionType, Verdict
 from tillwire.core.ports import (
     AbortResult,
     Absent,
@@ -138,7 +138,7 @@ class Ecr17Driver:
         return Order(command=orders.CODES[type(command)], last_stan=stan, last_approved=approved)
 
     async def _last_known(self, before: list[Transaction]) -> tuple[str, bool]:
-        """The STAN of the last result, and whether the terminal says that it is an approval."""
+        """The STAN of the last result, and whether that is an approval."""
         if self.settings.last_stan is LastStan.TERMINAL:
             with contextlib.suppress(Refused):
                 result = await self._last_saved()
@@ -148,8 +148,10 @@ class Ecr17Driver:
                     return stan, approved
                 if not approved:
                     return NOTHING_SAVED, False
-        known = (each.outcome.stan for each in before if each.outcome is not None)
-        return next(filter(None, known), ""), False
+        for each in before:
+            if each.outcome is not None and each.outcome.stan:
+                return each.outcome.stan, each.outcome.verdict is Verdict.APPROVED
+        return "", False
 
     async def _last_saved(self) -> object:
         try:
@@ -293,8 +295,7 @@ class _Carried:
         try:
             result = money_result(heard.result, order.command, self._settings.tid)
             outcome = outcome_of(result, self._transaction)
-            if order.last_approved and outcome.approved_amount and outcome.stan == order.last_stan:
-                raise AnswerLost(f"It told its last result again (STAN {outcome.stan}).")
+            self._check_is_new(outcome)
         except AnswerLost:
             await self._talk.acknowledge()
             raise
@@ -302,6 +303,16 @@ class _Carried:
         with contextlib.suppress(JournalError):
             await self._progress(Sign(peer=msgspec.structs.replace(order, outcome=text).peer))
         return outcome
+
+    def _check_is_new(self, outcome: Outcome) -> None:
+        """Raise `AnswerLost` for what may be the last result once more, whose ACK the terminal has
+        missed. A terminal may give a STAN that was refused to the next one, so that a refusal
+        behind an ACK is believed."""
+        order = self._order
+        approved = outcome.verdict is Verdict.APPROVED
+        is_doubtful = order.last_approved if approved else not self._talk.acknowledged
+        if is_doubtful and outcome.stan and outcome.stan == order.last_stan:
+            raise AnswerLost(f"It may have told its last result again (STAN {outcome.stan}).")
 
     def _with_what_came(self, outcome: Outcome) -> Outcome:
         handle = dict(outcome.handle)

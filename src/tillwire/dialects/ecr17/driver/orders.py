@@ -71,7 +71,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     last_stan: str
     """Of the last result that the terminal had saved before; `NOTHING_SAVED`; empty: unknown."""
     last_approved: bool = False
-    """Whether that one was an approval, by the terminal itself."""
+    """Whether that one was an approval."""
     outcome: str = ""
     """The outcome as JSON, once it was heard: it is journaled before the terminal's result is
     acknowledged."""

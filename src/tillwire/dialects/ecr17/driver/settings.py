@@ -28,8 +28,8 @@ REFERENCE: Final = "{reference}"
 """In a tag's content: the till's own name for the sale."""
 LONGEST_CONTRACT: Final = 18
 """Characters of a contract in a tag (Nexi)."""
-PROCEDURE: Final = 20.0
-"""Seconds beyond those that are set for what goes before a command and behind its result."""
+PROCEDURE: Final = 30.0
+"""Seconds beyond those that are set: for tags, receipts and what is sent again."""
 
 Eight = Annotated[str, Meta(pattern=r"^[0-9]{8}$")]
 
