@@ -96,8 +96,13 @@ class Lane:
             return asked
         return own if asked in (own, ANY_TID) or not self.settings.check_tid else None
 
-    def check_idle(self) -> Terminal:
-        """The terminal, if it has nothing to do. Raises `Busy`, `NotFound`."""
+    async def idle(self) -> Terminal:
+        """The terminal, if it has nothing to do, and nobody is just giving it something. Raises
+        `Busy`, `NotFound`."""
+        async with self._turn:
+            return self._idle()
+
+    def _idle(self) -> Terminal:
         terminal = self.terminal
         if held := self.engine.open_transaction(terminal.id):
             raise Busy(f"Transaction {held.id} is {held.state}.")
@@ -132,9 +137,9 @@ class Lane:
         while len(self._armed) > REGISTERS_KEPT:
             del self._armed[next(iter(self._armed))]
 
-    def disarm(self, host: str) -> Routing:
-        """The same, for the procedure that begins now; it counts once."""
-        routing, until = self._armed.pop(host, (Routing.TERMINAL, 0.0))
+    def _armed_for(self, host: str) -> Routing:
+        """The same, for the procedure that is about to begin; once it has, `_armed` forgets it."""
+        routing, until = self._armed.get(host, (Routing.TERMINAL, 0.0))
         return routing if self._clock.monotonic() <= until else Routing.TERMINAL
 
     def ticket(self, job: Job, transaction: Transaction) -> str:
@@ -143,7 +148,7 @@ class Lane:
 
     async def last_ticket(self) -> str:
         """What is printed again. Raises `Busy`, `NotFound` when there is none."""
-        terminal = self.check_idle()
+        terminal = await self.idle()
         for each in await orders.lately(self.engine, terminal):
             if text := receipts.ticket(each, Routing.ECR, self.settings.receipt_copies):
                 return text
@@ -170,16 +175,17 @@ class Lane:
         async with self._turn:
             if earlier := await self._earlier(register, digest):
                 return earlier
-            terminal = self.check_idle()
+            terminal = self._idle()
             wanted = await orders.wanted(self.engine, terminal, order)
             memo = Memo(
                 tid,
-                routing=self.disarm(host),
+                routing=self._armed_for(host),
                 card_present=getattr(order, "card_present", False),
             )
             kind = KIND_OF[type(order)]
             exchange = await self._exchange(register, kind, digest, memo, wanted.code)
             transaction = await self._accept(terminal, exchange, wanted)
+            self._armed.pop(host, None)
             return self._remember(
                 Job(msgspec.structs.replace(exchange, transaction_id=transaction.id))
             )
@@ -284,13 +290,13 @@ class Lane:
     async def last_result(self) -> tuple[Job, bytes]:
         """The result that was saved last, and what it is of. Raises `Busy` while there may be a
         newer one, `NotFound` when there is none."""
-        terminal = self.check_idle()
-        for transaction in await orders.lately(self.engine, terminal):
-            if saved := await orders.job_for(self.engine, transaction):
-                payload = self.result(saved, transaction)
-                recent = self._recent.get(saved.exchange.register)
-                is_recent = recent and recent.exchange.transaction_id == transaction.id
-                return recent if recent and is_recent else saved, payload
+        async with self._turn:
+            for transaction in await orders.lately(self.engine, self._idle()):
+                if saved := await orders.job_for(self.engine, transaction):
+                    payload = self.result(saved, transaction)
+                    recent = self._recent.get(saved.exchange.register)
+                    is_recent = recent and recent.exchange.transaction_id == transaction.id
+                    return recent if recent and is_recent else saved, payload
         raise NotFound("There is no result.")
 
     def is_of(self, job: Job, request: LastResultRequest, host: str) -> bool:
@@ -300,8 +306,8 @@ class Lane:
     # --- beside transactions ----------------------------------------------------------------------
 
     async def totals(self, tid: str) -> bytes:
-        """The payload of what the open period comes to. Raises `JournalError`."""
-        terminal = self.terminal
+        """The payload of what the open period comes to. Raises `Busy`, `JournalError`."""
+        terminal = await self.idle()
         rows = (await self.engine.open_totals(terminal.id)).rows
         total = results.net_of(rows, self._currency(terminal))
         if not 0 <= total < _LARGEST_TOTAL:
@@ -316,9 +322,9 @@ class Lane:
         register, digest = register_of(request.cash_register, host), digest_of(request)
         async with self._turn:
             job = await self._earlier(register, digest)
-            terminal = self.terminal if job else self.check_idle()
+            terminal = self.terminal if job else self._idle()
             if job is None:
-                self.disarm(host)
+                self._armed.pop(host, None)
                 period = (await self.engine.open_totals(terminal.id)).number
                 memo = Memo(tid, period=period)
                 exchange = await self._exchange(register, CLOSING, digest, memo)
@@ -347,9 +353,9 @@ class Lane:
     def _currency(self, terminal: Terminal) -> str:
         return self.engine.estate.stores[terminal.store_id].currency
 
-    def check_verifies(self) -> None:
+    async def check_verifies(self) -> None:
         """Raise `Busy`, `NotFound` or `Unsupported` unless the terminal can look at a card now."""
-        terminal = self.check_idle()
+        terminal = await self.idle()
         if Ability.READ_CARD not in self.engine.capabilities(terminal.id).errands:
             raise Unsupported(f"Terminal {terminal.name} reads no card without a payment.")
 

@@ -245,13 +245,12 @@ class Session:
         if isinstance(request, Order):
             await self._pay(request, tid)
         elif isinstance(request, StatusRequest):
-            self._lane.check_idle()
+            await self._lane.idle()
             self._accept()
             await self._deliver(await self._lane.status(tid))
         elif isinstance(request, LastResultRequest):
             await self._replay(request)
         elif isinstance(request, TotalsRequest):
-            self._lane.check_idle()
             payload = await self._lane.totals(tid)
             self._accept()
             await self._deliver(payload)
@@ -262,7 +261,7 @@ class Session:
         elif isinstance(request, ReprintRequest):
             await self._reprint(request, tid)
         elif isinstance(request, CardVerificationRequest):
-            self._lane.check_verifies()
+            await self._lane.check_verifies()
             self._accept()
             await self._deliver(await self._lane.verify(request, tid))
         else:
