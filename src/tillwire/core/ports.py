@@ -264,7 +264,7 @@ class Unit(Protocol):
         """Remember its answer; False when there is none of this id."""
 
     def drop_exchanges(self, before: Instant, limit: int) -> int:
-        """Forget the oldest of those that moved no money and are older; how many."""
+        """Forget so many of those that moved no money and are older; how many there were."""
 
     def put_session(self, session: Session) -> None:
         """Open a session, in place of the register's earlier one."""

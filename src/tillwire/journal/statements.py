@@ -52,6 +52,13 @@ _is_of_types = transactions.c.type.in_([bindparam(name, type_=Text) for name in 
 KIND_PARAMETERS: Final = tuple(f"kind_{number}" for number in range(8))
 """Parameters that choose kinds of exchanges; NULL where there are fewer."""
 _FINAL: Final = ", ".join(sorted(f"'{state.value}'" for state in FINAL_STATES))
+# Those that name a transaction which is not the journal's, too. Its ids begin with a digit, so
+# only what begins with a letter needs a look.
+_OLD_EXCHANGES: Final = (
+    "SELECT id FROM exchanges WHERE at < :before AND (transaction_id IS NULL OR "
+    "(transaction_id >= 'A' AND NOT EXISTS "
+    "(SELECT 1 FROM transactions t WHERE t.id = exchanges.transaction_id)))"
+)
 
 
 def _of_register(table: Table) -> list[ColumnElement[bool]]:
@@ -195,12 +202,9 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     "answer_exchange": update(exchanges)
     .where(exchanges.c.id == bindparam("number"))
     .values(answer=bindparam("text"), answered_at=bindparam("now")),
-    "old_exchange": select(exchanges.c.id)
-    .where(text("transaction_id IS NULL"), exchanges.c.at < bindparam("before"))
-    .limit(1),
+    "old_exchange": text(f"{_OLD_EXCHANGES} LIMIT 1"),
     "drop_exchanges": text(
-        "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges "
-        "WHERE transaction_id IS NULL AND at < :before ORDER BY at LIMIT :limit)"
+        f"DELETE FROM exchanges WHERE id IN ({_OLD_EXCHANGES} LIMIT :limit)"  # noqa: S608 - ours
     ),
     "put_session": _upsert(sessions),
     "drop_session": delete(sessions).where(*_of_register(sessions)),

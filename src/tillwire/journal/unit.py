@@ -173,7 +173,7 @@ class SqlUnit(SqlReader):
         return self._write("answer_exchange", values).rowcount == 1
 
     def drop_exchanges(self, before: Instant, limit: int) -> int:
-        """Forget the oldest of those that moved no money and are older; how many."""
+        """Forget so many of those that moved no money and are older; how many there were."""
         return self._write("drop_exchanges", {"before": before, "limit": limit}).rowcount
 
     def put_session(self, session: Session) -> None:

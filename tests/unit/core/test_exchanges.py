@@ -215,6 +215,32 @@ async def test_what_moved_no_money_is_forgotten_after_a_week(
         assert await found(engine, "paid") is not None
 
 
+@virtual()
+async def test_what_names_no_transaction_of_the_journal_is_forgotten_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchanges, "FORGET_AT_ONCE", 2)
+    driver = ScriptedDriver()
+    driver.at_once = approved()
+    async with on_virtual_time(tmp_path, driver) as engine:
+        now = engine.clock.now()
+        old = Instant(now - KEPT_FOR + 60_000)
+        for number in range(5):
+            name = f"pretended-{number}"
+            await engine.begin_exchange(message(str(number), at=old, transaction_id=name))
+        await engine.begin_exchange(message("none", at=old))
+        await engine.begin_exchange(message("young", at=now, transaction_id="pretended-young"))
+        sale = await engine.accept(asked_by(message("paid", at=old)), WhenBusy.REJECT)
+        await engine.wait(sale.id, is_final, 5)
+        assert await engine.exchange_of("pretended-0") is not None
+        await asyncio.sleep(FORGET_EVERY + 1)
+        for gone in ("none", *map(str, range(5))):
+            assert await found(engine, gone) is None
+        assert await engine.exchange_of("pretended-0") is None
+        assert await found(engine, "young") is not None
+        assert await found(engine, "paid") is not None
+
+
 async def test_a_message_costs_its_sale_one_look_and_one_row(tmp_path: Path) -> None:
     driver = ScriptedDriver()
     async with engine_on(tmp_path, driver) as engine:
