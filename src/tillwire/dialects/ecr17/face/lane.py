@@ -144,14 +144,19 @@ class Lane:
 
     def ticket(self, job: Job, transaction: Transaction) -> str:
         """What the till prints of it; empty when it prints nothing."""
-        return receipts.ticket(transaction, job.memo.routing, self.settings.receipt_copies)
+        memo = job.memo
+        copies = self.settings.receipt_copies
+        return receipts.ticket(transaction, memo.routing, copies, memo.text)
 
     async def last_ticket(self) -> str:
         """What is printed again. Raises `Busy`, `NotFound` when there is none."""
         terminal = await self.idle()
         for each in await orders.lately(self.engine, terminal):
-            if text := receipts.ticket(each, Routing.ECR, self.settings.receipt_copies):
-                return text
+            job = await orders.job_for(self.engine, each)
+            text = job.memo.text if job else ""
+            copies = self.settings.receipt_copies
+            if slip := receipts.ticket(each, Routing.ECR, copies, text):
+                return slip
         raise NotFound("There is no receipt.")
 
     async def reprint(self, text: str) -> None:
@@ -181,6 +186,7 @@ class Lane:
                 tid,
                 routing=self._armed_for(host),
                 card_present=getattr(order, "card_present", False),
+                text=getattr(order, "receipt_text", ""),
             )
             kind = KIND_OF[type(order)]
             exchange = await self._exchange(register, kind, digest, memo, wanted.code)

@@ -29,6 +29,8 @@ class Memo(msgspec.Struct, frozen=True, omit_defaults=True):
     """As which the terminal answers."""
     routing: Routing = Routing.TERMINAL
     card_present: bool = False
+    text: str = ""
+    """What the till wants printed under the receipt."""
     period: int = 0
     """Of a close: the period that it was to close."""
 

@@ -11,15 +11,17 @@ ON_TILL = frozenset({Routing.ECR, Routing.BOTH, Routing.MERCHANT_COPY_TO_ECR})
 """Where the till prints something."""
 
 
-def ticket(transaction: Transaction, routing: Routing, copies: Copies) -> str:
-    """What the till prints; empty when it prints nothing, or no terminal processed it."""
+def ticket(transaction: Transaction, routing: Routing, copies: Copies, text: str) -> str:
+    """What the till prints, with its own text beneath; empty when it prints nothing, or no terminal
+    processed it."""
     if routing not in ON_TILL:
         return ""
     if routing is Routing.MERCHANT_COPY_TO_ECR:
         copies = Copies.MERCHANT
-    texts = []
+    slips = []
     if copies is not Copies.CARDHOLDER:
-        texts.append(merchant_receipt(transaction))
+        slips.append(merchant_receipt(transaction))
     if copies is not Copies.MERCHANT:
-        texts.append(cardholder_receipt(transaction))
-    return "\n\n".join(text for text in texts if text)
+        slips.append(cardholder_receipt(transaction))
+    slips = [slip for slip in slips if slip]
+    return "\n\n".join([*slips, text] if slips and text else slips)
