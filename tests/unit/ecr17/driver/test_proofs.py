@@ -171,7 +171,9 @@ async def test_what_is_taken_after_a_nak_is_not_sent_again(then: pos.Act) -> Non
     counter = await till()
     counter.pos.will("X", both(nak, wait(0.2), then, result()))
     assert (await counter.run(payment())).verdict is Verdict.APPROVED
+    await asyncio.sleep(5)
     assert counter.pos.charged == ["000124"]
+    assert len(counter.pos.of("X")) == 1
 
 
 @virtual()
