@@ -490,13 +490,31 @@ async def test_whose_receipt_it_is() -> None:
     counter = await till(receipts="till")
     merchant, customer = "COPIA ESERCENTE\nEUR 1", "COPIA CLIENTE\nEUR 1"
     parts = [*wire.receipt_parts(pos.TID, merchant), *wire.receipt_parts(pos.TID, customer)]
-    again = [parts[0], *parts]  # the first part comes twice
-    counter.pos.will("X", both(ack, result(), *(pos.say(each) for each in again)))
+    counter.pos.will("X", both(ack, result(), *(pos.say(each) for each in parts)))
     outcome = await counter.run(payment())
     assert outcome.receipts == Receipts(cardholder=customer + "\n", merchant=merchant + "\n")
     unnamed = [part for text in ("ONE", "TWO") for part in wire.receipt_parts(pos.TID, text)]
     counter.pos.will("X", both(ack, result(), *(pos.say(each) for each in unnamed)))
     assert (await counter.run(payment())).receipts == Receipts("ONE\n", "TWO\n")
+
+
+@virtual()
+async def test_a_part_of_a_receipt_that_comes_again_has_missed_its_ack() -> None:
+    counter = await till(receipts="till")
+    ticket = "\n".join(f"LINE {number}" for number in range(50))
+    first, *rest = wire.receipt_parts(pos.TID, ticket)
+    assert rest
+    counter.pos.will("X", both(ack, result(), *map(pos.say, [first, first, *rest])))
+    assert (await counter.run(payment())).receipts == Receipts(ticket + "\n")
+
+
+@virtual()
+async def test_more_tickets_than_anybody_wants() -> None:
+    counter = await till(receipts="till")
+    part = wire.ReceiptPart(tid=pos.TID, octets=b"A\x1b" * 100)
+    other = wire.ReceiptPart(tid=pos.TID, octets=b"B\x1b" * 100)
+    counter.pos.will("X", both(ack, *map(pos.say, [part, other] * 5), result()))
+    assert (await counter.run(payment())).receipts == Receipts("A\n", "A\n")
 
 
 TAGS = [{"index": 5, "content": "0COF0TRK{reference}|0FNZ03"}]

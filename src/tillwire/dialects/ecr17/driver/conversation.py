@@ -14,8 +14,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import msgspec
-
 from tillwire.dialects.ecr17.driver.line import Line
 from tillwire.dialects.ecr17.wire import (
     ACK,
@@ -67,13 +65,6 @@ class Refused(NotDelivered):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, Proof.REFUSED_BY_PEER)
-
-
-class Heard(msgspec.Struct, frozen=True):
-    """A result whose check character was right. It has not been acknowledged yet."""
-
-    result: Result
-    payload: bytes
 
 
 class Conversation:
@@ -146,9 +137,9 @@ class Conversation:
 
     # --- the result -----------------------------------------------------------------------------
 
-    async def result(self, request: Request, shown: Shown, seconds: float, capped: float) -> Heard:
-        """The result, waited for so many seconds since the last sign of life, and `capped` in all.
-        Raises `AnswerLost`."""
+    async def result(self, request: Request, shown: Shown, seconds: float, capped: float) -> Result:
+        """The result, whose check character is right; to be acknowledged. It is waited for so many
+        seconds since the last sign of life, and `capped` in all. Raises `AnswerLost`."""
         loop, bad = asyncio.get_running_loop(), 0
         end = loop.time() + capped
         patience = loop.time() + seconds
@@ -174,14 +165,14 @@ class Conversation:
             if heard is not None:
                 return heard
 
-    async def _understood(self, frame: Application, request: Request) -> Heard | None:
+    async def _understood(self, frame: Application, request: Request) -> Result | None:
         """The result, or None for what comes beside it, which is acknowledged at once."""
         try:
             if frame.code in _BESIDE:
                 await self._line.write(ACK)
                 self._take(frame)
                 return None
-            return Heard(decode_result(frame.payload, request), frame.payload)
+            return decode_result(frame.payload, request)
         except Unreadable as error:
             await self.acknowledge()
             raise AnswerLost(f"Its result cannot be read: {error}") from error
@@ -193,13 +184,13 @@ class Conversation:
 
     # --- what follows on it ---------------------------------------------------------------------
 
-    async def drain(self, heard: Heard | None, seconds: float) -> None:
+    async def drain(self, seconds: float) -> None:
         """Receipts and data of the host, as far as they come. Never raises."""
         with contextlib.suppress(PeerError, TimeoutError):
             async with asyncio.timeout(DRAIN_WITHIN):
-                await self._drained(heard, seconds)
+                await self._drained(seconds)
 
-    async def _drained(self, heard: Heard | None, seconds: float) -> None:
+    async def _drained(self, seconds: float) -> None:
         bad = 0
         while len(self.receipts) < MOST_TICKETS:
             between = self.receipts and self._tickets.is_empty
@@ -215,8 +206,7 @@ class Conversation:
                     return
                 continue
             await self._line.write(ACK)  # a result that comes again has missed the first one
-            if heard is None or frame.payload != heard.payload:
-                self._take(frame)
+            self._take(frame)
 
     def _take(self, frame: Application) -> None:
         if frame.code not in _BESIDE or frame.payload == self._taken:

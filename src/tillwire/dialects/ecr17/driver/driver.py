@@ -31,7 +31,7 @@ from tillwire.core.ports import (
     TerminalStatus,
 )
 from tillwire.dialects.ecr17.driver import orders
-from tillwire.dialects.ecr17.driver.conversation import Conversation, Heard, Refused
+from tillwire.dialects.ecr17.driver.conversation import Conversation, Refused
 from tillwire.dialects.ecr17.driver.errands import ABILITIES, LOOK_BACK, Errands
 from tillwire.dialects.ecr17.driver.ladder import Ladder
 from tillwire.dialects.ecr17.driver.line import Line
@@ -44,6 +44,7 @@ from tillwire.dialects.ecr17.driver.settings import (
     LastStan,
     ReceiptPlace,
 )
+from tillwire.dialects.ecr17.wire import Result as Answer
 from tillwire.dialects.ecr17.wire import ReversalRequest, TerminalState, fitted
 from tillwire.errors import (
     AnswerLost,
@@ -268,7 +269,7 @@ class _Carried:
         outcome = await self._journaled(heard)
         await self._talk.acknowledge()
         if settings.receipts is ReceiptPlace.TILL or settings.host_data:
-            await self._talk.drain(heard, settings.receipt_seconds)
+            await self._talk.drain(settings.receipt_seconds)
         return self._with_what_came(outcome)
 
     def _in_time(self) -> None:
@@ -288,12 +289,12 @@ class _Carried:
         with contextlib.suppress(PeerError, InvalidRequest):
             await self._talk.send(tags, lambda: None, self._settings.ack_seconds)
 
-    async def _journaled(self, heard: Heard) -> Outcome:
+    async def _journaled(self, heard: Answer) -> Outcome:
         """The outcome that was heard, in the journal before it is acknowledged: the terminal does
         not tell it a second time. Raises `AnswerLost` for what says nothing definite."""
         order = self._order
         try:
-            result = money_result(heard.result, order.command, self._settings.tid)
+            result = money_result(heard, order.command, self._settings.tid)
             outcome = outcome_of(result, self._transaction)
             self._check_is_new(outcome)
         except AnswerLost:

@@ -142,11 +142,11 @@ class Link:
         wait = settings.answer_seconds if seconds is None else seconds
         async with self._talk(reading) as talk:
             await talk.send(request, _whenever, settings.ack_seconds, tries=tries)
-            heard = await talk.result(request, _unseen, wait, max(wait, settings.capped_seconds))
+            result = await talk.result(request, _unseen, wait, max(wait, settings.capped_seconds))
             await talk.acknowledge()
-        if settings.tid not in (ANY_TID, heard.result.tid):
-            raise AnswerLost(f"Terminal {heard.result.tid} answered, not {settings.tid}.")
-        return heard.result
+        if settings.tid not in (ANY_TID, result.tid):
+            raise AnswerLost(f"Terminal {result.tid} answered, not {settings.tid}.")
+        return result
 
     # --- receipts ---------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ class Link:
         try:
             async with self._talk(await self.reading()) as talk:
                 await talk.send(request, _whenever, self.settings.ack_seconds)
-                await talk.drain(None, self.settings.receipt_seconds)
+                await talk.drain(self.settings.receipt_seconds)
                 return talk.receipts
         except PeerError:
             return []

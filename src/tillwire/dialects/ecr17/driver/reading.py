@@ -190,12 +190,14 @@ def receipts_of(tickets: list[str]) -> Receipts | None:
     """Whose receipts these are: by what is written on them, else the first is the customer's."""
     if not tickets:
         return None
-    merchant = [each for each in tickets if _MERCHANTS.search(_headlines(each))]
-    customer = [each for each in tickets if each not in merchant]
-    named = [each for each in customer if _CUSTOMERS.search(_headlines(each))]
-    first = (named or customer or [""])[0]
-    rest = merchant or [each for each in customer if each is not first]
-    return Receipts(cardholder=_text(first), merchant=_text((rest or [""])[0]))
+    merchants = [each for each in tickets if _MERCHANTS.search(_headlines(each))]
+    others = [each for each in tickets if each not in merchants]
+    customers = [each for each in others if _CUSTOMERS.search(_headlines(each))]
+    customer = (customers or others or [""])[0]
+    if customer:
+        others.remove(customer)
+    merchant = (merchants or others or [""])[0]
+    return Receipts(cardholder=_text(customer), merchant=_text(merchant))
 
 
 def _headlines(ticket: str) -> str:
