@@ -79,8 +79,8 @@ class Till:
         self._frames: list[Frame] = []
 
     @classmethod
-    async def open(cls) -> Till:
-        return cls(*await asyncio.open_connection("127.0.0.1", PORT))
+    async def open(cls, port: int = PORT) -> Till:
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     def write(self, *octets: bytes) -> None:
         """Write all of it in one piece."""
