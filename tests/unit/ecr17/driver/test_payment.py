@@ -517,6 +517,17 @@ async def test_more_tickets_than_anybody_wants() -> None:
     assert (await counter.run(payment())).receipts == Receipts("A\n", "A\n")
 
 
+@virtual()
+async def test_a_receipt_without_end_before_the_result_does_not_cost_it() -> None:
+    counter = await till(receipts="till")
+    endless = [
+        pos.say(wire.ReceiptPart(tid=pos.TID, octets=bytes((65 + number % 26,)) * 200))
+        for number in range(100)
+    ]
+    counter.pos.will("X", both(ack, *endless, pos.raw(wire.application(b"x23456780S")), result()))
+    assert (await counter.run(payment())).verdict is Verdict.APPROVED
+
+
 TAGS = [{"index": 5, "content": "0COF0TRK{reference}|0FNZ03"}]
 
 

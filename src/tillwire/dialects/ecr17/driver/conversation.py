@@ -167,11 +167,12 @@ class Conversation:
 
     async def _understood(self, frame: Application, request: Request) -> Result | None:
         """The result, or None for what comes beside it, which is acknowledged at once."""
-        try:
-            if frame.code in _BESIDE:
-                await self._line.write(ACK)
+        if frame.code in _BESIDE:
+            await self._line.write(ACK)
+            with contextlib.suppress(Unreadable):  # what is beside it must not cost the result
                 self._take(frame)
-                return None
+            return None
+        try:
             return decode_result(frame.payload, request)
         except Unreadable as error:
             await self.acknowledge()
