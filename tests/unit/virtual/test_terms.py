@@ -70,17 +70,8 @@ async def test_a_part_of_nothing_but_cash_is_declined(tmp_path: Path) -> None:
         assert await shop.ledger() == [("PURCHASE", 0, False)]
 
 
-@pytest.mark.parametrize(
-    "terms",
-    [
-        Terms(cash_back=1001),
-        Terms(tip=1000),
-        Terms(cash_back=500, tip=500),
-        Terms(tip=-1),
-        Terms(cash_back=-1),
-    ],
-)
-def test_terms_that_make_no_sense_are_refused_with_proof(tmp_path: Path, terms: Terms) -> None:
+@pytest.mark.parametrize("terms", [Terms(tip=1000), Terms(cash_back=500, tip=500)])
+def test_a_sale_of_nothing_is_refused_with_proof(tmp_path: Path, terms: Terms) -> None:
     @virtual()
     async def scenario() -> None:
         async with shop_in(tmp_path) as shop:
