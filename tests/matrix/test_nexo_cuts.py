@@ -30,7 +30,7 @@ QUICK, SLOW = 1000, 1049
 """Minor units: a cardholder who has paid at once, and one who takes his time."""
 WHOLE: Final = 1500
 """Octets that are more than any request: what comes behind are polls."""
-STRIDE: Final = {"tcp": 29, "http": 37, "held": 29, "sealed": 211}
+STRIDE: Final = {"tcp": 53, "http": 71, "held": 53, "sealed": 229}
 """Octets between two cuts, where not every one is tried."""
 
 every_binding = pytest.mark.parametrize("way", BINDINGS)

@@ -342,7 +342,7 @@ def test_both_die_at_any_step_of_a_payment(disk: Path, way: str, kind: Transacti
 
     whole = machine(disk, lanes=lanes).live(pay)
     ends = set()
-    for step in range(whole.first_step + 1, whole.last_step + 1, 7):
+    for step in range(whole.first_step + 1, whole.last_step + 1, 13):
         both = machine(disk / f"killed-{step}", lanes=lanes)
         assert both.live(pay, kill_at=step).killed
         both.wait(1)
