@@ -26,7 +26,7 @@ from tests.unit.nexo.face.lanes import (
 )
 from tillwire.core.model import Outcome, Verdict
 from tillwire.core.ports import AbortResult, CannotTell
-from tillwire.errors import AnswerLost
+from tillwire.errors import AnswerLost, NotDelivered, Proof
 
 ACQUISITION = {"SaleData": payment()["SaleData"], "CardAcquisitionTransaction": {}}
 
@@ -91,6 +91,36 @@ async def test_the_driver_may_not_say_who_cancelled(tmp_path: Path) -> None:
         desk.driver.abort_result = AbortResult.ABORTED
         await lane.abort("1")
         assert ended(response_in(await paying)) == ("Failure", "Aborted"), "the till has asked"
+
+
+@pytest.mark.parametrize(
+    ("proof", "aborts", "condition"),
+    [
+        (Proof.NEVER_SENT, True, "Aborted"),
+        (Proof.NEVER_SENT, False, "UnavailableDevice"),
+        (Proof.CONNECT_REFUSED, True, "UnavailableDevice"),
+    ],
+)
+def test_a_payment_that_was_not_sent_since_the_till_called_it_off_is_aborted(
+    tmp_path: Path, proof: Proof, aborts: bool, condition: str
+) -> None:
+    @virtual()
+    async def scenario() -> None:
+        async with desk_in(tmp_path) as desk:
+            lane = desk.lane()
+            paying = lane.begin("Payment", payment())
+            transaction = await desk.sent()
+            desk.driver.abort_result = AbortResult.TOO_LATE
+            if aborts:
+                assert await lane.abort("1") is None
+            desk.driver.answer(transaction, NotDelivered("It was not sent.", proof))
+            paid = response_in(await paying)
+            assert ended(paid) == ("Failure", condition)
+            told = await lane.status("1")
+            repeated = told["RepeatedMessageResponse"]["RepeatedResponseMessageBody"]
+            assert repeated["PaymentResponse"] == paid
+
+    scenario()
 
 
 @virtual()

@@ -17,6 +17,7 @@ from tillwire.dialects.nexo.face.memos import Memo, memo_in
 from tillwire.dialects.nexo.wire import Body, Message, cuts, decode, encode
 from tillwire.dialects.nexo.wire.header import MessageHeader, response_header
 from tillwire.dialects.nexo.wire.values import MessageCategory
+from tillwire.errors import Proof
 
 MONEY: Final = frozenset({MessageCategory.PAYMENT, MessageCategory.REVERSAL})
 """Categories that become transactions."""
@@ -66,10 +67,13 @@ async def rendered(context: Context, transaction: Transaction, memo: Memo) -> Bo
 
 
 async def _with_cause(context: Context, transaction: Transaction) -> Transaction:
-    """A driver may not know who cancelled at its terminal; whether the till has asked for it is in
-    the history."""
+    """A driver may not know who cancelled at its terminal, and fails what it was told to drop
+    before it was sent; whether the till has asked for it is in the history."""
     outcome = transaction.outcome
-    if outcome is None or outcome.verdict is not Verdict.CANCELLED or outcome.cause is not None:
+    if outcome is not None:
+        if outcome.verdict is not Verdict.CANCELLED or outcome.cause is not None:
+            return transaction
+    elif (transaction.state, transaction.proof) != (State.FAILED, Proof.NEVER_SENT):
         return transaction
 
     events: list[Event] = await context.engine.journal.read(
@@ -77,5 +81,7 @@ async def _with_cause(context: Context, transaction: Transaction) -> Transaction
     )
     if all(each.name != "abort_asked" for each in events):
         return transaction
+    if outcome is None:
+        return msgspec.structs.replace(transaction, state=State.CANCELLED)
     by_till = msgspec.structs.replace(outcome, cause=Cause.TILL)
     return msgspec.structs.replace(transaction, outcome=by_till)
