@@ -143,6 +143,7 @@ class Engine:
         self.fetch = fetching.fetch
         # What is remembered beside transactions, by the names under which callers know it.
         self._exchanges = exchanges = Exchanges(journal, clock)
+        self.check_exchange = exchanges.check
         self.begin_exchange = exchanges.begin
         self.answer_exchange = exchanges.answer
         self.exchange = exchanges.of_number

@@ -17,7 +17,7 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.model import Exchange
-from tillwire.core.ports import Clock, Journal, Unit
+from tillwire.core.ports import Clock, Journal, Reader, Unit
 from tillwire.errors import Conflict, JournalError, NotFound
 
 _HOUR: Final = 3_600_000
@@ -42,7 +42,7 @@ class Repeated(Conflict):
         self.earlier = earlier
 
 
-def check_new(unit: Unit, exchange: Exchange) -> None:
+def check_new(unit: Unit | Reader, exchange: Exchange) -> None:
     """Raise `Repeated` when the register has used the number at this terminal lately."""
     earlier = unit.exchange(
         exchange.terminal_id, exchange.dialect, exchange.register, exchange.number
@@ -57,6 +57,11 @@ class Exchanges:
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
+
+    async def check(self, exchange: Exchange) -> None:
+        """Raise `Repeated` when its number was used lately, before anything is done for it that a
+        repeated message must not do. Raises `JournalError`."""
+        await self._journal.read(lambda reader: check_new(reader, exchange))
 
     async def begin(self, exchange: Exchange) -> Exchange:
         """Remember one that moves no money, or one that was refused (with its answer in it);

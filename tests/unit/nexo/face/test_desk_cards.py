@@ -332,6 +332,64 @@ def test_reading_ahead_ends_when_the_customer_is_gone(
     play()
 
 
+@pytest.mark.parametrize("steps", range(10))
+def test_reading_ahead_that_is_called_off_while_it_begins_leaves_the_terminal_free(
+    tmp_path: Path, steps: int
+) -> None:
+    @virtual()
+    async def play() -> None:
+        async with desk_in(tmp_path) as desk:
+            lane = desk.lane()
+            desk.driver.errand_end = asyncio.get_running_loop().create_future()
+            body = {"TransactionAction": "StartTransaction", "ServicesEnabled": ["Payment"]}
+            enabling_ = lane.begin("EnableService", body)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await lane.abort("1", "EnableService")
+            told = ended(response_in(await asyncio.wait_for(enabling_, PATIENCE)))
+            if told == ("Success", None):
+                assert desk.engine.errand_at("t1")
+                assert ended(await disable(lane)) == ("Success", None)
+            else:
+                assert told == ("Failure", "Aborted")
+            assert not desk.engine.errand_at("t1")
+
+    play()
+
+
+@pytest.mark.parametrize("card", [CARD, None], ids=["read", "waiting"])
+def test_a_payment_that_comes_again_leaves_the_next_customers_card_alone(
+    tmp_path: Path, card: CardRead | None
+) -> None:
+    @virtual()
+    async def play() -> None:
+        async with desk_in(tmp_path) as desk:
+            desk.driver.at_once = approved()
+            lane = desk.lane()
+            assert ended(await lane.pay()) == ("Success", None)
+            await ahead(desk, "Payment", card=card, lane=lane)
+            again = await lane.pay(header={"ServiceID": "1"})
+            assert ended(again) == ("Failure", "NotAllowed")
+            assert "answered before" in words(again)
+            assert desk.engine.errand_at("t1") == (card is None), "it is asked for as before"
+            assert ended(await lane.pay()) == ("Success", None)
+            assert cards_paid(desk) == ["", card.card if card else ""]
+
+    play()
+
+
+@virtual()
+async def test_a_payment_that_comes_twice_at_once_is_paid_with_the_card_that_was_read(
+    tmp_path: Path,
+) -> None:
+    async with desk_in(tmp_path) as desk:
+        lane = await ahead(desk, "Payment")
+        both = [lane.begin("Payment", payment(), ServiceID="7") for _ in range(2)]
+        answers = [ended(response_in(await each))[0] for each in both]
+        assert sorted(answers) == ["Failure", "Success"]
+        assert cards_paid(desk) == ["c-1"]
+
+
 @virtual()
 async def test_ending_what_never_began_is_no_error(tmp_path: Path) -> None:
     async with desk_in(tmp_path) as desk:

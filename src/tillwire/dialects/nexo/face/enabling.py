@@ -12,12 +12,11 @@ Held in memory: after a restart the customer presents the card again.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from tillwire.core.errands import Ability, CardRead, ReadCard, Result, Show
 from tillwire.dialects.nexo.face.answers import SUCCESS
-from tillwire.dialects.nexo.face.background import begin
+from tillwire.dialects.nexo.face.background import begin, call_off
 from tillwire.dialects.nexo.face.context import Malformed, Refused, Visit
 from tillwire.dialects.nexo.face.dialogues import Ahead
 from tillwire.dialects.nexo.face.texts import plain
@@ -31,8 +30,6 @@ from tillwire.dialects.nexo.wire.values import (
 
 KEPT: Final = 120.0
 """Seconds for which a card that was read ahead is kept."""
-CALLED_OFF_WITHIN: Final = 10.0
-"""Seconds in which an errand that was called off must have ended."""
 
 _PATH: Final = "EnableServiceRequest"
 
@@ -100,12 +97,15 @@ async def card_for(visit: Visit, service: ServicesEnabled) -> CardRead | None:
 
 async def put_away(visit: Visit) -> Ahead | None:
     """End what the visit's till has enabled at the terminal; what that was, if anything."""
-    kept = visit.context.dialogues.ahead
-    ahead = kept.get(visit.terminal.id)
-    if ahead is None or ahead.sale_id != visit.header.sale_id:
+    if (ahead := enabled(visit)) is None:
         return None
-    del kept[visit.terminal.id]
+    del visit.context.dialogues.ahead[visit.terminal.id]
     if ahead.work is not None:
-        ahead.work.cancel()
-        await asyncio.wait([ahead.work], timeout=CALLED_OFF_WITHIN)
+        await call_off(ahead.work)
     return ahead
+
+
+def enabled(visit: Visit) -> Ahead | None:
+    """What the visit's till has enabled at the terminal, if anything."""
+    ahead = visit.context.dialogues.ahead.get(visit.terminal.id)
+    return ahead if ahead is not None and ahead.sale_id == visit.header.sale_id else None

@@ -22,7 +22,7 @@ from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.nexo.face import events, orders, training
 from tillwire.dialects.nexo.face.context import DIALECT, Refused, Visit
 from tillwire.dialects.nexo.face.dialogues import Dialogue
-from tillwire.dialects.nexo.face.enabling import card_for
+from tillwire.dialects.nexo.face.enabling import card_for, enabled
 from tillwire.dialects.nexo.face.memory import rendered
 from tillwire.dialects.nexo.face.memos import Memo, memo_in
 from tillwire.dialects.nexo.face.wanted import Wanted
@@ -78,7 +78,11 @@ async def _accepted(visit: Visit, request: Request, dialogue: Dialogue) -> Trans
 
 async def _with_card_ahead(visit: Visit, asked: Wanted) -> Wanted:
     """The same, to be paid with the card that was read ahead, if there is one and it asks for a
-    card. Reading ahead ends in any case."""
+    card. Reading ahead ends in any case, unless the message came before: what is read then is
+    meant for the next one. Raises `Repeated`, `JournalError`."""
+    if enabled(visit) is not None:
+        assert visit.exchange is not None, "what asks for money is remembered"
+        await visit.context.engine.check_exchange(visit.exchange)
     card = await card_for(visit, ServicesEnabled.PAYMENT)
     if card is None or asked.follows or asked.terms.card:
         return asked

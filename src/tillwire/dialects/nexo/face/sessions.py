@@ -17,10 +17,11 @@ from tillwire.core.errands import Ability
 from tillwire.core.model import Session, State, Transaction, TransactionType
 from tillwire.core.ports import Capabilities
 from tillwire.dialects.nexo.face.answers import SUCCESS, moment
+from tillwire.dialects.nexo.face.background import CALLED_OFF_WITHIN
 from tillwire.dialects.nexo.face.context import DIALECT, Malformed, Refused, Visit
 from tillwire.dialects.nexo.face.diagnosis import status_of
 from tillwire.dialects.nexo.face.dialogues import Dialogue
-from tillwire.dialects.nexo.face.enabling import CALLED_OFF_WITHIN, put_away
+from tillwire.dialects.nexo.face.enabling import put_away
 from tillwire.dialects.nexo.face.logins import Login, detail_of, is_training
 from tillwire.dialects.nexo.face.wanted import text_of
 from tillwire.dialects.nexo.wire.services import (
