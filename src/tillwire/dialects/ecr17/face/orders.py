@@ -10,7 +10,6 @@ from typing import Any, Final, TypeAlias
 
 from tillwire.core.engine import Engine
 from tillwire.core.model import Exchange, State, Terminal, Transaction, TransactionType
-from tillwire.core.ports import Reader
 from tillwire.dialects.ecr17.face.memos import DIALECT, Job, job_of
 from tillwire.dialects.ecr17.face.results import stan_of
 from tillwire.dialects.ecr17.wire import (
@@ -141,11 +140,7 @@ async def _to_reverse(engine: Engine, terminal: Terminal, stan: str) -> Transact
 
 async def lately(engine: Engine, terminal: Terminal) -> list[Transaction]:
     """The lane's last transactions, newest first."""
-
-    def read(reader: Reader) -> list[Transaction]:
-        return reader.terminal_transactions(terminal.id, offset=0, limit=LOOKED_AT)[1]
-
-    found = await engine.journal.read(read)
+    found = await engine.newest_at(terminal.id, LOOKED_AT)
     return [each for each in found if each.dialect == DIALECT]
 
 
