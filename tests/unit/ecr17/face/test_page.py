@@ -1,4 +1,4 @@
-"""The page for those who connect a till: its example can be used, and its amounts do what is said."""
+"""The page for those who connect a till: its example can be used, and its amounts are right."""
 
 from __future__ import annotations
 
