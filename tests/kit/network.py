@@ -184,7 +184,8 @@ class Listener(asyncio.AbstractServer):
 
     def close(self) -> None:
         """Take no more connections; those that are open stay."""
-        self._listeners.pop(self.address, None)
+        if self.is_serving():  # another one may have taken its place
+            del self._listeners[self.address]
 
     async def wait_closed(self) -> None:
         """It closes at once."""
