@@ -28,7 +28,8 @@ class Doubling(RealNetwork):
         """The first requests or connections meet these fates, or all of them what `fate_of`
         says."""
         self._fates, self._numbers = fate_of or fates(*script), itertools.count()
-        self.faulty: list[FaultyDialer | FaultyHttpClient] = []
+        self._dialers: list[FaultyDialer] = []
+        self._closing: set[asyncio.Task[None]] = set()
 
     @classmethod
     def seeded(cls, source: random.Random, *, risk: float) -> Doubling:
@@ -40,32 +41,39 @@ class Doubling(RealNetwork):
 
     def dialer(self, tls: ssl.SSLContext | None, server_name: str) -> Dialer:
         made = FaultyDialer(super().dialer(tls, server_name), self._fate)
-        self.faulty.append(made)
+        self._dialers.append(made)
         return made
 
     def http(self, tls: ssl.SSLContext | None, server_name: str) -> ClosableHttpClient:
-        made = FaultyClient(super().http(tls, server_name), self._fate)
-        self.faulty.append(made)
-        return made
+        return FaultyClient(super().http(tls, server_name), self._fate, self._closing)
 
     async def settle(self) -> None:
         """Wait until every double was answered."""
-        for each in self.faulty:
+        for each in self._dialers:
             await each.settle()
+        await asyncio.gather(*self._closing)
 
 
 class FaultyClient(FaultyHttpClient):
-    """One that can be closed, once its doubles were answered."""
+    """One that can be closed: when its doubles were answered, which nobody waits for."""
 
-    def __init__(self, inner: ClosableHttpClient, fate_of: FateOf) -> None:
+    def __init__(
+        self, inner: ClosableHttpClient, fate_of: FateOf, closing: set[asyncio.Task[None]]
+    ) -> None:
         super().__init__(inner, fate_of)
-        self._closing = inner.close
+        self._end = inner.close
+        self._closing = closing
 
     async def close(self) -> None:
-        """As the client that is behind it."""
+        """Begin to close it."""
+        task = asyncio.get_running_loop().create_task(self._close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close(self) -> None:
         try:
             await self.settle()
         except asyncio.CancelledError:
-            await self._closing()
+            await self._end()
             raise
-        await self._closing()
+        await self._end()

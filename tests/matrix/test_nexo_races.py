@@ -273,6 +273,27 @@ def test_a_request_that_arrives_twice_is_charged_once(
     assert (paid.state, paid.approved_amount) == (State.APPROVED, minor)
 
 
+@every_binding
+def test_a_refused_request_that_comes_again_when_the_terminal_is_free_is_not_done(
+    disk: Path, way: str
+) -> None:
+    lanes = Lane(way), Lane("tcp", 2)
+
+    async def sales(pair: Pair) -> Transaction:
+        first = await pair.order(lanes[1], SLOW)
+        await asyncio.sleep(18.5)
+        pair.plug.network = doubling = Doubling(Fate(doubled_after=3.0))
+        refused = await pair.pay(lanes[0], QUICK)
+        assert not (await pair.ended(first, 0)).is_final, "it was refused at once"
+        await doubling.settle()
+        await asyncio.sleep(5)
+        await check_pair(pair)
+        return refused
+
+    refused = live(disk, sales, lanes=lanes)
+    assert (refused.state, refused.proof) == (State.FAILED, Proof.REFUSED_BY_PEER)
+
+
 @pytest.mark.parametrize("way", ["http", "held"])
 @pytest.mark.parametrize("minor", [QUICK, SLOW])
 def test_a_double_that_comes_before_its_original_is_charged_once(

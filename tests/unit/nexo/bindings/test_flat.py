@@ -21,6 +21,7 @@ from tests.unit.nexo.bindings.lane import (
     live,
     login,
     machine,
+    opened,
     payment,
     request,
     result_of,
@@ -117,6 +118,23 @@ def test_a_second_payment_is_refused_while_one_is_under_way(disk: Path) -> None:
         assert (await lane.post("/reversal", reversal))[0] == 403, "the terminal is in use"
         assert (await lane.get("/reversal"))[0] == 423
         await lane.polled("/payment")
+        assert len(await gateway.charges()) == 1
+
+    live(disk, scenario)
+
+
+def test_what_was_refused_is_not_done_when_a_copy_of_it_comes_later(disk: Path) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        lane = HttpLane(gateway, FLAT)
+        await lane.post("/payment", payment(SLOW))
+        assert (await lane.post("/payment", payment(SLOW)))[0] == 403, "it is being served"
+        assert (await lane.post("/payment", payment(APPROVED, "s2")))[0] == 403
+        _, found = await lane.post("/status", status("s2"))
+        repeated = opened(found)["TransactionStatusResponse"]["RepeatedMessageResponse"]
+        assert result_of(repeated["RepeatedResponseMessageBody"]) == ("Failure", "Busy")
+        assert result_of((await lane.polled("/payment"))[-1][1]) == ("Success", "")
+        assert (await lane.post("/payment", payment(APPROVED, "s2")))[0] == 202
+        assert result_of((await lane.polled("/payment"))[-1][1]) == ("Failure", "NotAllowed")
         assert len(await gateway.charges()) == 1
 
     live(disk, scenario)

@@ -22,7 +22,7 @@ GET, each delivered once:
 | 202 | accepted: poll. An Abort was heard; an EventNotification is there if there is news |
 | 204 | done, and it has no answer |
 | 400 | an EventNotification: this is no message, or not for this resource |
-| 403 | something is under way on this resource, or at the terminal; nothing was begun |
+| 403 | something is under way on this resource or at the terminal; nothing was begun, or will be |
 | 408 | the answer took longer than `answer_within` |
 
 Errors below the protocol's own are problem documents (`over_http.py`). After a restart of the
@@ -65,7 +65,7 @@ DISPLAYS_KEPT: Final = 32
 """DisplayRequests that wait for a poll; the oldest give way."""
 IN_USE: Final = (
     "Something is under way on this resource, or at the terminal. Nothing was begun, and nothing "
-    "was declined."
+    "was declined. A new try needs a new ServiceID."
 )
 NOTHING: Final = "Nothing is under way here. POST /status tells what came of what was."
 
@@ -186,7 +186,7 @@ class FlatFace:
         if not incoming.is_rejected and not resource.takes(incoming):
             return self._misplaced(incoming, resource, octets)
         if resource.polled and not incoming.is_rejected:
-            return self._begin(place, incoming, poi_id, scope)
+            return await self._begin(place, incoming, poi_id, scope)
         work = self._poi.answer(incoming, Nowhere(), poi_id=poi_id)
         answer = await awaited(work, receive, self._settings.answer_within)
         if incoming.is_rejected:
@@ -205,15 +205,18 @@ class FlatFace:
 
     # --- what is polled for -------------------------------------------------------------------
 
-    def _begin(
+    async def _begin(
         self, place: tuple[str, str], incoming: Incoming, poi_id: str, scope: Scope
     ) -> Reply:
-        """Accept it, unless something is under way. What has ended and was never fetched gives
-        way to another message: its till has gone on without it, and `/status` tells it."""
+        """Accept it, unless something is under way: then it is not done later, either, when a copy
+        of it comes. What has ended and was never fetched gives way to another message: its till
+        has gone on without it, and `/status` tells it."""
         earlier, name = self._exchanges.get(place), _name_of(incoming)
         if earlier is not None and earlier.has_ended and earlier.name == name:
             return Reply(HTTPStatus.ACCEPTED)  # it was accepted before, and that answer got lost
         if (earlier is not None and not earlier.has_ended) or self._poi.is_in_use(place[0]):
+            if earlier is None or earlier.has_ended or earlier.name != name:
+                await self._poi.turn_away(incoming, IN_USE, poi_id=poi_id)
             return problem(HTTPStatus.FORBIDDEN, IN_USE, scope)
         exchange = Exchange(self._clock.monotonic(), name, flat=not incoming.envelope)
         self._exchanges[place] = exchange

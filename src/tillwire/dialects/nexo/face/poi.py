@@ -20,6 +20,7 @@ silence on TCP).
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Final
 
@@ -123,6 +124,20 @@ class Poi:
         return Message(
             header=self._answers_header(header, body), body=body, envelope=incoming.envelope
         )
+
+    async def turn_away(self, incoming: Incoming, detail: str, *, poi_id: str) -> None:
+        """Remember a message that a binding has refused because the terminal is in use, lest a copy
+        of it that comes late is done. One that is being served just now stays as it is."""
+        header = incoming.header
+        if header is None or incoming.message is None:
+            return
+        with contextlib.suppress(Refused, Rejected):
+            self._check(header)
+            terminal = self._terminal(header.poi_id, poi_id)
+            number = header.service_id or ""
+            if self._context.dialogues.find(terminal.id, header.sale_id, number) is None:
+                reception = Reception(self._context, incoming, header, terminal)
+                await reception.refuse(Refused(ErrorCondition.BUSY, detail))
 
     async def stop(self) -> None:
         """End what runs on its own. Payments go on: they are the engine's."""
