@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from tillwire.errors import TillwireError
+
 T = TypeVar("T")
 
 
@@ -29,11 +31,16 @@ class Tasks:
             task.get_loop().call_exception_handler(context)
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """What it comes to. It goes on to its end also when the caller is cancelled meanwhile."""
+        """What it comes to. It goes on to its end also when the caller is cancelled meanwhile; a
+        refusal concerns nobody then, and a defect is told to the event loop."""
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_without_caller)
+            raise
 
     async def stop(self) -> None:
         """Cancel all, and wait until they have ended."""
@@ -41,3 +48,12 @@ class Tasks:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _without_caller(task: asyncio.Task[Any]) -> None:
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error is not None and not isinstance(error, TillwireError):
+        context = {"message": "Work without a caller failed", "exception": error, "task": task}
+        task.get_loop().call_exception_handler(context)
