@@ -493,6 +493,8 @@ class Flat:
         """Resources that were polled."""
         self.waiting: dict[str, deque[Message | bytes | Http]] = {}
         """By resource that something runs on: what is to be polled for."""
+        self.accepted: Answered = 202, b""
+        """How a POST is answered that begins something."""
         self._acting: set[asyncio.Task[None]] = set()
 
     async def answer(self, method: str, path: str, body: bytes) -> Answered:
@@ -515,7 +517,7 @@ class Flat:
         task = asyncio.create_task(self._act(body, waiting))
         self._acting.add(task)
         task.add_done_callback(self._acting.discard)
-        return 202, b""
+        return self.accepted
 
     async def _act(self, body: bytes, waiting: deque[Message | bytes | Http]) -> None:
         async def send(message: Message | bytes) -> None:
