@@ -84,12 +84,12 @@ class Lane:
         """Under which the driver speaks."""
         return f"{self.way}-{self.number}"
 
-    def terminal(self, folder: Path) -> Terminal:
-        """As the estate has it. `folder` is the pair's."""
+    def terminal(self, folder: Path, far: GatewayUnderTest) -> Terminal:
+        """As the estate has it, when the far gateway listens. `folder` is the pair's."""
         face, settings = WAYS[self.way]
         told: dict[str, Any] = {
             "host": "127.0.0.1",
-            "port": FAR_PORTS[face],
+            "port": int(far.url(face).rpartition(":")[2]),
             "poi_id": self.poi,
             "sale_id": self.sale_id,
             **settings,
@@ -183,17 +183,18 @@ class Pair:
         near_ports: Mapping[str, int] = NEAR_PORTS,
         told: Mapping[str, Any] | None = None,
         *,
+        ports: Mapping[str, int] = FAR_PORTS,
         more_ports: Mapping[str, int] | None = None,
         near_settings: FaceSettings = NONE,
     ) -> None:
         """On what is in `folder`. `told` is for the far gateway's nexo faces, of which there are
-        those that the lanes need, beside those of `more_ports`."""
+        those that the lanes need, at `ports`, beside those of `more_ports`."""
         self._folder = folder
         self._lanes = lanes
         self._near_ports = near_ports
         needed = {WAYS[each.way][0] for each in lanes}
         self._far_ports = {
-            **{face: FAR_PORTS[face] for face in sorted(needed)},
+            **{face: ports[face] for face in sorted(needed)},
             **(more_ports or {}),
         }
         self._near_settings = near_settings
@@ -232,7 +233,7 @@ class Pair:
 
     async def _start_near(self) -> None:
         await self.near.start()
-        terminals = [each.terminal(self._folder) for each in self._lanes]
+        terminals = [each.terminal(self._folder, self.far) for each in self._lanes]
         if any(each.id not in self.near.engine.estate.terminals for each in terminals):
 
             def put(unit: Unit) -> None:
