@@ -243,12 +243,15 @@ AS_TOLD: Final = {
 part of a terminal or all of it."""
 
 
-@every_binding
 @pytest.mark.parametrize("trouble", AS_TOLD)
 @pytest.mark.parametrize(
-    "errand",
-    [Print("x"), Ask(Question.CONFIRM, "Yes?"), ReadCard(), AskBalance(), Update()],
-    ids=lambda each: type(each).__name__,
+    ("way", "errand"),
+    [
+        *(("tcp", each) for each in (Print("x"), Ask(Question.CONFIRM, "Yes?"), AskBalance())),
+        *(("http", each) for each in (Print("x"), ReadCard(), Update())),
+        ("held", ReadCard()),
+    ],
+    ids=str,
 )
 def test_trouble_at_the_terminal_is_told(
     disk: Path, way: str, trouble: Trouble, errand: Errand

@@ -71,8 +71,13 @@ HEARD: Final = {
 """Last two digits of the amount -> status, result, and minor units that a till reads."""
 
 
-@every_binding
-@pytest.mark.parametrize("ending", HEARD)
+@pytest.mark.parametrize(
+    ("way", "ending"),
+    [
+        *(("tcp", ending) for ending in HEARD),
+        *((way, ending) for way in ("http", "held") for ending in (0, 45, 46, 47, 52)),
+    ],
+)
 def test_a_merchantapi_till_reads_how_its_sale_on_a_nexo_terminal_ended(
     disk: Path, way: str, ending: int
 ) -> None:
