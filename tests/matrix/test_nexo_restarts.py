@@ -105,6 +105,24 @@ def test_the_far_gateway_dies_while_the_cardholder_takes_his_time(
 
 
 @every_binding
+def test_the_far_gateway_stops_in_good_order_under_a_payment(disk: Path, way: str) -> None:
+    async def day(pair: Pair) -> set[State]:
+        ends = set()
+        for wait in (0.0, 1, 10, 19.9, 20.3):
+            order = await pair.order(Lane(way), SLOW)
+            await asyncio.sleep(wait)
+            await pair.far.stop()
+            await asyncio.sleep(5)
+            await pair.revive_far()
+            ends.add(await settled(pair, order.id))
+        return ends
+
+    ends = live(disk, day, lanes=[Lane(way)])
+    assert State.APPROVED in ends
+    assert ends <= {State.APPROVED, State.FAILED}
+
+
+@every_binding
 @away
 def test_the_near_gateway_dies_at_any_step_of_a_payment(
     disk: Path, way: str, seconds: float
