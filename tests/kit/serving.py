@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from tests.kit.virtual_loop import VirtualLoop
+from tillwire.clock import SystemClock
 from tillwire.config import Limits, ListenerSettings
 from tillwire.net.streams import StreamFace
 from tillwire.server.listeners import bind
@@ -109,7 +110,13 @@ async def serve_stream(
     loop = asyncio.get_running_loop()
     listening: Any = loop.network.place(port) if isinstance(loop, VirtualLoop) else bind(settings)
     listener = StreamListener(
-        settings, listening, face, tls, stop_seconds=stop_seconds, count=lambda *_: None
+        settings,
+        listening,
+        face,
+        tls,
+        stop_seconds=stop_seconds,
+        count=lambda *_: None,
+        now=SystemClock().now,
     )
     await listener.start()
     return listener

@@ -41,6 +41,10 @@ class StreamSession(Protocol):
     def busy(self) -> bool:
         """Whether something goes on for the peer: it may be silent meanwhile."""
 
+    @property
+    def doing(self) -> str:
+        """What goes on for the peer, in a word for people; empty when nothing does."""
+
     def received(self, octets: bytes) -> int:
         """Take what has arrived, in pieces of any size; how many messages that completed."""
 

@@ -254,6 +254,7 @@ class Gateway:
             self._tls.get(settings.name),
             stop_seconds=self.configuration.stop_seconds,
             count=partial(self.metrics.messages, face.name),
+            now=self.clock.now,
         )
         self._places.append(Place(kind.title, listener.url))
         return listener

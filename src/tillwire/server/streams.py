@@ -11,10 +11,12 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 
+from tillwire.clock import Instant
 from tillwire.config import Limits, ListenerSettings
 from tillwire.net.streams import StreamFace, StreamSession
 from tillwire.server.listeners import load_certificate, url_host
@@ -31,6 +33,97 @@ Count = Callable[[str, int], None]
 """Told of messages: `received` or `sent`, and how many."""
 
 
+@dataclass(frozen=True)
+class ConnectionView:
+    """An open connection, as an operator sees it."""
+
+    peer: str
+    """`address:port` of the other side."""
+    since: Instant
+    doing: str
+    """What it is serving, in a word; empty when nothing goes on."""
+
+
+@dataclass(frozen=True)
+class LaneView:
+    """A listener of a byte stream, as an operator sees it."""
+
+    name: str
+    face: str
+    address: str
+    """Where it listens; in reverse mode, whom it dials."""
+    port: int
+    reverse: bool
+    connections: tuple[ConnectionView, ...]
+    """The oldest first."""
+
+
+class Connections:
+    """The open connections of one listener, within its limits."""
+
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        face: StreamFace,
+        *,
+        count: Count,
+        now: Callable[[], Instant],
+    ) -> None:
+        self.settings = settings
+        self.face = face
+        self.count = count
+        self.now = now
+        self._open: dict[Connection, None] = {}
+        self._one_gone = asyncio.Event()
+        self._stopping = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def opened(self, connection: Connection) -> bool:
+        """Whether there is room for one more, which counts from now on."""
+        if self._stopping or len(self._open) >= self.settings.limits.connections:
+            return False
+        self._open[connection] = None
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        """It is gone."""
+        self._open.pop(connection, None)
+        self._one_gone.set()
+
+    def describe(self, address: str, port: int, *, reverse: bool) -> LaneView:
+        """All of them, in the order in which they came."""
+        found = tuple(each.describe() for each in self._open)
+        face = " ".join(each.name for each in self.settings.faces)
+        return LaneView(self.settings.name, face, address, port, reverse, found)
+
+    def reset(self, peer: str | None) -> int:
+        """Cut those of a peer, by its address with or without its port, or all; how many."""
+        found = [each for each in self._open if peer in (None, each.peer, each.host)]
+        for each in found:
+            each.cut()
+        return len(found)
+
+    async def stop(self, within: float) -> None:
+        """Take no more, tell every peer, let what goes on for them finish within so many seconds,
+        cut the rest."""
+        self._stopping = True
+        for connection in list(self._open):
+            connection.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._all_gone()
+        for connection in list(self._open):
+            connection.cut()
+        await self._all_gone()
+
+    async def _all_gone(self) -> None:
+        while self._open:
+            self._one_gone.clear()
+            await self._one_gone.wait()
+
+
 class StreamListener:
     """One address and port that serves a face over byte streams."""
 
@@ -43,17 +136,15 @@ class StreamListener:
         *,
         stop_seconds: float,
         count: Count,
+        now: Callable[[], Instant],
     ) -> None:
         self.settings = settings
         self.port: int = listening.getsockname()[1]
         self.face = face
-        self.count = count
+        self._open = Connections(settings, face, count=count, now=now)
         self._socket = listening
         self._tls = tls
         self._stop_seconds = stop_seconds
-        self._open: set[Connection] = set()
-        self._one_gone = asyncio.Event()
-        self._stopping = False
         self._server: asyncio.AbstractServer | None = None
 
     @property
@@ -66,11 +157,20 @@ class StreamListener:
         """How many are open."""
         return len(self._open)
 
+    def describe(self) -> LaneView:
+        """Where it is, and who is connected."""
+        return self._open.describe(self.settings.address, self.port, reverse=False)
+
+    def reset(self, peer: str | None) -> int:
+        """Cut the connections of a peer (its address, with or without the port), or all; how many
+        they are. What goes on for them in the journal goes on."""
+        return self._open.reset(peer)
+
     async def start(self) -> None:
         """Returns when connections are accepted."""
         limits = self.settings.limits
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self),
+            lambda: Connection(self._open),
             sock=self._socket,
             backlog=limits.backlog,
             ssl=self._tls,
@@ -80,36 +180,11 @@ class StreamListener:
     async def stop(self) -> None:
         """Accept no more, tell every peer, let what goes on for them finish within the deadline,
         cut the rest."""
-        self._stopping = True
         if self._server is None:
             self._socket.close()
             return
         self._server.close()
-        for connection in list(self._open):
-            connection.stop()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._stop_seconds):
-                await self._all_gone()
-        for connection in list(self._open):
-            connection.cut()
-        await self._all_gone()
-
-    async def _all_gone(self) -> None:
-        while self._open:
-            self._one_gone.clear()
-            await self._one_gone.wait()
-
-    def opened(self, connection: Connection) -> bool:
-        """Whether there is room for one more, which counts from now on."""
-        if self._stopping or len(self._open) >= self.settings.limits.connections:
-            return False
-        self._open.add(connection)
-        return True
-
-    def closed(self, connection: Connection) -> None:
-        """It is gone."""
-        self._open.discard(connection)
-        self._one_gone.set()
+        await self._open.stop(self._stop_seconds)
 
     def reload_certificate(self) -> None:
         """Read a renewed certificate. Raises `ConfigurationError`; the old one stays then."""
@@ -120,13 +195,23 @@ class StreamListener:
 class Connection(asyncio.Protocol):
     """One connection, within its listener's limits. Implements `StreamConnection`."""
 
-    __slots__ = ("_idle", "_listener", "_loop", "_message", "_session", "_transport", "_used")
+    __slots__ = (
+        "_idle",
+        "_listener",
+        "_loop",
+        "_message",
+        "_session",
+        "_since",
+        "_transport",
+        "_used",
+    )
 
     _loop: asyncio.AbstractEventLoop
     _transport: asyncio.Transport
 
-    def __init__(self, listener: StreamListener) -> None:
+    def __init__(self, listener: Connections) -> None:
         self._listener = listener
+        self._since = listener.now()
         self._session: StreamSession | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._message: asyncio.TimerHandle | None = None
@@ -191,6 +276,11 @@ class Connection(asyncio.Protocol):
         name = self._transport.get_extra_info("peername")
         return f"{name[0]}:{name[1]}" if name else "?"
 
+    @property
+    def host(self) -> str:
+        """The same without the port."""
+        return self.peer.rpartition(":")[0]
+
     def send(self, message: bytes, *, optional: bool = False) -> bool:
         """Write a message, if the peer reads."""
         if self._transport.is_closing():
@@ -214,6 +304,11 @@ class Connection(asyncio.Protocol):
             self._rearm(CLOSE_WITHIN, self.cut)
 
     # --- what the listener says ---------------------------------------------------------------
+
+    def describe(self) -> ConnectionView:
+        """What there is to say of it."""
+        doing = self._session.doing if self._session is not None else ""
+        return ConnectionView(self.peer, self._since, doing)
 
     def stop(self) -> None:
         """The gateway is stopping."""

@@ -115,6 +115,10 @@ class LineSession:
     def unfinished(self) -> bool:
         return bool(self._part)
 
+    @property
+    def doing(self) -> str:
+        return "work" if self.busy else ""
+
     def received(self, octets: bytes) -> int:
         *lines, self._part = (self._part + octets).split(b"\n")
         for line in lines:

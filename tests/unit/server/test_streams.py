@@ -20,6 +20,7 @@ from tillwire.config import FaceSettings, Limits, Page, TlsSettings
 from tillwire.errors import ConfigurationError
 from tillwire.server import streams
 from tillwire.server.gateway import Gateway
+from tillwire.server.streams import StreamListener
 
 
 class Peer:
@@ -90,6 +91,31 @@ async def test_the_numbers_and_the_start_page_know_of_it(tmp_path: Path) -> None
     assert 'tillwire_stream_messages_total{direction="received",face="lines"} 3.0' in numbers
     assert 'tillwire_stream_messages_total{direction="sent",face="lines"} 3.0' in numbers
     assert url in start
+
+
+async def test_an_operator_sees_who_is_connected_and_resets_one_or_all(tmp_path: Path) -> None:
+    lines = Lines()
+    async with serving(tmp_path, lines) as gateway:
+        before = gateway.clock.now()
+        idle, busy = await connect(gateway), await connect(gateway)
+        await idle.ask(b"hello")
+        await busy.ask(b"work")
+        listener = gateway.listeners["lanes"]
+        assert isinstance(listener, StreamListener)
+        seen = listener.describe()
+        assert (seen.name, seen.face, seen.port) == ("lanes", "lines", listener.port)
+        assert (seen.address, seen.reverse) == ("127.0.0.1", False)
+        assert [each.doing for each in seen.connections] == ["", "work"]
+        assert all(before <= each.since <= gateway.clock.now() for each in seen.connections)
+        assert listener.reset("127.0.0.1:1") == 0
+        assert listener.reset(seen.connections[1].peer) == 1
+        await lines.until(lambda: lines.sessions[1].is_over)
+        assert await idle.ask(b"still here") == b"still here"
+        again = await connect(gateway)
+        await again.ask(b"hello")
+        assert listener.reset("127.0.0.1") == 2
+        await lines.until(lambda: all(each.is_over for each in lines.sessions))
+        assert (listener.reset(None), listener.describe().connections) == (0, ())
 
 
 async def test_tls_is_spoken_where_there_is_a_certificate(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -31,14 +31,21 @@ from tillwire.dialects.ecr17.wire import (
     Ack,
     AdditionalData,
     Application,
+    CaptureRequest,
     CardVerificationRequest,
     CloseSessionRequest,
     Deframer,
+    ExtendedPaymentRequest,
+    IncrementRequest,
     LastResultRequest,
     Nak,
+    PaymentRequest,
+    PreauthorisationRequest,
     ReceiptRoutingRequest,
+    RefundRequest,
     ReprintRequest,
     Request,
+    ReversalRequest,
     StatusRequest,
     TotalsRequest,
     Unreadable,
@@ -50,6 +57,23 @@ WAIT: Final = "ATTENDERE PREGO"
 """Shown at a till for which the terminal shows nothing."""
 UNRESOLVED: Final = "ESITO IN VERIFICA"
 """Shown while nobody knows yet what became of it."""
+
+_WORDS: Final[dict[type[Any], str]] = {
+    PaymentRequest: "payment",
+    ExtendedPaymentRequest: "payment",
+    PreauthorisationRequest: "pre-authorisation",
+    IncrementRequest: "increment",
+    CaptureRequest: "capture",
+    ReversalRequest: "reversal",
+    RefundRequest: "refund",
+    CardVerificationRequest: "card verification",
+    CloseSessionRequest: "closing",
+    LastResultRequest: "last result",
+    ReprintRequest: "reprint",
+    StatusRequest: "status",
+    TotalsRequest: "totals",
+}
+"""What is being served, for an operator."""
 
 
 class LaneFace:
@@ -107,6 +131,11 @@ class Session:
     def busy(self) -> bool:
         """Whether a request is being served."""
         return self._task is not None
+
+    @property
+    def doing(self) -> str:
+        """What that is."""
+        return _WORDS.get(type(self._request), "")
 
     def received(self, octets: bytes) -> int:
         """Take octets; how many frames they completed."""

@@ -84,6 +84,12 @@ class Session:
         """Whether a message waits for its answer."""
         return bool(self._running)
 
+    @property
+    def doing(self) -> str:
+        """How many of them."""
+        count = len(self._running)
+        return f"{count} {'message' if count == 1 else 'messages'}" if count else ""
+
     def received(self, octets: bytes) -> int:
         """Take octets; each whole frame is a message that begins to be answered."""
         count = 0
