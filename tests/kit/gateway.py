@@ -22,7 +22,7 @@ from tests.kit.virtual_loop import VirtualLoop
 from tillwire.clock import SystemClock
 from tillwire.core.engine import Engine
 from tillwire.core.model import Event, Terminal, Transaction
-from tillwire.core.ports import Clock, HttpClient, Reader
+from tillwire.core.ports import Clock, Connection, HttpClient, Reader
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
 from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
@@ -64,8 +64,8 @@ class GatewayUnderTest:
         """On the journal and the world in `directory`; `faces` says which face listens where (0: at
         a free port), `settings` what it is told, as in a configuration, `tls` which of them serve
         TLS. A face has a second listener by its name with a word behind it. `network` is what the
-        nexo driver's lines are made of. On a virtual loop everything runs inline and on its clock;
-        on a real one, as in earnest."""
+        lines of nexo's and ECR17's drivers are made of. On a virtual loop everything runs inline and
+        on its clock; on a real one, as in earnest."""
         loop = asyncio.get_running_loop()
         inline = isinstance(loop, VirtualLoop)
         self.clock: Clock = loop.clock if isinstance(loop, VirtualLoop) else SystemClock()
@@ -82,7 +82,9 @@ class GatewayUnderTest:
                 {
                     "virtual": lambda each: VirtualDriver(each, self.world, self.engine),
                     "device": lambda each: DeviceDriver(each, self.engine, self.presence),
-                    "ecr17": lambda each: Ecr17Driver(each, self.engine, self.clock),
+                    "ecr17": lambda each: Ecr17Driver(
+                        each, self.engine, self.clock, _OverLines(lines)
+                    ),
                     "nexo": lambda each: NexoDriver(each, self.engine, self.clock, lines),
                 }
             ),
@@ -177,3 +179,14 @@ class GatewayUnderTest:
             charges = rows.fetchall()
         assert len(charges) == len(dict(charges)), "no transaction is charged twice"
         return dict(charges)
+
+
+class _OverLines:
+    """A dialer whose every connection is made of what the lines are made of at that time."""
+
+    def __init__(self, lines: Network) -> None:
+        self._lines = lines
+
+    async def connect(self, host: str, port: int, *, timeout: float) -> Connection:
+        """As the port says."""
+        return await self._lines.dialer(None, "").connect(host, port, timeout=timeout)

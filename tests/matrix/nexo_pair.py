@@ -1,13 +1,8 @@
-"""Two gateways in one shop, on one virtual loop: tills pay at the *near* one, whose terminals are
-those of the *far* one, reached by nexo in any of its bindings. So the driver meets the face.
-
-Each has a folder of its own in the pair's, and either can die alone, or both together (`Machine`).
-What a dead one still does, it does to a folder that nobody looks at any more, and nobody hears it.
-"""
+"""Two gateways of which the near one reaches the far one's terminals by nexo, in any of its
+bindings."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import ssl
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -17,22 +12,10 @@ from typing import Any, Final, TypeVar
 
 from tests.kit import shop
 from tests.kit.gateway import NONE, FaceSettings, GatewayUnderTest
-from tests.kit.machine import Machine, Moment, copy_durable, found_journal
-from tests.kit.virtual_loop import virtual_loop
-from tillwire.core.model import (
-    Lifecycle,
-    Request,
-    Terminal,
-    Terms,
-    Transaction,
-    TransactionType,
-)
-from tillwire.core.occupancy import WhenBusy
-from tillwire.core.ports import Dialer, Reader, Unit
-from tillwire.dialects.nexo.driver.dialling import Network, RealNetwork
-from tillwire.dialects.nexo.driver.lines import ClosableHttpClient
-from tillwire.errors import NotDelivered
-from tillwire.money import Money
+from tests.kit.machine import Machine, Moment
+from tests.matrix.two_gateways import Plug, TwoGateways
+from tillwire.core.model import Lifecycle, Terminal, Transaction
+from tillwire.core.ports import Reader
 
 T = TypeVar("T")
 Scenario = Callable[["Pair"], Coroutine[Any, Any, T]]
@@ -141,40 +124,8 @@ def far_settings(folder: Path, told: Mapping[str, Any]) -> FaceSettings:
     return {face: {**common, **(sealed if face == SEALED else {})} for face in FAR_PORTS}
 
 
-class Plug:
-    """The near gateway's way to its terminals, which can be pulled."""
-
-    def __init__(self) -> None:
-        self.network: Network = RealNetwork()
-        """What is behind it."""
-
-    def pull(self) -> None:
-        """Let nothing new out."""
-        self.network = Nowhere()
-
-    def dialer(self, tls: ssl.SSLContext | None, server_name: str) -> Dialer:
-        """As what is behind it."""
-        return self.network.dialer(tls, server_name)
-
-    def http(self, tls: ssl.SSLContext | None, server_name: str) -> ClosableHttpClient:
-        """As what is behind it."""
-        return self.network.http(tls, server_name)
-
-
-class Nowhere:
-    """The way of the dead."""
-
-    def dialer(self, tls: ssl.SSLContext | None, server_name: str) -> Dialer:
-        """There is none."""
-        raise NotDelivered("The dead send nothing.")
-
-    def http(self, tls: ssl.SSLContext | None, server_name: str) -> ClosableHttpClient:
-        """There is none."""
-        raise NotDelivered("The dead send nothing.")
-
-
-class Pair:
-    """Both gateways. Starts, stops and lets go as one of them does."""
+class Pair(TwoGateways):
+    """Both gateways, with a way between them in each binding that is asked for."""
 
     def __init__(
         self,
@@ -189,136 +140,23 @@ class Pair:
     ) -> None:
         """On what is in `folder`. `told` is for the far gateway's nexo faces, of which there are
         those that the lanes need, at `ports`, beside those of `more_ports`."""
-        self._folder = folder
-        self._lanes = lanes
-        self._near_ports = near_ports
         needed = {WAYS[each.way][0] for each in lanes}
-        self._far_ports = {
-            **{face: ports[face] for face in sorted(needed)},
-            **(more_ports or {}),
-        }
+        far_ports = {**{face: ports[face] for face in sorted(needed)}, **(more_ports or {})}
+        self._lanes = lanes
         self._near_settings = near_settings
         self._told = told or {}
-        self._dead: list[GatewayUnderTest] = []
-        self._burials: list[asyncio.Task[None]] = []
-        self.far = self._build_far()
-        self.near = self._build_near()
+        super().__init__(folder, near_ports, far_ports)
 
-    # --- life ---------------------------------------------------------------------------------
+    def build_far(self, home: Path) -> GatewayUnderTest:
+        tls = {SEALED: server_context()} if SEALED in self.far_ports else {}
+        settings = far_settings(self.folder, self._told)
+        return GatewayUnderTest(home, self.far_ports, settings, tls=tls)
 
-    def _home(self, name: str) -> Path:
-        """Where the newest life is."""
-        homes = sorted(self._folder.glob(f"{name}-*"), key=_life_of)
-        if not homes:
-            homes = [self._folder / f"{name}-0"]
-            homes[0].mkdir()
-            found_journal(homes[0])
-        return homes[-1]
+    def build_near(self, home: Path, plug: Plug) -> GatewayUnderTest:
+        return GatewayUnderTest(home, self.near_ports, self._near_settings, network=plug)
 
-    def _build_far(self) -> GatewayUnderTest:
-        tls = {SEALED: server_context()} if SEALED in self._far_ports else {}
-        settings = far_settings(self._folder, self._told)
-        return GatewayUnderTest(self._home("far"), self._far_ports, settings, tls=tls)
-
-    def _build_near(self) -> GatewayUnderTest:
-        self.plug = Plug()
-        return GatewayUnderTest(
-            self._home("near"), self._near_ports, self._near_settings, network=self.plug
-        )
-
-    async def start(self) -> None:
-        """Start the far one, then the near one."""
-        await self.far.start()
-        await self._start_near()
-
-    async def _start_near(self) -> None:
-        await self.near.start()
-        terminals = [each.terminal(self._folder, self.far) for each in self._lanes]
-        if any(each.id not in self.near.engine.estate.terminals for each in terminals):
-
-            def put(unit: Unit) -> None:
-                for each in terminals:
-                    unit.put(each)
-
-            await self.near.engine.change_estate(put)
-
-    async def stop(self) -> None:
-        """End in good order."""
-        await asyncio.gather(*self._burials)
-        await self.near.stop()
-        await self.far.stop()
-
-    def let_go(self) -> None:
-        """Close all files."""
-        for each in (self.near, self.far, *self._dead):
-            each.let_go()
-
-    # --- death of one alone -------------------------------------------------------------------
-
-    def kill_far(self) -> None:
-        """The far gateway dies, with everything that was on its way to it or from it."""
-        virtual_loop().network.strike(*self._far_ports.values())
-        self._bury(self.far, "far")
-
-    async def revive_far(self) -> None:
-        """It lives again, on what was durable when it died."""
-        self.far = self._build_far()
-        await self.far.start()
-
-    def kill_near(self) -> None:
-        """The near gateway dies. Connections to the far one break, whoever had opened them."""
-        self.plug.pull()
-        network = virtual_loop().network
-        network.strike(*self._near_ports.values())
-        network.cut(*self._far_ports.values())
-        self._bury(self.near, "near")
-
-    async def revive_near(self) -> None:
-        """It lives again, on what was durable when it died."""
-        self.near = self._build_near()
-        await self._start_near()
-
-    def _bury(self, dead: GatewayUnderTest, name: str) -> None:
-        """What it still does, it does where it lived: the next life begins on a copy."""
-        grave = self._home(name)
-        home = self._folder / f"{name}-{_life_of(grave) + 1}"
-        home.mkdir()
-        copy_durable(grave, home)
-        self._dead.append(dead)
-        self._burials.append(asyncio.get_running_loop().create_task(dead.stop()))
-
-    # --- what tills ask for -------------------------------------------------------------------
-
-    async def order(
-        self,
-        lane: Lane,
-        minor: int,
-        kind: TransactionType = TransactionType.PURCHASE,
-        *,
-        original: str | None = None,
-        partial: bool = True,
-        reference: str = "bill",
-        terms: Terms | None = None,
-        when_busy: WhenBusy = WhenBusy.REJECT,
-    ) -> Transaction:
-        """Have the near gateway accept it. Raises as `Engine.accept` does."""
-        request = Request(
-            organisation_id=shop.SHOP,
-            terminal_id=lane.id,
-            dialect="test",
-            type=kind,
-            amount=Money(minor, "EUR"),
-            reference=reference,
-            original_id=original,
-            partial_allowed=partial,
-            terms=terms or Terms(),
-        )
-        return await self.near.engine.accept(request, when_busy)
-
-    async def ended(self, transaction: Transaction | str, seconds: float = 60) -> Transaction:
-        """The near gateway's transaction when it is final, or after so many seconds."""
-        number = transaction if isinstance(transaction, str) else transaction.id
-        return await self.near.engine.wait(number, lambda each: each.is_final, seconds)
+    def terminals(self) -> list[Terminal]:
+        return [each.terminal(self.folder, self.far) for each in self._lanes]
 
     def there(self, transaction: Transaction) -> Transaction | None:
         """The far gateway's transaction for one of the near gateway's."""
@@ -329,14 +167,6 @@ class Pair:
         found = self.far.journal.read_now(look)
         assert len(found) <= 1, f"two for one: {found}"
         return found[0] if found else None
-
-    async def pay(self, lane: Lane, minor: int, *asked: Any, **more: Any) -> Transaction:
-        """Order, and wait for the end."""
-        return await self.ended(await self.order(lane, minor, *asked, **more))
-
-
-def _life_of(home: Path) -> int:
-    return int(home.name.rpartition("-")[2])
 
 
 def machine(disk: Path, seed: int = 0, **options: Any) -> Any:
