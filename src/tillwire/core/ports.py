@@ -191,6 +191,17 @@ class Hold(msgspec.Struct, frozen=True):
     deadline: Instant | None
 
 
+class LanePort(msgspec.Struct, frozen=True):
+    """The port that an operator gave a lane in place of the configuration's."""
+
+    lane: str
+    """The listener's name."""
+    port: int
+    set_at: Instant
+    set_by: str
+    """The user of the operating system who did."""
+
+
 class StaleError(JournalError):
     """The journal has moved on since this was read."""
 
@@ -279,6 +290,12 @@ class Unit(Protocol):
     def reserve_numbers(self, series: str, first: int, count: int) -> int:
         """Reserve `count` numbers of a series, from `first` on if it is new; the first of them."""
 
+    def put_lane_port(self, lane_port: LanePort) -> None:
+        """A lane's port from now on, in place of the one set before."""
+
+    def drop_lane_port(self, lane: str) -> bool:
+        """The configuration's port is the lane's again; False when none was set."""
+
 
 class Reader(Protocol):
     """What can be read, beside the writer."""
@@ -356,6 +373,9 @@ class Reader(Protocol):
     def endings(self, terminal_id: str, since: Instant, position: int) -> Iterator[Ending]:
         """The terminal's transactions that ended, by their own clock, at `since` or later, and
         whose final event stands behind `position`; to be read before the snapshot ends."""
+
+    def lane_ports(self) -> list[LanePort]:
+        """The ports that were set, by the lanes' names."""
 
     def estate(self) -> Estate: ...
     def estate_version(self) -> int:

@@ -9,9 +9,36 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import IO
+from time import sleep
+from typing import IO, Final
 
 from tillwire.errors import ConfigurationError, JournalError
+
+TRIES: Final = 10
+PAUSE: Final = 0.02
+"""Seconds between tries: a command may own the journal for a moment, or look who does."""
+
+
+def is_owned(path: Path) -> bool:
+    """Whether some process owns the journal at `path`."""
+    try:
+        lock = _lock_of(path).open("rb")
+    except OSError:
+        return False
+    with lock:
+        return not _locked(lock, fcntl.LOCK_SH)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".owner")
+
+
+def _locked(lock: IO[bytes] | IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def take(path: Path) -> IO[str]:
@@ -21,24 +48,24 @@ def take(path: Path) -> IO[str]:
     """
     try:
         # Private, since whoever can open it can hold the lock.
-        lock = os.open(
-            path.with_name(path.name + ".owner"), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600
-        )
+        lock = os.open(_lock_of(path), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     except FileNotFoundError:
         raise JournalError(f"{path} cannot be opened: check that the folder exists.") from None
     except OSError as error:
         raise JournalError(f"{path} cannot be owned: {error.strerror}.") from None
     handle = os.fdopen(lock, "a+")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    for _ in range(TRIES):
+        if _locked(handle, fcntl.LOCK_EX):
+            break
+        sleep(PAUSE)
+    else:
         handle.seek(0)
         holder = handle.read(20).strip() or "unknown"
         handle.close()
         raise ConfigurationError(
             f"The journal {path} is already run by the gateway with process id {holder}; "
             "stop that one first, or choose another journal."
-        ) from None
+        )
     handle.truncate(0)
     handle.write(str(os.getpid()))
     handle.flush()

@@ -25,7 +25,7 @@ from tillwire.core.model import (
     Transaction,
     TransactionType,
 )
-from tillwire.core.ports import Hold
+from tillwire.core.ports import Hold, LanePort
 from tillwire.core.totals import Closing, Ending
 from tillwire.journal import rows
 from tillwire.journal.statements import KIND_PARAMETERS, TYPE_PARAMETERS, Statements
@@ -150,6 +150,10 @@ class SqlReader:
         """A number that grows with every change of the estate."""
         row = self._run("estate_version").fetchone()
         return row[0] if row else 0
+
+    def lane_ports(self) -> list[LanePort]:
+        """The ports that were set, by the lanes' names."""
+        return [LanePort(*row) for row in self._run("all_lane_ports").fetchall()]
 
     # --- tills' messages, sessions and periods ----------------------------------------------
 

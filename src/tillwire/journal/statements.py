@@ -36,6 +36,7 @@ from tillwire.journal.tables import (
     events,
     exchanges,
     idempotency,
+    lane_ports,
     occupancy,
     sessions,
     transactions,
@@ -258,6 +259,9 @@ _STATEMENTS: Final[dict[str, Executable]] = {
         "ON CONFLICT (series) DO UPDATE SET upcoming = counters.upcoming + :count "
         "RETURNING upcoming - :count"
     ),
+    "put_lane_port": _upsert(lane_ports),
+    "drop_lane_port": delete(lane_ports).where(lane_ports.c.lane == bindparam("lane")),
+    "all_lane_ports": select(lane_ports).order_by(lane_ports.c.lane),
     "estate_version": select(estate_versions.c.version).where(estate_versions.c.id == 1),
     "estate_changed": text(
         "INSERT INTO estate_versions (id, version) VALUES (1, 1) "

@@ -287,3 +287,14 @@ counters = Table(
     _required("upcoming", BigInteger),
 )
 """The next number of each series that nobody has reserved."""
+
+# --- what operators set ---------------------------------------------------------------------
+
+lane_ports = Table(
+    "lane_ports",
+    metadata,
+    Column("lane", Text, primary_key=True),
+    _required("port", Integer),
+    _required("set_at", BigInteger),
+    _required("set_by"),
+)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from tillwire.clock import Instant
 from tillwire.core.model import Event, Exchange, Session, Transaction
-from tillwire.core.ports import EstateThing, Hold, StaleError
+from tillwire.core.ports import EstateThing, Hold, LanePort, StaleError
 from tillwire.core.totals import Closing
 from tillwire.journal import rows
 from tillwire.journal.reader import Cursor, RawConnection, SqlReader
@@ -159,6 +161,14 @@ class SqlUnit(SqlReader):
         table = rows.ESTATE_TABLES[type(thing)]
         self._write(f"put_{table.name}", rows.estate_values(thing))
         self._write("estate_changed")
+
+    def put_lane_port(self, lane_port: LanePort) -> None:
+        """A lane's port from now on, in place of the one set before."""
+        self._write("put_lane_port", msgspec.structs.asdict(lane_port))
+
+    def drop_lane_port(self, lane: str) -> bool:
+        """The configuration's port is the lane's again; False when none was set."""
+        return self._write("drop_lane_port", {"lane": lane}).rowcount == 1
 
     # --- tills' messages, sessions and periods ----------------------------------------------
 

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.estate_fixture import found_shop
 from tillwire.clock import Instant
 from tillwire.core.model import Event, Heading, Organisation, State, Transaction, TransactionType
-from tillwire.core.ports import StaleError, Unit
+from tillwire.core.ports import LanePort, StaleError, Unit
 from tillwire.errors import (
     ConfigurationError,
     JournalBusy,
@@ -22,7 +22,7 @@ from tillwire.errors import (
     JournalReadOnly,
     JournalTooNew,
 )
-from tillwire.journal import committer
+from tillwire.journal import committer, ownership
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.money import Money
 
@@ -186,6 +186,22 @@ async def test_the_estate_survives_and_its_version_grows(journal: SqliteJournal)
     assert estate.terminal_named("other", "TILLWIRE-V1-t2") is None
 
 
+async def test_the_ports_of_lanes_survive_and_go_again(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    first = LanePort("till 2", 9002, Instant(1), "ada")
+    other = LanePort("till 1", 9001, Instant(2), "bob")
+    again = LanePort("till 2", 9003, Instant(3), "bob")
+    for each in (first, other, again):
+        await journal.commit(lambda unit, each=each: unit.put_lane_port(each))
+    journal.close()
+    journal = SqliteJournal(tmp_path / "journal.db")
+    assert await journal.read(lambda reader: reader.lane_ports()) == [other, again]
+    assert await journal.commit(lambda unit: unit.drop_lane_port("till 2"))
+    assert not await journal.commit(lambda unit: unit.drop_lane_port("till 2"))
+    assert await journal.read(lambda reader: reader.lane_ports()) == [other]
+    journal.close()
+
+
 async def test_another_writer_gives_a_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +264,19 @@ def test_one_gateway_owns_a_journal(tmp_path: Path) -> None:
     first.close()
     second.own()
     second.close()
+
+
+def test_who_owns_a_journal_for_a_moment_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (SqliteJournal(tmp_path / "journal.db") for _ in range(2))
+    first.own()
+    monkeypatch.setattr(ownership, "sleep", lambda _: first.close())
+    assert ownership.is_owned(tmp_path / "journal.db")
+    second.own()
+    second.close()
+    assert not ownership.is_owned(tmp_path / "journal.db")
+    assert not ownership.is_owned(tmp_path / "other.db")
 
 
 def test_a_schema_is_not_changed_under_a_running_gateway(tmp_path: Path) -> None:
