@@ -3,11 +3,11 @@ behind the far one, and so the till before the near one, say the same of every c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from tests.kit.gateway import GatewayUnderTest
 from tests.matrix.nexo_pair import Pair
-from tests.simulation.agreement import check_events
+from tests.simulation.agreement import check_charged, check_gateway
 from tillwire.core.model import State, Terminal, Transaction
 
 DIALECT = "nexo"
@@ -20,11 +20,11 @@ async def check_pair(pair: Pair, beside: Mapping[str, int] | None = None) -> Non
     near = {each.id: each for each in pair.near.transactions()}
     far = pair.far.transactions()
     charges = {**await pair.far.charges(), **(beside or {})}
-    _check_gateway(pair.near, near.values())
-    _check_gateway(pair.far, far)
+    check_gateway(pair.near, near.values())
+    check_gateway(pair.far, far)
     assert charges.keys() <= {each.id for each in far}, "what is charged was journaled before"
     for each in far:
-        _check_far(each, charges.get(each.id))
+        check_charged(each, charges.get(each.id))
     carried = carried_out(pair)
     for transaction in near.values():
         there = carried.get(transaction.id)
@@ -47,27 +47,6 @@ def carried_out(pair: Pair) -> dict[str, Transaction]:
 
 def _nexo_terminals(gateway: GatewayUnderTest) -> list[Terminal]:
     return [each for each in gateway.engine.estate.terminals.values() if each.driver == DIALECT]
-
-
-def _check_gateway(gateway: GatewayUnderTest, transactions: Iterable[Transaction]) -> None:
-    final = set()
-    for each in transactions:
-        check_events(gateway, each)
-        assert each.state is not State.FAILED or each.proof, f"FAILED needs a proof: {each}"
-        if each.is_final:
-            final.add(each.id)
-    assert gateway.journal.read_now(lambda reader: reader.discrepancies()) == []
-    assert not final & set(gateway.holders()), "what has ended holds no terminal"
-
-
-def _check_far(transaction: Transaction, charged: int | None) -> None:
-    """What the far gateway says is what its acquirer has in its ledger."""
-    if transaction.state is State.APPROVED:
-        assert charged == transaction.approved_amount, f"charged {charged}: {transaction}"
-    elif transaction.is_final:
-        assert charged is None, f"charged {charged}: {transaction}"
-    else:
-        assert transaction.state is State.UNKNOWN, f"left on its way: {transaction}"
 
 
 def _check_near(here: Transaction, there: Transaction | None, charged: int | None) -> None:

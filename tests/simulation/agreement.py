@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tests.kit.gateway import GatewayUnderTest
 from tests.simulation.till import OVER, Book, Heard, Sale
@@ -52,6 +52,29 @@ def check_events(gateway: GatewayUnderTest, transaction: Transaction) -> None:
             state = states.after(state, states.Event(event.name))
         assert event.state is state, f"{event} does not follow from the table"
     assert state is transaction.state
+
+
+def check_gateway(gateway: GatewayUnderTest, transactions: Iterable[Transaction]) -> None:
+    """Raise `AssertionError` unless its journal is sound: `transactions` are all that it has."""
+    final = set()
+    for each in transactions:
+        check_events(gateway, each)
+        assert each.state is not State.FAILED or each.proof, f"FAILED needs a proof: {each}"
+        if each.is_final:
+            final.add(each.id)
+    assert gateway.journal.read_now(lambda reader: reader.discrepancies()) == []
+    assert not final & set(gateway.holders()), "what has ended holds no terminal"
+
+
+def check_charged(transaction: Transaction, charged: int | None) -> None:
+    """Raise `AssertionError` unless a gateway says of it what its acquirer has in its ledger. All
+    that can be found out must have been."""
+    if transaction.state is State.APPROVED:
+        assert charged == transaction.approved_amount, f"charged {charged}: {transaction}"
+    elif transaction.is_final:
+        assert charged is None, f"charged {charged}: {transaction}"
+    else:
+        assert transaction.state is State.UNKNOWN, f"left on its way: {transaction}"
 
 
 def _check_refunds(transactions: dict[str, Transaction]) -> None:
