@@ -120,12 +120,15 @@ class FaceSettings(_Settings, frozen=True):
 
 
 class ListenerSettings(_Settings, frozen=True):
-    """One address and port, and what is served there."""
+    """One address and port, and what is served there, or in reverse mode to whom."""
 
     name: Text
     port: Annotated[int, Meta(ge=0, le=65_535)]
     """0 lets the system choose; for tests."""
     address: Text = "127.0.0.1"
+    """In reverse mode: the till's."""
+    reverse: bool = False
+    """Whether address and port are a till's, which is dialled, in place of our own."""
     public_url: str = ""
     """How the world calls this listener, when a proxy is in front. Empty: as the client says."""
     trusted_proxies: tuple[Text, ...] = ()
@@ -162,12 +165,17 @@ class FaceType(Protocol):
     def stream(self) -> bool:
         """Whether it serves a byte stream, for which it has a listener to itself; else HTTP."""
 
+    @property
+    def reverse(self) -> bool:
+        """Whether it can be served over a connection that we open."""
+
 
 FaceTypes = Mapping[str, FaceType]
 """The faces there are, by name."""
 
 _LOOPBACK_ONLY: Final = frozenset({"virtual"})
 """Faces without any authentication, which must not leave the machine."""
+_EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound here
 
 
 def load(path: Path, faces: FaceTypes) -> Configuration:
@@ -245,6 +253,8 @@ def _checked_listener(
         prefixes.add(face.prefix)
     if any(faces[face.name].stream for face in listener.faces):
         _check_stream(listener, source, path)
+    if listener.reverse:
+        _check_reverse(listener, faces, source, path)
     if "" in prefixes and Page.START in listener.pages:
         problem = "the start page and a face both want the root"
         raise mistake(source, f"{path}.pages", problem, "health and metrics here")
@@ -272,6 +282,22 @@ def _check_stream(listener: ListenerSettings, source: object, path: str) -> None
         if given:
             problem = f"the face {face.name!r} is not HTTP"
             raise mistake(source, f"{path}.{where}", problem, "leave it out")
+
+
+def _check_reverse(listener: ListenerSettings, faces: FaceTypes, source: object, path: str) -> None:
+    """Who dials needs somebody to dial, and a face that does not care."""
+    able = " or ".join(sorted(name for name, kind in faces.items() if kind.reverse))
+    if not any(faces[face.name].reverse for face in listener.faces):
+        named = " and ".join(repr(face.name) for face in listener.faces) or "a page"
+        raise mistake(source, f"{path}.reverse", f"{named} can only listen", f"with {able} only")
+    if not listener.port:
+        raise mistake(source, f"{path}.port", "nobody can be dialled at 0", "the till's port")
+    if listener.address in _EVERY_ADDRESS:
+        problem = f"{listener.address} is nobody's address"
+        raise mistake(source, f"{path}.address", problem, "the till's address or name")
+    if listener.tls is not None:
+        problem = "a till that is dialled speaks no TLS"
+        raise mistake(source, f"{path}.tls", problem, "leave it out")
 
 
 def _checked_face(

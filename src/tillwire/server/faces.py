@@ -63,6 +63,7 @@ class FaceKind:
     links: Mapping[str, str] = field(default_factory=dict)
     """Words -> path below its prefix, of documents for people."""
     stream: Literal[False] = False
+    reverse: Literal[False] = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class StreamKind:
     """As in `FaceKind`."""
     settings: type[msgspec.Struct] = NoSettings
     stream: Literal[True] = True
+    reverse: bool = False
+    """Whether it may be served to tills that we dial."""
 
 
 AnyKind = FaceKind | StreamKind
@@ -149,7 +152,10 @@ FACES: Final[Mapping[str, AnyKind]] = {
         "nexo, for tills that keep a connection", _nexo_tcp, settings=nexo_settings.Settings
     ),
     "ecr17": StreamKind(
-        "ECR17, for tills with Protocollo 17", _ecr17, settings=ecr17_settings.Settings
+        "ECR17, for tills with Protocollo 17",
+        _ecr17,
+        settings=ecr17_settings.Settings,
+        reverse=True,
     ),
     "virtual": FaceKind(
         "The virtual world: terminals and the acquirer's ledger",

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 import structlog
@@ -23,14 +23,18 @@ import structlog
 from tillwire.clock import SystemClock
 from tillwire.config import Configuration, FaceSettings, ListenerSettings
 from tillwire.core.engine import Engine
-from tillwire.core.model import Lifecycle, State
+from tillwire.core.model import Lifecycle, State, Terminal
 from tillwire.core.ports import Clock
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
 from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
+from tillwire.dialects.ecr17.driver.settings import awaited_at as awaited_by_ecr17
 from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.errors import ConfigurationError, JournalError
 from tillwire.journal.sqlite import SqliteJournal
+from tillwire.net.callers import Awaited
+from tillwire.server.callers import Callers
+from tillwire.server.dialled import DialledLane
 from tillwire.server.dispatch import Dispatcher, Mount
 from tillwire.server.drivers import Build, Drivers
 from tillwire.server.faces import FACES, AnyKind, FaceKind, Parts, StreamKind
@@ -47,6 +51,8 @@ from tillwire.watch.transitions import TransitionLog
 ESTATE_EVERY: Final = 1.0
 """Seconds between looks whether another program has changed the estate."""
 
+AnyListener: TypeAlias = Listener | StreamListener | DialledLane
+
 
 class Gateway:
     """One gateway in one process, on one event loop."""
@@ -62,11 +68,12 @@ class Gateway:
         """`choose_port` tells a person how to choose another port when one is taken."""
         self.configuration = configuration
         self.clock: Clock = clock or SystemClock()
-        self.metrics = Metrics(lambda: self.engine.open_count(), self._connections)
+        self.metrics = Metrics(lambda: self.engine.open_count(), self._connections, self._reached)
         self.guide: Guide | None = None
-        self.listeners: dict[str, Listener | StreamListener] = {}
+        self.listeners: dict[str, AnyListener] = {}
         self._faces = faces
         self._presence = Presence(self.clock)
+        self._callers = Callers(_awaited_at)
         self._choose_port = choose_port
         self._cleanup = AsyncExitStack()
         self._sockets: dict[str, socket.socket] = {}
@@ -85,7 +92,8 @@ class Gateway:
         try:
             self._open_journal()
             for settings in self.configuration.listeners:
-                self._bind(settings)
+                if not settings.reverse:
+                    self._bind(settings)
             self._open_world()
         except BaseException:
             await self._cleanup.aclose()
@@ -127,7 +135,9 @@ class Gateway:
     def _driver_kinds(self) -> dict[str, Build]:
         kinds: dict[str, Build] = {
             "device": lambda each: DeviceDriver(each, self.engine, self._presence),
-            "ecr17": lambda each: Ecr17Driver(each, self.engine, self.clock),
+            "ecr17": lambda each: Ecr17Driver(
+                each, self.engine, self.clock, self._callers.dialer(each)
+            ),
             "nexo": lambda each: NexoDriver(each, self.engine, self.clock),
         }
         if (world := self.world) is not None:
@@ -148,22 +158,25 @@ class Gateway:
             raise
 
     async def _start(self) -> None:
+        self._cleanup.push_async_callback(self._callers.stop)
         self._cleanup.push_async_callback(self.engine.stop)
         await self.engine.start()
+        await self._callers.follow(self.engine.estate)
         self._warn_of_unknown_drivers()
         await self._watch_estate()
         pages, parts = self._pages(), self._parts()
         for settings in self.configuration.listeners:
             kind = self._stream_kind(settings)
             if kind is None:
-                listener: Listener | StreamListener = await self._listener(settings, pages, parts)
+                listener: AnyListener = await self._listener(settings, pages, parts)
             else:
                 listener = self._stream_listener(settings, kind, parts)
             self.listeners[settings.name] = listener
         self._cleanup.push_async_callback(self._stop_listeners)
         for listener in self.listeners.values():
             await listener.start()
-            self._log.info("listening", listener=listener.settings.name, url=listener.url)
+            words = "dialling" if listener.settings.reverse else "listening"
+            self._log.info(words, listener=listener.settings.name, url=listener.url)
 
     def _pages(self) -> Pages:
         return Pages(
@@ -205,6 +218,7 @@ class Gateway:
                 await self.engine.refresh_estate()
             except JournalError as error:
                 self._log.warning("the estate cannot be read", reason=str(error))
+            await self._callers.follow(self.engine.estate)
 
     # --- listeners ----------------------------------------------------------------------------
 
@@ -243,17 +257,25 @@ class Gateway:
 
     def _stream_listener(
         self, settings: ListenerSettings, kind: StreamKind, parts: Parts
-    ) -> StreamListener:
+    ) -> StreamListener | DialledLane:
         (face,) = settings.faces
         served = kind.create(parts, msgspec.convert(face.settings, kind.settings))
         self._cleanup.push_async_callback(served.stop)
+        count = partial(self.metrics.messages, face.name)
+        stop_seconds = self.configuration.stop_seconds
+        if settings.reverse:
+            lane = DialledLane(
+                settings, served, stop_seconds=stop_seconds, count=count, clock=self.clock
+            )
+            self._places.append(Place(f"{kind.title}, at a till that is dialled", lane.url))
+            return lane
         listener = StreamListener(
             settings,
             self._sockets[settings.name],
             served,
             self._tls.get(settings.name),
-            stop_seconds=self.configuration.stop_seconds,
-            count=partial(self.metrics.messages, face.name),
+            stop_seconds=stop_seconds,
+            count=count,
             now=self.clock.now,
         )
         self._places.append(Place(kind.title, listener.url))
@@ -267,6 +289,13 @@ class Gateway:
 
     def _connections(self) -> Mapping[str, int]:
         return {name: listener.connections for name, listener in self.listeners.items()}
+
+    def _reached(self) -> Mapping[str, bool]:
+        return {
+            name: bool(listener.reached)
+            for name, listener in self.listeners.items()
+            if isinstance(listener, DialledLane)
+        }
 
     async def _stop_listeners(self) -> None:
         for dispatcher in self._dispatchers:
@@ -286,3 +315,8 @@ class Gateway:
         the journal."""
         self._log.info("stopping")
         await self._cleanup.aclose()
+
+
+def _awaited_at(terminal: Terminal) -> Awaited | None:
+    """Where a terminal dials us, if its driver has a way for that."""
+    return awaited_by_ecr17(terminal) if terminal.driver == "ecr17" else None

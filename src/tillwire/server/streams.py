@@ -18,6 +18,7 @@ import structlog
 
 from tillwire.clock import Instant
 from tillwire.config import Limits, ListenerSettings
+from tillwire.net.keepalive import keep_alive
 from tillwire.net.streams import StreamFace, StreamSession
 from tillwire.server.listeners import load_certificate, url_host
 
@@ -113,12 +114,13 @@ class Connections:
             connection.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                await self._all_gone()
+                await self.all_gone()
         for connection in list(self._open):
             connection.cut()
-        await self._all_gone()
+        await self.all_gone()
 
-    async def _all_gone(self) -> None:
+    async def all_gone(self) -> None:
+        """Returns when none is open."""
         while self._open:
             self._one_gone.clear()
             await self._one_gone.wait()
@@ -226,7 +228,7 @@ class Connection(asyncio.Protocol):
         if not self._listener.opened(self):
             self._transport.abort()
             return
-        _watch_over(transport.get_extra_info("socket"))
+        keep_alive(transport, ALIVE_AFTER, ALIVE_EVERY, ALIVE_TRIES)
         self._used = self._loop.time()
         self._idle = self._loop.call_later(self._limits.idle_seconds, self._look)
         self._guarded(self._begin)
@@ -366,13 +368,3 @@ class Connection(asyncio.Protocol):
         structlog.get_logger().info(
             event, listener=self._listener.settings.name, peer=self.peer, **values
         )
-
-
-def _watch_over(opened: socket.socket | None) -> None:
-    """Have the system find out when the peer's machine is gone, and send small messages at once."""
-    if opened is None or opened.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, ALIVE_AFTER)
-    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, ALIVE_EVERY)
-    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, ALIVE_TRIES)

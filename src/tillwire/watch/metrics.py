@@ -29,6 +29,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # one more line for 
 
 OpenCount = Callable[[], Mapping[State, int]]
 Connections = Callable[[], Mapping[str, int]]
+Reached = Callable[[], Mapping[str, bool]]
 
 _OUTCOME_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 900, 3600)
 _COMMIT_SECONDS: Final = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.25, 1, 5)
@@ -85,12 +86,38 @@ class _OpenConnections(Collector):
         return []
 
 
+class _ReachedTills(Collector):
+    """Read when asked, for the same reason."""
+
+    def __init__(self, reached: Reached) -> None:
+        self._reached = reached
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "tillwire_till_reached",
+            "Whether the till that a listener dials is there (1) or not (0).",
+            labels=["listener"],
+        )
+        for listener, is_reached in self._reached().items():
+            family.add_metric([listener], int(is_reached))
+        return [family]
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+
 class Metrics:
     """The gateway's numbers. Implements the engine's `Watch` port."""
 
-    def __init__(self, open_count: OpenCount = dict, connections: Connections = dict) -> None:
-        """`open_count` says how many transactions are open, by state, and `connections` how many
-        connections each listener has."""
+    def __init__(
+        self,
+        open_count: OpenCount = dict,
+        connections: Connections = dict,
+        reached: Reached = dict,
+    ) -> None:
+        """`open_count` says how many transactions are open, by state, `connections` how many
+        connections each listener has, and `reached` whether the tills that are dialled are
+        there."""
         self._registry = CollectorRegistry()
         self._transactions = Counter(
             "tillwire_transactions",
@@ -137,6 +164,7 @@ class Metrics:
         )
         self._registry.register(_OpenTransactions(open_count))
         self._registry.register(_OpenConnections(connections))
+        self._registry.register(_ReachedTills(reached))
         ProcessCollector(registry=self._registry)
         self._transition_children: dict[tuple[str, State], tuple[Counter, Histogram | None]] = {}
         self._request_children: dict[tuple[str, Route, int], Counter] = {}

@@ -1,5 +1,6 @@
 """The link to one terminal: lines to it, and questions that move no money and may be repeated.
 
+Where the terminal dials us, a line is the connection that it has opened; all else is the same.
 It keeps no state that must survive: which check character the terminal wants is found out again.
 """
 
@@ -12,7 +13,7 @@ from typing import Final, TypeVar
 from tillwire.core.ports import Dialer
 from tillwire.dialects.ecr17.driver.conversation import TRIES, Conversation, Refused
 from tillwire.dialects.ecr17.driver.line import Line
-from tillwire.dialects.ecr17.driver.settings import DriverSettings
+from tillwire.dialects.ecr17.driver.settings import DriverSettings, Listens
 from tillwire.dialects.ecr17.wire import (
     ANY_TID,
     LastResultRequest,
@@ -44,7 +45,7 @@ class Link:
         self._reading = settings.reading
 
     async def dial(self) -> Line:
-        """A new connection. Raises `NotDelivered`."""
+        """A new connection, which is ours alone. Raises `NotDelivered`."""
         settings = self.settings
         return Line(
             await self._dialer.connect(
@@ -68,7 +69,9 @@ class Link:
 
     @asynccontextmanager
     async def _talk(self, reading: Lrc) -> AsyncIterator[Conversation]:
-        line = await self.dial()
+        # One that waited for us may have something on it that was for an earlier question.
+        waited = self.settings.listens is Listens.TILL
+        line = await (self.quiet_line() if waited else self.dial())
         try:
             yield Conversation(line, reading, self.settings.spelling)
         finally:

@@ -7,11 +7,13 @@ is a setting here and is told in README.md.
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from tillwire.core.model import Terminal
 from tillwire.dialects.ecr17.wire import (
     ANY_TID,
     AdditionalData,
@@ -23,6 +25,7 @@ from tillwire.dialects.ecr17.wire import (
     encode,
 )
 from tillwire.errors import InvalidRequest
+from tillwire.net.callers import Awaited
 
 REFERENCE: Final = "{reference}"
 """In a tag's content: the till's own name for the sale."""
@@ -32,6 +35,15 @@ PROCEDURE: Final = 30.0
 """Seconds beyond those that are set: for tags, receipts and what is sent again."""
 
 Eight = Annotated[str, Meta(pattern=r"^[0-9]{8}$")]
+
+
+class Listens(StrEnum):
+    """Who opens connections, and who listens for them."""
+
+    TERMINAL = "terminal"
+    """It listens, and we dial it."""
+    TILL = "till"
+    """We listen, and it dials us."""
 
 
 class LrcRule(StrEnum):
@@ -96,9 +108,12 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     # --- where it is, and who speaks ---
     host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.\-]{0,251}[A-Za-z0-9])?$")]
-    """Name or IPv4 address."""
+    """Name or IPv4 address of the terminal; where it dials us, the IPv4 address of ours."""
     port: Annotated[int, Meta(ge=1, le=65535)]
     """There is no usual one."""
+    listens: Listens = Listens.TERMINAL
+    peer: Annotated[str, Meta(max_length=18)] = ""
+    """IPv4 address or network from which the terminal dials us: whoever else does is a stranger."""
     tid: Eight = ANY_TID
     """The terminal's id, if it checks it; its results must have it then."""
     cash_register: Eight = "00000001"
@@ -147,6 +162,7 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("connect_seconds: it is not less than send_seconds")
         if self.result_seconds > self.capped_seconds:
             raise ValueError("result_seconds: it is more than capped_seconds")
+        self._check_peer()
         if self.tags:
             try:
                 encode(self.additional_data("9" * LONGEST_CONTRACT), self.spelling)
@@ -154,6 +170,29 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(error.detail) from None
         elif self.host_data:
             raise ValueError("host_data: it needs tags")
+
+    def _check_peer(self) -> None:
+        if self.listens is Listens.TERMINAL:
+            if self.peer:
+                raise ValueError('peer: it needs listens = "till"')
+            return
+        try:
+            IPv4Address(self.host)
+        except ValueError:
+            raise ValueError("host: our own IPv4 address, where the terminal dials us") from None
+        try:
+            IPv4Network(self.peer)
+        except ValueError:
+            raise ValueError(
+                "peer: the IPv4 address or network from which the terminal dials us"
+            ) from None
+
+    @property
+    def awaited(self) -> Awaited | None:
+        """Where the terminal dials us; None where we dial it."""
+        if self.listens is Listens.TERMINAL:
+            return None
+        return Awaited(self.host, self.port, IPv4Network(self.peer))
 
     @property
     def reading(self) -> Lrc | None:
@@ -184,3 +223,12 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 Tag(each.content.replace(REFERENCE, reference), each.index) for each in self.tags
             ),
         )
+
+
+def awaited_at(terminal: Terminal) -> Awaited | None:
+    """Where the terminal dials us; None where we dial it, and where its settings do not fit, which
+    its driver tells."""
+    try:
+        return msgspec.convert(terminal.settings, DriverSettings).awaited
+    except msgspec.ValidationError:
+        return None
