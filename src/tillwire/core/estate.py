@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 from tillwire.core.model import (
     ApiKey,
+    Application,
     Device,
     Heading,
+    Hook,
     Lifecycle,
     Merchant,
     Organisation,
@@ -23,7 +25,7 @@ from tillwire.core.model import (
 
 
 class Estate:
-    """Organisations with their keys, merchants, stores and terminals."""
+    """Organisations with their keys and applications, merchants, stores, terminals and hooks."""
 
     def __init__(
         self,
@@ -35,6 +37,8 @@ class Estate:
         stores: Sequence[Store] = (),
         terminals: Sequence[Terminal] = (),
         devices: Sequence[Device] = (),
+        applications: Sequence[Application] = (),
+        hooks: Sequence[Hook] = (),
     ) -> None:
         self.version = version
         self.organisations = {thing.id: thing for thing in organisations}
@@ -45,18 +49,39 @@ class Estate:
         self.devices: dict[str, list[Device]] = defaultdict(list)
         for device in sorted(devices, key=lambda each: each.number):
             self.devices[device.terminal_id].append(device)
+        self.applications = {thing.id: thing for thing in applications}
+        self.hooks = {thing.id: thing for thing in hooks}
+        self._hooks_by_merchant: dict[str, list[Hook]] = defaultdict(list)
+        for hook in sorted(hooks, key=lambda each: (each.created_at, each.id)):
+            if hook.removed_at is None:
+                self._hooks_by_merchant[hook.merchant_id].append(hook)
         self._by_name: dict[tuple[str, str], Terminal] = {}
+        self._by_tid: dict[tuple[str, str], Terminal] = {}
         self._by_digest: dict[bytes, Terminal] = {}
         self._key_by_digest = {key.digest: key for key in api_keys}
         for terminal in sorted(terminals, key=lambda each: each.lifecycle is not Lifecycle.REMOVED):
-            self._by_name[terminal.organisation_id, terminal.name.lower()] = terminal
+            if terminal.serial:
+                self._by_name[terminal.organisation_id, terminal.name.lower()] = terminal
+            if terminal.tid and terminal.lifecycle is not Lifecycle.REMOVED:
+                self._by_tid[terminal.organisation_id, terminal.tid] = terminal
             if terminal.device_digest is not None:
                 self._by_digest[terminal.device_digest] = terminal
 
     def terminal_named(self, organisation_id: str, name: str) -> Terminal | None:
         """The organisation's terminal called `manufacturer-model-serial`, in any case. The whole
-        text is looked up, since a model may contain hyphens."""
+        text is looked up, since a model may contain hyphens. One whose device is not known yet has
+        no such name."""
         return self._by_name.get((organisation_id, name.lower()))
+
+    def terminal_with_tid(self, organisation_id: str, tid: str) -> Terminal | None:
+        """The organisation's terminal of this TID that is not removed: no two have it."""
+        return self._by_tid.get((organisation_id, tid))
+
+    def device_of(self, terminal: Terminal) -> Device | None:
+        """The device that stands at the terminal: the newest. Former ones may be ACTIVATED still,
+        when nobody told that they were retired, but nothing reaches them."""
+        history = self.devices.get(terminal.id)
+        return history[-1] if history else None
 
     def terminal_with_digest(self, digest: bytes) -> Terminal | None:
         """The polling terminal whose secret has this SHA-256."""
@@ -76,6 +101,39 @@ class Estate:
             (key for key in self.api_keys.values() if key.organisation_id == organisation_id),
             key=lambda key: (key.created_at, key.id),
         )
+
+    def applications_of(self, organisation_id: str) -> list[Application]:
+        """The organisation's applications, revoked ones too, oldest first."""
+        return sorted(
+            (
+                each
+                for each in self.applications.values()
+                if each.organisation_id == organisation_id
+            ),
+            key=lambda each: (each.created_at, each.id),
+        )
+
+    def hooks_of(self, organisation_id: str) -> list[Hook]:
+        """The organisation's hooks that are not removed, oldest first."""
+        return sorted(
+            (
+                each
+                for each in self.hooks.values()
+                if each.organisation_id == organisation_id and each.removed_at is None
+            ),
+            key=lambda each: (each.created_at, each.id),
+        )
+
+    def hooks_for(self, store_id: str, dialect: str) -> list[Hook]:
+        """The dialect's active hooks at the merchant of a store, oldest first."""
+        store = self.stores.get(store_id)
+        if store is None or store.merchant_id not in self._hooks_by_merchant:
+            return []
+        return [
+            each
+            for each in self._hooks_by_merchant[store.merchant_id]
+            if each.active and each.dialect == dialect
+        ]
 
     def stores_of(self, organisation_id: str) -> list[Store]:
         """The stores of all the organisation's merchants, by name."""

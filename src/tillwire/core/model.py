@@ -95,6 +95,8 @@ class Terminal(msgspec.Struct, frozen=True):
     manufacturer: str
     model: str
     serial: str
+    """Of the device that stands there; empty as long as none is known, which only a CREATED one
+    may be, or one that was REMOVED before there was any."""
     tid: str
     """The acquirer's terminal id; empty when there is none."""
     driver: str
@@ -107,8 +109,9 @@ class Terminal(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """`manufacturer-model-serial`, as tills and people name it."""
-        return f"{self.manufacturer}-{self.model}-{self.serial}"
+        """`manufacturer-model-serial`, as tills and people name it; without a serial number, what
+        people alone read."""
+        return f"{self.manufacturer}-{self.model}-{self.serial}".removesuffix("-")
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -121,6 +124,43 @@ class Device(msgspec.Struct, frozen=True):
     created_at: Instant
     lifecycle: Lifecycle
     activated_at: Instant | None = None
+    removed_at: Instant | None = None
+
+
+class Application(msgspec.Struct, frozen=True, kw_only=True):
+    """A program of an organisation that signs in with assertions of its own (RS256)."""
+
+    id: str
+    """`urn:aid:` and a UUID."""
+    organisation_id: str
+    name: str
+    public_key: str
+    """PEM: what its assertions are checked with."""
+    permissions: tuple[str, ...]
+    """What it may do, in the words of its dialect."""
+    created_at: Instant
+    revoked_at: Instant | None = None
+
+
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that an application wants told of events."""
+
+    id: str
+    """UUID text."""
+    organisation_id: str
+    application_id: str
+    merchant_id: str
+    dialect: str
+    """The face through which it was made, and whose teller writes its letters."""
+    address: str
+    """The URL."""
+    sealed_secret: str
+    """What its letters are signed with, sealed by the vault; empty when they are not signed."""
+    events: tuple[str, ...]
+    """What it wants to hear of, in the dialect's words."""
+    active: bool
+    created_at: Instant
+    updated_at: Instant
     removed_at: Instant | None = None
 
 
@@ -271,6 +311,9 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a CANCELLED one, where it is known."""
     handle: Mapping[str, str] = {}
     """What the terminal calls it: what a follow-up must quote, in the driver's own names."""
+    from_host: str = ""
+    """What the host behind the terminal handed back for the till (`ForHost`), without card numbers
+    (law 7)."""
 
     def same_money(self, other: Outcome) -> bool:
         """Whether both say the same of the money, whatever else they tell."""
@@ -291,6 +334,27 @@ class Heading(msgspec.Struct, frozen=True):
     tid: str
 
 
+class HostTag(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One content that a till hands to the host behind its terminal, as it is."""
+
+    content: str
+    index: int = 0
+    """As which the host knows it; 0 where the till does not say."""
+
+
+class ForHost(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a till hands to the host behind its terminal with a sale: the contract of a card token,
+    say. No card number is here (law 7)."""
+
+    tags: tuple[HostTag, ...] = ()
+    purpose: str = ""
+    """Of the payment, in the host's code."""
+    wanted_field: str = ""
+    """The ISO 8583 field of the host's answer that is wanted back; empty: nothing is."""
+    wanted_tag: str = ""
+    """The tag that is wanted of it."""
+
+
 class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     """What else a till may say of a sale, for a terminal that can use it, and for totals."""
 
@@ -309,6 +373,25 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     """How long a reservation is wanted, ISO 8601 date."""
     language: str = ""
     """Of the customer, ISO 639-1."""
+    collapse_key: str = ""
+    """With `WhenBusy.QUEUE`: a request of the same face and terminal under the same key that was
+    not sent yet is replaced by this one. Empty: none is."""
+    receipt_text: str = ""
+    """Printed under the terminal's receipt."""
+    for_host: ForHost | None = None
+    """Only for terminals that can hand it on (`Capabilities.for_host`)."""
+
+
+class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whom a transaction's till wants told of it."""
+
+    face: str
+    """Whose teller writes the letters (`core/letters.py`)."""
+    sealed: str
+    """Address and headers, sealed by the vault: JSON `{"url": ..., "headers": {...}}`. Only the
+    delivery opens it."""
+    detail: Mapping[str, str] = {}
+    """What letters must repeat, in the face's own names."""
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -382,6 +465,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     exchange: Exchange | None = None
     """The message that asks for it, remembered in the accepting commit with the transaction's
     id."""
+    held: bool = False
+    """Whether it only takes its terminal, and is not sent before it is released
+    (`core/holding.py`): for tills that tell in a second message what is to go with it."""
+    callback: Callback | None = None
+    """Whom to tell of it."""
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -425,6 +513,10 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """When it was known to be settled; a fact beside the state."""
     reversed_at: Instant | None = None
     """When another transaction reversed it; a fact beside the state."""
+    callback: Callback | None = None
+    """Whom to tell of it."""
+    received_at: Instant | None = None
+    """When its terminal had got it; only kept where somebody is told of it."""
 
     @property
     def is_final(self) -> bool:

@@ -15,12 +15,15 @@ import msgspec
 from tillwire.clock import Instant
 from tillwire.core.errands import Ability, Errand, Result
 from tillwire.core.estate import Estate
+from tillwire.core.letters import Letter, LetterState
 from tillwire.core.model import (
     ApiKey,
+    Application,
     Device,
     Discrepancy,
     Event,
     Exchange,
+    Hook,
     Merchant,
     Organisation,
     Outcome,
@@ -63,11 +66,15 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Seconds from the dispatching commit in which the command may be written (law 5)."""
     errands: frozenset[Ability] = frozenset()
     """What else the terminal can do for a till."""
+    for_host: bool = False
+    """Whether what a till hands to the host (`Terms.for_host`) gets there."""
 
 
 class Sign(msgspec.Struct, frozen=True):
     """A sign of life, or what must survive, during a transaction."""
 
+    received: bool = False
+    """The terminal has got it, before it works on it. Said once; `started` implies it."""
     started: bool = False
     """The terminal works on it."""
     peer: Mapping[str, str] = {}
@@ -206,7 +213,7 @@ class StaleError(JournalError):
     """The journal has moved on since this was read."""
 
 
-EstateThing = Organisation | ApiKey | Merchant | Store | Terminal | Device
+EstateThing = Organisation | ApiKey | Merchant | Store | Terminal | Device | Application | Hook
 
 
 class Unit(Protocol):
@@ -289,6 +296,20 @@ class Unit(Protocol):
 
     def reserve_numbers(self, series: str, first: int, count: int) -> int:
         """Reserve `count` numbers of a series, from `first` on if it is new; the first of them."""
+
+    def post(self, letter: Letter) -> int:
+        """Put a new letter into the outbox; its id."""
+
+    def letter(self, letter_id: int) -> Letter | None: ...
+    def settle_letter(self, letter: Letter) -> bool:
+        """Write what became of a letter's last try: its tries, state, next time and trouble.
+        False when it is not waiting any more."""
+
+    def drop_letter(self, letter_id: int) -> bool:
+        """Forget one; False when there is none of this id."""
+
+    def drop_letters(self, before: Instant, limit: int) -> int:
+        """Forget so many of those that are older; how many there were."""
 
     def put_lane_port(self, lane_port: LanePort) -> None:
         """A lane's port from now on, in place of the one set before."""
@@ -377,6 +398,25 @@ class Reader(Protocol):
     def lane_ports(self) -> list[LanePort]:
         """The ports that were set, by the lanes' names."""
 
+    def waiting_letters(self, after: int, limit: int) -> list[Letter]:
+        """Letters behind this id that wait, in the order in which they were committed."""
+
+    def letter(self, letter_id: int) -> Letter | None: ...
+    def letters_of(self, transaction_id: str) -> list[Letter]:
+        """What is told of a transaction, in the order in which it was committed."""
+
+    def letters_on(self, channel: str, limit: int) -> list[Letter]:
+        """The channel's newest letters, newest first."""
+
+    def letters_in(self, state: LetterState, limit: int) -> list[Letter]:
+        """The newest letters in this state, newest first."""
+
+    def count_letters(self, state: LetterState) -> int:
+        """How many are in this state."""
+
+    def has_old_letters(self, before: Instant) -> bool:
+        """Whether any is older."""
+
     def estate(self) -> Estate: ...
     def estate_version(self) -> int:
         """A number that grows with every change of the estate, by whatever program."""
@@ -391,6 +431,19 @@ class Journal(Protocol):
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         """Run `work(reader)` on a consistent snapshot."""
+
+
+class Vault(Protocol):
+    """Keeps secrets that must be read again: addresses with tokens in them, hooks' secrets."""
+
+    def seal(self, text: str) -> str:
+        """The text as only this vault can read it; another one each time."""
+
+    def open(self, sealed: str) -> str:
+        """What was sealed. Raises `JournalError` when another key sealed it, or it was changed."""
+
+    def derive(self, purpose: str) -> bytes:
+        """32 octets, the same ones for the same purpose as long as the key is the same."""
 
 
 # --- the network ----------------------------------------------------------------------------

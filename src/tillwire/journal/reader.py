@@ -11,12 +11,15 @@ from typing import Any, Protocol
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
+from tillwire.core.letters import Letter, LetterState
 from tillwire.core.model import (
     ApiKey,
+    Application,
     Device,
     Discrepancy,
     Event,
     Exchange,
+    Hook,
     Merchant,
     Organisation,
     Session,
@@ -144,6 +147,8 @@ class SqlReader:
             stores=everything(Store),
             terminals=everything(Terminal),
             devices=everything(Device),
+            applications=everything(Application),
+            hooks=everything(Hook),
         )
 
     def estate_version(self) -> int:
@@ -192,6 +197,43 @@ class SqlReader:
     def has_old_exchanges(self, before: Instant) -> bool:
         """Whether any that moved no money is older."""
         return self._run("old_exchange", {"before": before}).fetchone() is not None
+
+    # --- what we must tell others -----------------------------------------------------------
+
+    def _letters(self, name: str, **values: object) -> list[Letter]:
+        return [rows.letter(row) for row in self._run(name, values).fetchall()]
+
+    def waiting_letters(self, after: int, limit: int) -> list[Letter]:
+        """Letters behind this id that wait, in the order in which they were committed."""
+        return self._letters("waiting_letters", after=after, limit=limit)
+
+    def letter(self, letter_id: int) -> Letter | None:
+        """The letter of this id."""
+        row = self._run("letter", {"number": letter_id}).fetchone()
+        return rows.letter(row) if row else None
+
+    def letters_of(self, transaction_id: str) -> list[Letter]:
+        """What is told of a transaction, in the order in which it was committed."""
+        return self._letters("letters_of", transaction_id=transaction_id)
+
+    def letters_on(self, channel: str, limit: int) -> list[Letter]:
+        """The channel's newest letters, newest first."""
+        return self._letters("letters_on", channel=channel, limit=limit)
+
+    def letters_in(self, state: LetterState, limit: int) -> list[Letter]:
+        """The newest letters in this state, newest first."""
+        return self._letters("letters_in", state=state.value, limit=limit)
+
+    def count_letters(self, state: LetterState) -> int:
+        """How many are in this state."""
+        count: int = self._run("count_letters", {"state": state.value}).fetchone()[0]
+        return count
+
+    def has_old_letters(self, before: Instant) -> bool:
+        """Whether any is older."""
+        return self._run("old_letter", {"before": before}).fetchone() is not None
+
+    # --- sessions and periods ---------------------------------------------------------------
 
     def sessions(self) -> list[Session]:
         """All that are open, in no order."""

@@ -10,13 +10,17 @@ import msgspec
 from sqlalchemy import Table
 
 from tillwire.clock import Instant
+from tillwire.core.letters import Letter, LetterState
 from tillwire.core.model import (
     ApiKey,
+    Application,
+    Callback,
     Device,
     Discrepancy,
     Event,
     Exchange,
     Heading,
+    Hook,
     Lifecycle,
     Merchant,
     Organisation,
@@ -41,8 +45,11 @@ _encode = msgspec.json.Encoder().encode
 _heading = msgspec.json.Decoder(Heading)
 _outcome = msgspec.json.Decoder(Outcome)
 _terms = msgspec.json.Decoder(Terms)
+_callback = msgspec.json.Decoder(Callback)
 _totals = msgspec.json.Decoder(tuple[TotalsRow, ...])
 _peer = msgspec.json.Decoder(dict[str, str])
+_texts = msgspec.json.Decoder(tuple[str, ...])
+_pauses = msgspec.json.Decoder(tuple[float, ...])
 _detail = msgspec.json.Decoder(dict[str, Any])
 _NO_TERMS: Final = Terms()
 _STATES: Final = {state.value: state for state in State}
@@ -55,15 +62,21 @@ ESTATE_TABLES: Final[dict[type[msgspec.Struct], Table]] = {
     Store: tables.stores,
     Terminal: tables.terminals,
     Device: tables.devices,
+    Application: tables.applications,
+    Hook: tables.hooks,
 }
 
+_LETTER: Final = tuple(tables.letters.columns.keys())
 _EXCHANGE: Final = tuple(tables.exchanges.columns.keys())
 
 MOVING_COLUMNS: Final = (
-    "version", "state", "token", "sent_at", "send_by", "deadline", "started_at", "peer",
-    "outcome", "proof", "ended_at", "cleared_at", "reversed_at",
+    "version", "state", "token", "terms", "sent_at", "send_by", "deadline", "started_at", "peer",
+    "outcome", "proof", "ended_at", "cleared_at", "reversed_at", "received_at",
 )  # fmt: skip
 """The columns of a transaction that change after it was accepted."""
+
+SETTLED_COLUMNS: Final = ("tries", "state", "due_at", "settled_at", "trouble")
+"""The columns of a letter that change with a try to deliver it."""
 
 
 def json_text(value: object) -> str:
@@ -89,7 +102,7 @@ def insert_values(transaction: Transaction) -> dict[str, Any]:
         "register": transaction.register,
         "waits": int(transaction.waits),
         "expires_at": transaction.expires_at,
-        "terms": None if transaction.terms == _NO_TERMS else json_text(transaction.terms),
+        "callback": json_text(transaction.callback) if transaction.callback else None,
         **moving_values(transaction),
     }
 
@@ -100,6 +113,7 @@ def moving_values(transaction: Transaction) -> dict[str, Any]:
         "version": transaction.version,
         "state": transaction.state.value,
         "token": transaction.token,
+        "terms": None if transaction.terms == _NO_TERMS else json_text(transaction.terms),
         "sent_at": transaction.sent_at,
         "send_by": transaction.send_by,
         "deadline": transaction.deadline,
@@ -110,6 +124,7 @@ def moving_values(transaction: Transaction) -> dict[str, Any]:
         "ended_at": transaction.ended_at,
         "cleared_at": transaction.cleared_at,
         "reversed_at": transaction.reversed_at,
+        "received_at": transaction.received_at,
     }
 
 
@@ -120,7 +135,7 @@ def transaction(row: Row) -> Transaction:
         reference, heading, created_at, original_id, partial_allowed, register, waits, expires_at,
         token, sent_at,
         send_by, deadline, started_at, peer, outcome, proof, ended_at, cleared_at, reversed_at,
-        terms,
+        terms, callback, received_at,
     ) = row  # fmt: skip
     return Transaction(
         id=id_,
@@ -151,6 +166,8 @@ def transaction(row: Row) -> Transaction:
         cleared_at=cleared_at,
         reversed_at=reversed_at,
         terms=_terms.decode(terms) if terms else _NO_TERMS,
+        callback=_callback.decode(callback) if callback else None,
+        received_at=received_at,
     )
 
 
@@ -205,6 +222,30 @@ def exchange_values(exchange: Exchange) -> dict[str, Any]:
 def exchange(row: Row) -> Exchange:
     """An exchange from a row of its table."""
     return Exchange(**dict(zip(_EXCHANGE, row, strict=True)))
+
+
+def letter_values(letter: Letter) -> dict[str, Any]:
+    """The columns of a letter; the id of a new one is the database's to give."""
+    values = msgspec.structs.asdict(letter)
+    del values["id"]
+    return {
+        **values,
+        "gzip": int(letter.gzip),
+        "pauses": json_text(letter.pauses),
+        "patience": str(letter.patience),
+        "state": letter.state.value,
+    }
+
+
+def letter(row: Row) -> Letter:
+    """A letter from a row of its table."""
+    values = dict(zip(_LETTER, row, strict=True))
+    values["body"] = bytes(values["body"])
+    values["gzip"] = bool(values["gzip"])
+    values["pauses"] = _pauses.decode(values["pauses"])
+    values["patience"] = float(values["patience"])
+    values["state"] = LetterState(values["state"])
+    return Letter(**values)
 
 
 def session_values(session: Session) -> dict[str, Any]:
@@ -279,7 +320,9 @@ def estate_values(thing: msgspec.Struct) -> dict[str, Any]:
 def _column(value: object) -> object:
     if isinstance(value, Enum):
         return value.value
-    return json_text(value) if isinstance(value, Mapping) else value
+    if isinstance(value, bool):
+        return int(value)
+    return json_text(value) if isinstance(value, Mapping | tuple) else value
 
 
 def estate_thing(kind: type[S], row: Row) -> S:
@@ -290,6 +333,11 @@ def estate_thing(kind: type[S], row: Row) -> S:
         values["lifecycle"] = Lifecycle(values["lifecycle"])
     if "settings" in values:
         values["settings"] = _detail.decode(values["settings"])
+    for listed in ("permissions", "events"):
+        if listed in values:
+            values[listed] = _texts.decode(values[listed])
+    if "active" in values:
+        values["active"] = bool(values["active"])
     for binary in ("digest", "device_digest"):
         if values.get(binary) is not None:
             values[binary] = bytes(values[binary])

@@ -26,8 +26,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
+from tillwire.core.letters import LetterState
 from tillwire.core.model import FINAL_STATES, TransactionType
-from tillwire.journal.rows import ESTATE_TABLES, MOVING_COLUMNS
+from tillwire.journal.rows import ESTATE_TABLES, MOVING_COLUMNS, SETTLED_COLUMNS
 from tillwire.journal.tables import (
     api_keys,
     closings,
@@ -37,6 +38,7 @@ from tillwire.journal.tables import (
     exchanges,
     idempotency,
     lane_ports,
+    letters,
     occupancy,
     sessions,
     transactions,
@@ -206,6 +208,37 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     "old_exchange": text(f"{_OLD_EXCHANGES} LIMIT 1"),
     "drop_exchanges": text(
         f"DELETE FROM exchanges WHERE id IN ({_OLD_EXCHANGES} LIMIT :limit)"  # noqa: S608 - ours
+    ),
+    "post": insert(letters)
+    .values({each.name: bindparam(each.name) for each in letters.c if each.name != "id"})
+    .returning(letters.c.id),
+    "letter": select(letters).where(letters.c.id == bindparam("number")),
+    "waiting_letters": select(letters)
+    .where(letters.c.state == LetterState.WAITING.value, letters.c.id > bindparam("after"))
+    .order_by(letters.c.id)
+    .limit(bindparam("limit")),
+    "letters_of": select(letters)
+    .where(letters.c.transaction_id == bindparam("transaction_id"))
+    .order_by(letters.c.id),
+    "letters_on": select(letters)
+    .where(letters.c.channel == bindparam("channel"))
+    .order_by(letters.c.id.desc())
+    .limit(bindparam("limit")),
+    "letters_in": select(letters)
+    .where(letters.c.state == bindparam("state"))
+    .order_by(letters.c.id.desc())
+    .limit(bindparam("limit")),
+    "count_letters": select(func.count())
+    .select_from(letters)
+    .where(letters.c.state == bindparam("state")),
+    "settle_letter": update(letters)
+    .where(letters.c.id == bindparam("number"), letters.c.state == LetterState.WAITING.value)
+    .values({name: bindparam(f"new_{name}") for name in SETTLED_COLUMNS}),
+    "drop_letter": delete(letters).where(letters.c.id == bindparam("number")),
+    "old_letter": text("SELECT 1 FROM letters WHERE created_at < :before LIMIT 1"),
+    "drop_letters": text(
+        "DELETE FROM letters WHERE id IN "
+        "(SELECT id FROM letters WHERE created_at < :before LIMIT :limit)"
     ),
     "put_session": _upsert(sessions),
     "drop_session": delete(sessions).where(*_of_register(sessions)),

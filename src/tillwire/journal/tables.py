@@ -112,6 +112,34 @@ devices = Table(
     Column("removed_at", BigInteger),
 )
 
+applications = Table(
+    "applications",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organisation_id", ForeignKey("organisations.id"), nullable=False),
+    _required("name"),
+    _required("public_key"),
+    _required("permissions"),
+    _required("created_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+hooks = Table(
+    "hooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organisation_id", ForeignKey("organisations.id"), nullable=False),
+    _required("application_id"),
+    _required("merchant_id"),
+    _required("dialect"),
+    _required("address"),
+    _required("sealed_secret"),
+    _required("events"),
+    _required("active", Integer),
+    _required("created_at", BigInteger),
+    _required("updated_at", BigInteger),
+    Column("removed_at", BigInteger),
+)
+
 # --- transactions ---------------------------------------------------------------------------
 
 transactions = Table(
@@ -146,6 +174,8 @@ transactions = Table(
     Column("cleared_at", BigInteger),
     Column("reversed_at", BigInteger),
     Column("terms", Text),
+    Column("callback", Text),
+    Column("received_at", BigInteger),
     Index("ix_transactions_terminal_id_id_type", "terminal_id", "id", "type"),
     Index("ix_transactions_organisation_id_reference", "organisation_id", "reference"),
     Index("ix_transactions_terminal_id_ended_at", "terminal_id", "ended_at"),
@@ -287,6 +317,42 @@ counters = Table(
     _required("upcoming", BigInteger),
 )
 """The next number of each series that nobody has reserved."""
+
+# --- what we must tell others ---------------------------------------------------------------
+
+letters = Table(
+    "letters",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("transaction_id", Text),
+    _required("organisation_id"),
+    _required("channel"),
+    _required("kind"),
+    _required("sealed"),
+    _required("body", LargeBinary),
+    _required("gzip", Integer),
+    _required("created_at", BigInteger),
+    _required("due_at", BigInteger),
+    _required("pauses"),
+    _required("patience"),
+    _required("tries", Integer),
+    _required("state"),
+    Column("settled_at", BigInteger),
+    _required("trouble"),
+    Index("ix_letters_state_id", "state", "id"),
+    Index("ix_letters_channel_id", "channel", "id"),
+    Index("ix_letters_created_at", "created_at"),
+    Index(
+        "ix_letters_transaction_id",
+        "transaction_id",
+        "id",
+        sqlite_where=text("transaction_id IS NOT NULL"),
+        postgresql_where=text("transaction_id IS NOT NULL"),
+    ),
+    # No id comes twice, also when the newest letters were dropped: whoever follows them by their
+    # ids misses none.
+    sqlite_autoincrement=True,
+)
 
 # --- what operators set ---------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from tillwire.clock import Instant
+from tillwire.core.letters import Letter
 from tillwire.core.model import Event, Exchange, Session, Transaction
 from tillwire.core.ports import EstateThing, Hold, LanePort, StaleError
 from tillwire.core.totals import Closing
@@ -185,6 +186,27 @@ class SqlUnit(SqlReader):
     def drop_exchanges(self, before: Instant, limit: int) -> int:
         """Forget so many of those that moved no money and are older; how many there were."""
         return self._write("drop_exchanges", {"before": before, "limit": limit}).rowcount
+
+    # --- what we must tell others -----------------------------------------------------------
+
+    def post(self, letter: Letter) -> int:
+        """Put a new letter into the outbox; its id."""
+        number: int = self._write("post", rows.letter_values(letter)).fetchone()[0]
+        return number
+
+    def settle_letter(self, letter: Letter) -> bool:
+        """Write what became of a letter's last try; False when it is not waiting any more."""
+        values = rows.letter_values(letter)
+        changes = {f"new_{name}": values[name] for name in rows.SETTLED_COLUMNS}
+        return self._write("settle_letter", {"number": letter.id, **changes}).rowcount == 1
+
+    def drop_letter(self, letter_id: int) -> bool:
+        """Forget one; False when there is none of this id."""
+        return self._write("drop_letter", {"number": letter_id}).rowcount == 1
+
+    def drop_letters(self, before: Instant, limit: int) -> int:
+        """Forget so many of those that are older; how many there were."""
+        return self._write("drop_letters", {"before": before, "limit": limit}).rowcount
 
     def put_session(self, session: Session) -> None:
         """Open a session, in place of the register's earlier one."""
