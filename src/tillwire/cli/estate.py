@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 import typer
 
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
 from tillwire.cli.options import JsonOption
-from tillwire.cli.output import remark, say, say_json, say_styled, say_table
-from tillwire.cli.times import in_utc, rfc3339
+from tillwire.cli.output import remark, say, say_json
+from tillwire.cli.places import (
+    ACTIONS,
+    change_view,
+    say_change,
+    say_terminals,
+    terminal_view,
+    terminals_in,
+)
 from tillwire.clock import SystemClock
 from tillwire.core.estate import Estate
-from tillwire.core.model import Lifecycle, Store, Terminal
+from tillwire.core.model import Store
 from tillwire.dialects.ecr17.driver.settings import DriverSettings as Ecr17Settings
 from tillwire.dialects.nexo.driver.settings import DriverSettings
 from tillwire.estate.apply import apply
-from tillwire.estate.changes import Change, FieldChange, Mark, Plan
+from tillwire.estate.changes import Plan
 from tillwire.estate.file import DriverKinds, load
 from tillwire.estate.plan import plan
 
@@ -43,8 +49,6 @@ DRIVERS: Final[DriverKinds] = {
     "virtual": NoSettings,
 }
 """The drivers of this version, and the settings that they take in an estate file."""
-
-_WORDS: Final = {Mark.CREATE: "create", Mark.CHANGE: "change", Mark.REMOVE: "remove"}
 
 
 @app.command("apply")
@@ -82,7 +86,7 @@ def apply_file(
         if agreed and books is not None:
             commit(books, lambda unit: apply(unit, declared, now=now, prune=prune, shown=due))
     if as_json:
-        say_json({"applied": agreed, "changes": [_change_view(each) for each in due.changes]})
+        say_json({"applied": agreed, "changes": [change_view(each) for each in due.changes]})
     elif agreed:
         say("Done.")
     if due.changes and not agreed and not dry_run:
@@ -104,32 +108,9 @@ def _say_plan(due: Plan) -> None:
         say("Nothing to do: the estate is as the file says.")
         return
     for change in due.changes:
-        say_styled(change.mark, f"{change.kind} {change.name}", *_id_note(change))
-        width = max((len(each.field) for each in change.fields), default=0)
-        for field in change.fields:
-            say(f"    {field.field.ljust(width)}  {_field_words(field)}")
-    counts = [f"{due.count(mark)} to {word}" for mark, word in _WORDS.items() if due.count(mark)]
+        say_change(change)
+    counts = [f"{due.count(mark)} to {word}" for mark, word in ACTIONS.items() if due.count(mark)]
     say(f"Plan: {', '.join(counts)}.")
-
-
-def _id_note(change: Change) -> list[str]:
-    return [] if change.id == change.name else [f"({change.id})"]
-
-
-def _field_words(field: FieldChange) -> str:
-    if field.old is None:
-        return field.new
-    return f"{field.old or '(none)'} -> {field.new or '(none)'}"
-
-
-def _change_view(change: Change) -> dict[str, object]:
-    return {
-        "action": _WORDS[change.mark],
-        "kind": change.kind,
-        "id": change.id,
-        "name": change.name,
-        "fields": change.fields,
-    }
 
 
 @app.command()
@@ -164,16 +145,9 @@ def _say_estate(estate: Estate, removed: bool) -> None:
             for store in _stores(estate, merchant.id):
                 say(f"    {_store_words(store)}")
                 say(f"    uuid {store.id}, {store.time_zone}, {store.currency}")
-    rows = [
-        row
-        for terminal in _terminals(estate)
-        if removed or terminal.lifecycle is not Lifecycle.REMOVED
-        for row in _terminal_rows(estate, terminal, removed)
-    ]
-    if rows:
+    if listed := terminals_in(estate, removed=removed):
         say()
-        headers = ["TERMINAL", "ID", "STORE", "TID", "DRIVER", "LIFECYCLE", "NOTE"]
-        say_table(headers, rows, empty="")
+        say_terminals(estate, listed, history=removed)
 
 
 def _store_words(store: Store) -> str:
@@ -188,31 +162,6 @@ def _stores(estate: Estate, merchant_id: str) -> list[Store]:
     )
 
 
-def _terminals(estate: Estate) -> list[Terminal]:
-    return sorted(estate.terminals.values(), key=lambda each: (each.organisation_id, each.name))
-
-
-def _terminal_rows(estate: Estate, terminal: Terminal, history: bool) -> list[list[str]]:
-    token = "no polling token yet" if _waits_for_token(terminal) else ""
-    store = estate.stores[terminal.store_id].name
-    driver, lifecycle = terminal.driver, terminal.lifecycle.value
-    rows = [[terminal.name, terminal.id, store, terminal.tid, driver, lifecycle, token]]
-    former = estate.devices.get(terminal.id, [])[:-1] if history else []
-    for device in reversed(former):
-        until = f"until {in_utc(device.removed_at)}" if device.removed_at is not None else ""
-        was = f"  device {device.number}: {device.serial}"
-        rows.append([was, terminal.id, "", "", "", device.lifecycle.value, until])
-    return rows
-
-
-def _waits_for_token(terminal: Terminal) -> bool:
-    return (
-        terminal.driver == "device"
-        and terminal.device_digest is None
-        and terminal.lifecycle is not Lifecycle.REMOVED
-    )
-
-
 def _estate_view(estate: Estate) -> dict[str, object]:
     """The estate for programs. Digests stay inside."""
     return {
@@ -220,27 +169,5 @@ def _estate_view(estate: Estate) -> dict[str, object]:
         "organisations": list(estate.organisations.values()),
         "merchants": list(estate.merchants.values()),
         "stores": list(estate.stores.values()),
-        "terminals": [_terminal_view(estate, each) for each in _terminals(estate)],
+        "terminals": [terminal_view(estate, each) for each in terminals_in(estate, removed=True)],
     }
-
-
-def _terminal_view(estate: Estate, terminal: Terminal) -> Mapping[str, Any]:
-    view: dict[str, Any] = {  # Any: the document is JSON, whatever the fields are
-        name: getattr(terminal, name)
-        for name in terminal.__struct_fields__
-        if name != "device_digest"
-    }
-    view["name"] = terminal.name
-    view["has_token"] = terminal.device_digest is not None
-    view["devices"] = [
-        {
-            "number": device.number,
-            "serial": device.serial,
-            "lifecycle": device.lifecycle,
-            "created_at": rfc3339(device.created_at),
-            "activated_at": rfc3339(device.activated_at),
-            "removed_at": rfc3339(device.removed_at),
-        }
-        for device in estate.devices.get(terminal.id, [])
-    ]
-    return view

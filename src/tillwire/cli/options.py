@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tillwire.core.estate import Estate
-from tillwire.core.model import Lifecycle, Organisation, Terminal
+from tillwire.core.model import Lifecycle, Organisation, Store, Terminal
 from tillwire.errors import Conflict, NotFound
 
 JsonOption = Annotated[
@@ -24,17 +24,32 @@ def organisation_of(estate: Estate, key: str) -> Organisation:
     return found
 
 
+def store_of(estate: Estate, text: str) -> Store:
+    """The store that `text` names: its UUID, or its name. Raises `NotFound`, and `Conflict` when
+    several have that name."""
+    if text.lower() in estate.stores:
+        return estate.stores[text.lower()]
+    named = [each for each in estate.stores.values() if each.name == text]
+    if not named:
+        known = ", ".join(sorted(each.name for each in estate.stores.values())) or "none yet"
+        raise NotFound(f"No store {text!r}; there is: {known}.")
+    if len(named) > 1:
+        ids = ", ".join(sorted(each.id for each in named))
+        raise Conflict(f"Several stores are called {text}: name one by its UUID ({ids}).")
+    return named[0]
+
+
 def terminal_of(estate: Estate, text: str) -> Terminal:
-    """The terminal that `text` names: its id, or `manufacturer-model-serial` in any case of
-    letters. Raises `NotFound`, and `Conflict` when several organisations have one."""
+    """The terminal that `text` names: its id, `manufacturer-model-serial` in any case of letters,
+    or its TID. Raises `NotFound`, and `Conflict` when several have that name or TID."""
     if text in estate.terminals:
         return estate.terminals[text]
-    named = [
-        terminal for terminal in estate.terminals.values() if terminal.name.lower() == text.lower()
-    ]
+    terminals = estate.terminals.values()
+    named = [each for each in terminals if each.name.lower() == text.lower()]
+    named = named or [each for each in terminals if text and each.tid == text]
     standing = [each for each in named if each.lifecycle is not Lifecycle.REMOVED] or named
     if not standing:
-        raise NotFound(f"No terminal {text!r}: `tillwire estate show --all` lists them.")
+        raise NotFound(f"No terminal {text!r}: `tillwire terminals list --all` lists them.")
     if len(standing) > 1:
         ids = ", ".join(sorted(each.id for each in standing))
         raise Conflict(f"Several terminals are called {text}: name one by its id ({ids}).")

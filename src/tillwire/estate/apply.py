@@ -9,6 +9,7 @@ from __future__ import annotations
 from tillwire.clock import Instant
 from tillwire.core.ports import Unit
 from tillwire.errors import Conflict
+from tillwire.estate.carry_out import carry_out
 from tillwire.estate.changes import Plan
 from tillwire.estate.file import Declared
 from tillwire.estate.plan import plan
@@ -31,19 +32,5 @@ def apply(
     due = plan(declared, unit.estate(), now=now, prune=prune)
     if shown is not None and shown != due:
         raise Conflict("The estate has changed since this plan was shown: look at it again.")
-    for change in due.changes:
-        if change.idle_terminal is not None:
-            _check_idle(unit, change.idle_terminal, change.name)
-    for change in due.changes:
-        for thing in change.writes:
-            unit.put(thing)
+    carry_out(unit, due.changes)
     return due
-
-
-def _check_idle(unit: Unit, terminal_id: str, name: str) -> None:
-    hold = unit.hold(terminal_id)
-    if hold is not None:
-        raise Conflict(
-            f"Terminal {name} ({terminal_id}) is occupied by transaction {hold.transaction_id}: "
-            "a terminal changes when its transaction has ended, or a person has decided it."
-        )

@@ -15,7 +15,7 @@ import msgspec
 
 from tillwire import strict_toml
 from tillwire.core.model import Lifecycle
-from tillwire.estate.rules import Place, check_entry
+from tillwire.estate.rules import Place, check_entry, check_tid
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,8 +29,9 @@ class TerminalEntry(_Entry, frozen=True):
     """Names the place for good, whatever device serves it; unique in the organisation."""
     manufacturer: str
     model: str
-    serial: str
     driver: str
+    serial: str = ""
+    """Empty: no device is known yet."""
     tid: str = ""
     settings: Mapping[str, Any] = {}
     lifecycle: Lifecycle = Lifecycle.ACTIVATED
@@ -176,6 +177,12 @@ def _check_terminal(terminal: DeclaredTerminal, source: str, drivers: DriverKind
         raise strict_toml.mistake(
             source, f"{terminal.path}.driver", problem, ", ".join(sorted(drivers))
         )
+    if not entry.serial and entry.lifecycle is Lifecycle.ACTIVATED:
+        allowed = 'the serial number of its device, or lifecycle = "CREATED" until there is one'
+        problem = "an ACTIVATED terminal has a device"
+        raise strict_toml.mistake(source, f"{terminal.path}.serial", problem, allowed)
+    if (wrong := check_tid(entry.tid, entry.driver)) is not None:
+        raise strict_toml.mistake(source, f"{terminal.path}.tid", *wrong)
     strict_toml.convert(
         entry.settings, drivers[entry.driver], source=source, at=f"{terminal.path}.settings"
     )

@@ -18,7 +18,7 @@ from tillwire.clock import Instant
 from tillwire.core.estate import Estate
 from tillwire.core.model import Lifecycle, Merchant, Organisation, Store, Terminal
 from tillwire.errors import InvalidRequest
-from tillwire.estate.changes import Change, Mark, Named, Plan, difference
+from tillwire.estate.changes import Change, Mark, Plan, difference
 from tillwire.estate.file import (
     Declared,
     DeclaredMerchant,
@@ -26,7 +26,13 @@ from tillwire.estate.file import (
     DeclaredStore,
     DeclaredTerminal,
 )
-from tillwire.estate.places import device_writes, forbidden_move, keeps_token, needs_idle
+from tillwire.estate.places import (
+    change_of,
+    device_is_taken,
+    forbidden_move,
+    keeps_token,
+    tid_is_taken,
+)
 
 _STORE_NAMES: Final = uuid.UUID("7c2c63a9-3f7e-5a3e-9a34-0d5f1a1f6e5b")
 """Namespace for stores that bring no UUID: the same file gives them the same one everywhere."""
@@ -167,6 +173,8 @@ class _Planner:
         ):
             return  # it never was here, or it is history already
         if before is not None:
+            if wanted.lifecycle is Lifecycle.REMOVED and not wanted.serial:
+                wanted = msgspec.structs.replace(wanted, serial=before.serial)
             problem = forbidden_move(before.lifecycle, wanted.lifecycle)
             if problem is not None:
                 raise self.misfit(f"{declared.path}.lifecycle", *problem)
@@ -207,35 +215,22 @@ class _Planner:
         self.paths[wanted.id] = path
         if before == wanted:
             return
-        devices = device_writes(before, wanted, self.estate.devices.get(wanted.id, ()), self.now)
-        busy = before is not None and needs_idle(before, wanted)
-        self.changes.append(
-            Change(
-                _mark_of(before, wanted),
-                "terminal",
-                wanted.id,
-                wanted.name,
-                difference(before, wanted, self.names),
-                (wanted, *devices),
-                wanted.id if busy else None,
-            )
-        )
+        self.changes.append(change_of(before, wanted, self.estate, self.names, now=self.now))
 
     def check_names(self) -> None:
-        """A terminal's name means one terminal of its organisation, in any case of letters."""
-        taken: dict[tuple[str, str], Terminal] = {}
+        """A terminal's name and its TID mean one terminal of its organisation."""
+        names: dict[tuple[str, str], Terminal] = {}
+        tids: dict[tuple[str, str], Terminal] = {}
         # Those of the file come last, so that a clash is reported where it can be mended.
         for terminal in sorted(self.terminals.values(), key=lambda each: each.id in self.paths):
             if terminal.lifecycle is Lifecycle.REMOVED:
                 continue
-            other = taken.setdefault((terminal.organisation_id, terminal.name.lower()), terminal)
-            if other is not terminal and terminal.id in self.paths:
-                path = f"{self.paths[terminal.id]}.serial"
-                problem = f"the device {terminal.name} serves the terminal {other.id!r} already"
-                raise self.misfit(path, problem, "a device that serves no other terminal")
-
-
-def _mark_of(before: Named | None, wanted: Terminal) -> Mark:
-    if before is None:
-        return Mark.CREATE
-    return Mark.REMOVE if wanted.lifecycle is Lifecycle.REMOVED else Mark.CHANGE
+            owner, path = terminal.organisation_id, self.paths.get(terminal.id)
+            if terminal.serial:
+                other = names.setdefault((owner, terminal.name.lower()), terminal)
+                if other is not terminal and path is not None:
+                    raise self.misfit(f"{path}.serial", *device_is_taken(terminal, other))
+            if terminal.tid:
+                other = tids.setdefault((owner, terminal.tid), terminal)
+                if other is not terminal and path is not None:
+                    raise self.misfit(f"{path}.tid", *tid_is_taken(terminal, other))

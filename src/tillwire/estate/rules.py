@@ -26,6 +26,10 @@ _KEY = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,38}[a-z0-9])?\Z")
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~]{0,39}\Z")
 _MODEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._~-]{0,38}[A-Za-z0-9])?\Z")
 _TID = re.compile(r"[A-Za-z0-9._-]{0,32}\Z")
+_EIGHT_DIGITS = re.compile(r"[0-9]{8}\Z")
+
+FOUND_BY_TID: Final = frozenset({"paymentbridge"})
+"""Drivers that find a terminal by its TID, in whose system it has eight digits (source 000)."""
 
 
 class Problem(NamedTuple):
@@ -101,6 +105,18 @@ def _one_of(known: Callable[[], Iterable[str]], what: str, allowed: str) -> Rule
 _part = _matches(
     _PART, "1 to 40 letters, digits, dots, underscores or tildes, first a letter or digit"
 )
+_eight_digits = _matches(_EIGHT_DIGITS, "eight digits")
+
+
+def _serial(value: str) -> Problem | None:
+    return _part(value) if value else None
+
+
+def check_tid(tid: str, driver: str, *, eight_digits: bool = False) -> Problem | None:
+    """What is wrong with the TID of a terminal with this driver; `eight_digits` wants as many
+    whatever the driver."""
+    return (_eight_digits if eight_digits or driver in FOUND_BY_TID else RULES["tid"])(tid)
+
 
 RULES: Final[dict[str, Rule]] = {
     "key": _matches(
@@ -120,7 +136,7 @@ RULES: Final[dict[str, Rule]] = {
     "uuid": _uuid,
     # Together they name the terminal in one URL path segment, split by hyphens.
     "manufacturer": _part,
-    "serial": _part,
+    "serial": _serial,
     "model": _matches(
         _MODEL,
         "1 to 40 letters, digits, dots, hyphens, underscores or tildes; no sign at either end",

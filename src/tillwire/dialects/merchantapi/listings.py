@@ -20,9 +20,10 @@ async def stores(context: Context, call: Call) -> Reply:
 
 
 async def terminals(context: Context, call: Call) -> Reply:
-    """GET /terminals: the terminals of all its stores that are not removed, by name."""
+    """GET /terminals: the terminals of all its stores that are not removed, by name. One that waits
+    for its device has no serial number to be named by, so it is not among them."""
     estate = context.engine.estate
-    known = estate.terminals_of(call.caller.organisation_id)
+    known = [each for each in estate.terminals_of(call.caller.organisation_id) if each.serial]
     page = paging.page_of(call.query())
     entries = [mapping.terminal(each, estate) for each in page.of(known)]
     return paged(call, page, len(known), entries)

@@ -34,7 +34,7 @@ class Terminals:
                 for poi_id, name in self._settings.terminals.items()
             }
             return {poi_id: terminal for poi_id, terminal in named.items() if terminal is not None}
-        terminals = estate.terminals_of(organisation)
+        terminals = [each for each in estate.terminals_of(organisation) if each.serial]
         count = Counter(poi_id_of(each) for each in terminals)
         # Two makers may use the same model and serial: such a name means neither of them.
         return {poi_id_of(each): each for each in terminals if count[poi_id_of(each)] == 1}
