@@ -64,7 +64,7 @@ class GatewayUnderTest:
         """On the journal and the world in `directory`; `faces` says which face listens where (0: at
         a free port), `settings` what it is told, as in a configuration, `tls` which of them serve
         TLS. A face has a second listener by its name with a word behind it. `network` is what the
-        lines of nexo's and ECR17's drivers are made of. On a virtual loop everything runs inline and
+        lines of nexo's and ECR17's drivers are made of. On a virtual loop everything runs inline,
         on its clock; on a real one, as in earnest."""
         loop = asyncio.get_running_loop()
         inline = isinstance(loop, VirtualLoop)

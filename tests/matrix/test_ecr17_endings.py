@@ -1,165 +1,232 @@
-"""The ECR17 driver meets the ECR17 face: a terminal of the shop is reached by a lane of the same
-gateway, whose place is a virtual terminal. Whatever happens on the way, both transactions agree."""
+"""The driver of ECR17 against its face, over a line that works: every ending of an amount, every
+command that the driver can send, each reading of the check character."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.kit import shop
-from tests.kit.faults import Faults, Flow, Noticed, Policy
-from tests.kit.gateway import GatewayUnderTest
-from tests.kit.machine import Machine
-from tests.kit.virtual_loop import virtual_loop
-from tillwire.core.model import (
-    FINAL_STATES,
-    Evidence,
-    Lifecycle,
-    Request,
-    State,
-    Terminal,
-    Transaction,
-    TransactionType,
-)
-from tillwire.core.occupancy import WhenBusy
-from tillwire.money import Money
+from tests.matrix.ecr17_agreement import carried_out, check_pair, evidence_of, settled
+from tests.matrix.ecr17_pair import FOUND_OUT_AFTER, TILL, Pair, Till, live
+from tillwire.core.errands import AskLast, Count, Counted, LastSeen
+from tillwire.core.model import Evidence, State, Transaction, TransactionType, Verdict
+from tillwire.dialects.ecr17.wire import Lrc
+from tillwire.errors import Proof
 
-PORT: Final = 8081
-PLACE: Final = shop.VIRTUAL[0]
-LONG_ENOUGH: Final = 900.0
-ENDED: Final = FINAL_STATES
-
-Scenario = Callable[[GatewayUnderTest], Coroutine[Any, Any, None]]
+_T = TransactionType
 
 
-def live(disk: Path, day: Scenario, *, lrc: str = "stx", **settings: Any) -> None:
-    """A day with one lane, whose check character is made so, and a terminal that is reached over
-    it."""
-    lane = {"organisation": shop.SHOP, "terminal": PLACE.name, "lrc": lrc}
+@dataclass(frozen=True)
+class End:
+    """How a sale ends at the near gateway, and at the far one."""
 
-    async def with_terminal(gateway: GatewayUnderTest) -> None:
-        told = {"host": "127.0.0.1", "port": PORT, "lrc": lrc, **settings}
-        await gateway.engine.change_estate(lambda unit: unit.put(_terminal(told)))
-        await day(gateway)
-
-    Machine(disk / "machine", faces={"ecr17": PORT}, settings={"ecr17": lane}).live(with_terminal)
+    here: State
+    there: State
 
 
-def _terminal(settings: dict[str, Any]) -> Terminal:
-    return Terminal(
-        id="lane-1",
-        organisation_id=shop.SHOP,
-        store_id=shop.STORE,
-        manufacturer="NEXI",
-        model="P61B",
-        serial="1",
-        tid="30350001",
-        driver="ecr17",
-        settings=settings,
-        lifecycle=Lifecycle.ACTIVATED,
-    )
+PAID: Final = End(State.APPROVED, State.APPROVED)
+REFUSED: Final = End(State.DECLINED, State.DECLINED)
+ENDS: Final = {
+    0: PAID,
+    39: PAID,
+    40: REFUSED,
+    41: REFUSED,
+    42: REFUSED,
+    43: End(State.DECLINED, State.CANCELLED),
+    44: End(State.DECLINED, State.CANCELLED),
+    45: REFUSED,
+    46: PAID,
+    47: End(State.UNKNOWN, State.UNKNOWN),
+    48: PAID,
+    49: PAID,
+    50: PAID,
+    51: PAID,
+    52: End(State.DECLINED, State.FAILED),
+    53: REFUSED,
+}
+"""Last two digits of the amount -> the end. A result does not tell who called a payment off."""
 
 
-async def order(gateway: GatewayUnderTest, minor: int, **changes: Any) -> Transaction:
-    told: dict[str, Any] = {"type": TransactionType.PURCHASE, **changes}
-    request = Request(
-        organisation_id=shop.SHOP,
-        terminal_id="lane-1",
-        dialect="test",
-        amount=Money(minor, "EUR"),
-        reference="bill 7",
-        **told,
-    )
-    return await gateway.engine.accept(request, WhenBusy.REJECT)
-
-
-async def pay(gateway: GatewayUnderTest, minor: int, **changes: Any) -> Transaction:
-    """How it ended, or UNKNOWN."""
-    sale = await order(gateway, minor, **changes)
-    return await gateway.engine.wait(sale.id, lambda each: each.state in ENDED, LONG_ENOUGH)
-
-
-async def there(gateway: GatewayUnderTest) -> list[Transaction]:
-    """The lane's own transactions, newest first."""
-    return await gateway.engine.newest_at(PLACE.id, 100)
-
-
-async def check(gateway: GatewayUnderTest, near: Transaction) -> None:
-    """What was made of it on the other side of the lane, and that both say the same."""
-    (far,) = await there(gateway) or [None]
-    if near.state is State.UNKNOWN:
-        return
-    moved = 0 if far is None or not far.is_final else far.approved_amount
-    assert near.approved_amount == moved, (near, far)
-    if near.is_final:
-        assert far is None or far.is_final, (near, far)
-
-
-@pytest.mark.parametrize("ending", range(54))
+@pytest.mark.parametrize("ending", ENDS)
 def test_every_ending_of_an_amount(disk: Path, ending: int) -> None:
-    async def day(gateway: GatewayUnderTest) -> None:
-        near = await pay(gateway, 1000 + ending)
-        await check(gateway, near)
-        if ending < 40:
-            assert near.state is State.APPROVED
-            assert near.outcome is not None
-            assert near.outcome.evidence is Evidence.ANSWER
+    async def day(pair: Pair) -> None:
+        order = await pair.order(TILL, 1000 + ending)
+        here = await settled(pair, order)
+        there = carried_out(pair)[order.id]
+        assert End(here.state, there.state) == ENDS[ending], (here, there)
+        if here.is_final:
+            assert evidence_of(here) is Evidence.ANSWER
+        await check_pair(pair)
 
     live(disk, day)
 
 
-@pytest.mark.parametrize("lrc", ["stx", "etx", "payload"])
-def test_every_operation_in_every_reading(disk: Path, lrc: str) -> None:
-    async def day(gateway: GatewayUnderTest) -> None:
-        sale = await pay(gateway, 1000)
-        assert sale.state is State.APPROVED
-        assert sale.outcome is not None
-        assert sale.outcome.receipts is not None
-        void = await pay(gateway, 1000, type=TransactionType.REVERSAL, original_id=sale.id)
-        assert void.state is State.APPROVED
-        hold = await pay(gateway, 5000, type=TransactionType.PREAUTH)
-        for kind, minor in ((TransactionType.INCREMENT, 1000), (TransactionType.CAPTURE, 5500)):
-            follow = await pay(gateway, minor, type=kind, original_id=hold.id)
-            assert follow.state is State.APPROVED, follow
-        far = await there(gateway)
-        assert [each.type for each in far] == [
-            TransactionType.CAPTURE,
-            TransactionType.INCREMENT,
-            TransactionType.PREAUTH,
-            TransactionType.REVERSAL,
-            TransactionType.PURCHASE,
-        ]
-        assert all(each.state is State.APPROVED for each in far)
-        assert (await gateway.engine.status("lane-1")).reachable
+def test_a_tip_that_a_result_cannot_tell_from_another_sale_is_for_a_person(disk: Path) -> None:
+    async def day(pair: Pair) -> None:
+        await pair.open()
+        order = await pair.order(TILL, 1054)
+        here = await pair.ended(order, FOUND_OUT_AFTER)
+        there = carried_out(pair)[order.id]
+        assert (here.state, there.approved_amount) == (State.UNKNOWN, 1159)
+        why = str(pair.near.events(here.id)[-1].detail)
+        assert "is of 11.59 EUR, not of 10.54 EUR" in why
+        assert pair.near.holders() == [here.id], "nothing else is charged meanwhile"
 
-    live(disk, day, lrc=lrc, receipts="till")
+    live(disk, day)
 
 
-def _cut(faults: Faults, number: int) -> Policy:
-    def policy(port: int, connection: int) -> Faults:
-        return faults if (port, connection) == (PORT, number) else Faults()
+@pytest.mark.parametrize("verdict", [Verdict.APPROVED, Verdict.DECLINED])
+def test_what_the_far_gateway_learns_late_the_near_one_learns_from_it(
+    disk: Path, verdict: Verdict
+) -> None:
+    """The far terminal has forgotten; until a person decides, its lane says nothing to anybody.
+    Only of an approval does a repeated result tell enough to be believed."""
 
-    return policy
+    async def day(pair: Pair) -> None:
+        await pair.open()
+        order = await pair.order(TILL, 1047)
+        assert (await settled(pair, order)).state is State.UNKNOWN
+        there = carried_out(pair)[order.id]
+        await pair.far.engine.decide(there.id, verdict, person="Ada", reason="So it says.")
+        here = await settled(pair, order)
+        if verdict is Verdict.APPROVED:
+            assert (here.state, evidence_of(here)) == (State.APPROVED, Evidence.RECOVERED)
+            await check_pair(pair)
+        else:
+            assert here.state is State.UNKNOWN
+
+    live(disk, day)
 
 
-@pytest.mark.parametrize("noticed", list(Noticed))
-@pytest.mark.parametrize("way", ["to_server", "to_client"])
-def test_cut_after_every_few_octets(disk: Path, way: str, noticed: Noticed) -> None:
-    """The connection of the command: the second one, behind that of the last result."""
-    ends: set[State] = set()
-    for at in range(0, 190, 5):
+# --- every command --------------------------------------------------------------------------------
 
-        async def day(gateway: GatewayUnderTest, at: int = at) -> None:
-            flow = {way: Flow(cut_after=at, noticed=noticed)}
-            virtual_loop().network.faults = _cut(Faults(**flow), 1)
-            near = await pay(gateway, 1000)
-            ends.add(near.state)
-            await check(gateway, near)
-            assert len(await there(gateway)) <= 1
+OPERATIONS: Final = [_T.PURCHASE, _T.REVERSAL, _T.PREAUTH, _T.INCREMENT, _T.CAPTURE, _T.REFUND]
+"""X S p i c A"""
 
-        live(disk / str(at), day)
-    assert State.APPROVED in ends
-    assert ends <= {State.APPROVED, State.FAILED, State.UNKNOWN}
+
+async def operate(pair: Pair, till: Till, kind: TransactionType, minor: int = 1000) -> Transaction:
+    """Do this after what must have been done before."""
+    return await pair.follow(till, kind, minor, await pair.before(till, kind))
+
+
+async def whole_day(pair: Pair, till: Till) -> None:
+    """Everything that a till can ask of a lane."""
+    for kind in OPERATIONS:
+        done = await operate(pair, till, kind)
+        assert (done.state, evidence_of(done)) == (State.APPROVED, Evidence.ANSWER), done
+        there = carried_out(pair)[done.id]
+        assert there.outcome is not None
+        assert done.outcome is not None
+        if kind is not _T.REFUND:  # whose result tells no STAN
+            assert done.outcome.stan == there.outcome.stan
+        if till.settings.get("receipts") == "till":
+            assert done.outcome.receipts is not None
+            assert there.outcome.stan in done.outcome.receipts.cardholder
+    assert (await pair.near.engine.status(till.id)).reachable
+    await _errands(pair, till)
+    await check_pair(pair)
+
+
+async def _errands(pair: Pair, till: Till) -> None:
+    """`T`, `G` with `R`, `C`, and the totals that come of it."""
+    last = await pair.errand(till, AskLast())
+    assert isinstance(last, LastSeen)
+    period = sum(
+        each.approved_amount * (-1 if each.type in (_T.REFUND, _T.REVERSAL) else 1)
+        for each in pair.far.transactions()
+        if each.type not in (_T.PREAUTH, _T.INCREMENT)
+    )
+    for close, expected in ((False, period), (True, period), (False, 0)):
+        counted = await pair.errand(till, Count(close=close))
+        assert isinstance(counted, Counted)
+        assert [row.amount for row in counted.rows] == [expected]
+
+
+@pytest.mark.parametrize("receipts", ["terminal", "till"])
+@pytest.mark.parametrize("reading", list(Lrc))
+def test_every_command_in_every_reading(disk: Path, reading: Lrc, receipts: str) -> None:
+    till = Till(settings={"lrc": reading.value, "receipts": receipts, "refund": True})
+    live(disk, lambda pair: whole_day(pair, till), tills=[till], told={"lrc": reading.value})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"receipts": "till", "receipt_connection": "own"},
+        {"last_stan": "journal"},
+        {"tid": "30350001"},
+        {"capture_zeros": 12},
+        {"print_reference": True},
+        {"shared": True},
+    ],
+    ids=str,
+)
+def test_every_command_with_other_settings(disk: Path, settings: dict[str, Any]) -> None:
+    till = Till(settings={"refund": True, **settings})
+    live(disk, lambda pair: whole_day(pair, till), tills=[till])
+
+
+@pytest.mark.parametrize("reading", list(Lrc))
+def test_the_reading_is_found_out_by_a_question_alone(disk: Path, reading: Lrc) -> None:
+    till = Till(wired=True, settings={"lrc": "discover"})
+
+    async def day(pair: Pair) -> None:
+        await pair.open(till)
+        asked = pair.wire.requests("s")
+        assert asked % (list(Lrc).index(reading) + 1) == 0
+        assert (await pair.pay(till, 1000)).state is State.APPROVED
+        assert pair.wire.requests("s") == asked, "it is known by now"
+        assert pair.wire.requests("X") == 2, "what moves money is no question"
+        await check_pair(pair)
+
+    live(disk, day, tills=[till], told={"lrc": reading.value})
+
+
+def test_a_reading_that_has_changed_is_found_out_anew(disk: Path) -> None:
+    till = Till(settings={"lrc": "discover"})
+    readings = {"lrc": "stx"}
+
+    async def day(pair: Pair) -> None:
+        assert (await pair.pay(till, 1000)).state is State.APPROVED
+        pair.kill_far()
+        readings["lrc"] = "payload"
+        await pair.revive_far()
+        ends = [(await pair.pay(till, 1000)).state for _ in range(2)]
+        assert ends[-1] is State.APPROVED
+        assert ends[0] in (State.APPROVED, State.FAILED)
+        await check_pair(pair)
+
+    live(disk, day, tills=[till], told=readings)
+
+
+@pytest.mark.parametrize("kind", [_T.PURCHASE, _T.PREAUTH, _T.REFUND])
+@pytest.mark.parametrize("last_stan", ["terminal", "journal"])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(a, b) for a in Lrc for b in Lrc if a is not b], ids=str
+)
+def test_a_reading_that_differs_moves_nothing(
+    disk: Path, ours: Lrc, theirs: Lrc, last_stan: str, kind: TransactionType
+) -> None:
+    till = Till(wired=True, settings={"lrc": ours.value, "last_stan": last_stan, "refund": True})
+
+    async def day(pair: Pair) -> None:
+        failed = await pair.follow(till, kind, 1000)
+        assert (failed.state, failed.proof) == (State.FAILED, Proof.REFUSED_BY_PEER)
+        assert pair.far.transactions() == []
+        await check_pair(pair)
+
+    live(disk, day, tills=[till], told={"lrc": theirs.value})
+
+
+def test_a_terminal_id_that_is_checked_and_wrong_moves_nothing(disk: Path) -> None:
+    till = Till(settings={"tid": "99999999"})
+
+    async def day(pair: Pair) -> None:
+        failed = await pair.ended(await pair.order(till, 1000), FOUND_OUT_AFTER)
+        assert (failed.state, failed.proof) == (State.FAILED, Proof.REFUSED_BY_PEER)
+        await check_pair(pair)
+
+    live(disk, day, tills=[till])

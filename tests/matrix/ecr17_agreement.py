@@ -1,0 +1,84 @@
+"""What must be true of both gateways of a pair, whatever went wrong: they, the acquirer's ledger
+behind the far one, and so the till before the near one, say the same of every cent.
+
+The protocol has no numbers, so what belongs together is told by the clock, which both share: a
+terminal carries one transaction at a time, so what its lane began meanwhile is that one's.
+"""
+
+from __future__ import annotations
+
+from tests.matrix.ecr17_pair import FOUND_OUT_AFTER, Pair
+from tests.simulation.agreement import check_charged, check_gateway
+from tillwire.core.model import Evidence, State, Transaction, Verdict
+
+DIALECT = "ecr17"
+
+
+async def check_pair(pair: Pair) -> None:
+    """Raise `AssertionError` unless everybody agrees. Recovery must have had its time, and a person
+    must have decided what no terminal can tell (`settled`)."""
+    charges = await pair.far.charges()
+    near, far = pair.near.transactions(), pair.far.transactions()
+    check_gateway(pair.near, near)
+    check_gateway(pair.far, far)
+    assert charges.keys() <= {each.id for each in far}, "what is charged was journaled before"
+    for each in far:
+        check_charged(each, charges.get(each.id))
+    carried = carried_out(pair)
+    for here in near:
+        there = carried.get(here.id)
+        check_charged(here, charges.get(there.id) if there else None)
+        if here.state is State.FAILED:
+            assert there is None, f"a proof that was none: {here}, {there}"
+        elif not here.is_final:
+            assert there is not None, f"nobody has it: {here}"
+            assert not there.is_final, f"not found out: {here}, {there}"
+        if here.original_id is not None and there is not None:
+            assert there.original_id == carried[here.original_id].id
+
+
+def carried_out(pair: Pair) -> dict[str, Transaction]:
+    """By the near gateway's id, the far gateway's transaction for it: one at most."""
+    registers = {each.register for each in pair.tills.values()}
+    found: dict[str, Transaction] = {}
+    for each in pair.far.transactions():
+        if each.dialect != DIALECT or each.register not in registers:
+            continue
+        owners = [here for here in pair.near.transactions() if _is_of(pair, each, here)]
+        assert len(owners) == 1, f"of {owners}: {each}"
+        (owner,) = owners
+        assert owner.id not in found, f"two for one: {found[owner.id]}, {each}"
+        assert (each.type, each.amount) == (owner.type, owner.amount), f"{each} is not {owner}"
+        found[owner.id] = each
+    return found
+
+
+def _is_of(pair: Pair, there: Transaction, here: Transaction) -> bool:
+    till = pair.tills[here.terminal_id]
+    if (till.there, till.register) != (there.terminal_id, there.register):
+        return False
+    ended = here.ended_at
+    return here.created_at < there.created_at and (ended is None or there.created_at <= ended)
+
+
+async def settled(pair: Pair, order: Transaction | str) -> Transaction:
+    """The near gateway's transaction once all that can be found out was. Where no terminal could
+    tell, a person has looked at the acquirer's statement, and the answer is told as it was then:
+    UNKNOWN."""
+    ended = await pair.ended(order, FOUND_OUT_AFTER)
+    there = carried_out(pair).get(ended.id)
+    if ended.state is State.UNKNOWN and (there is None or there.is_final):
+        charged = None if there is None else (await pair.far.charges()).get(there.id)
+        await pair.near.engine.decide(
+            ended.id,
+            Verdict.CANCELLED if charged is None else Verdict.APPROVED,
+            person="Ada",
+            reason="So says the statement.",
+            approved_amount=charged,
+        )
+    return ended
+
+
+def evidence_of(transaction: Transaction) -> Evidence | None:
+    """How its outcome is known."""
+    return transaction.outcome.evidence if transaction.outcome else None
