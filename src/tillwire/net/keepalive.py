@@ -1,5 +1,4 @@
-"""How a silent connection is found out to be dead, and how small messages leave at once: what the
-operating system is told about a socket."""
+"""How a silent connection is found out to be dead: what the operating system is told to look after."""
 
 from __future__ import annotations
 

@@ -29,9 +29,15 @@ class LaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Kind(msgspec.Struct, frozen=True):
     settings: type[msgspec.Struct] = TillSettings
     stream: bool = False
+    reverse: bool = False
 
 
-FACES = {"tills": Kind(), "virtual": Kind(), "lanes": Kind(LaneSettings, stream=True)}
+FACES = {
+    "tills": Kind(),
+    "virtual": Kind(),
+    "lanes": Kind(LaneSettings, stream=True),
+    "dialling": Kind(stream=True, reverse=True),
+}
 
 SMALLEST = """
 [journal]
@@ -96,6 +102,12 @@ format = "json"
     assert found.log.format is Format.JSON
 
 
+def test_a_lane_may_dial_its_till(tmp_path: Path) -> None:
+    (listener,) = load(tmp_path, DIALLING.replace("8080", '1470\naddress = "till-4"')).listeners
+    assert (listener.reverse, listener.address, listener.port) == (True, "till-4", 1470)
+    assert not load(tmp_path, LANES + LANE).listeners[0].reverse
+
+
 def test_files_that_a_face_names_count_from_the_folder_of_the_file_too(tmp_path: Path) -> None:
     for name in ("nexo.key", "ca.pem"):
         (tmp_path / name).touch()
@@ -113,6 +125,7 @@ FACE = '\n[[listener.face]]\nname = "tills"\n'
 
 LANE = '\n[[listener.face]]\nname = "lanes"\n'
 LANES = SMALLEST.replace('pages = ["start"]', "")
+DIALLING = LANES + "reverse = true" + LANE.replace("lanes", "dialling")
 
 MISTAKES = {
     "a misspelt setting": (
@@ -147,7 +160,7 @@ MISTAKES = {
     ),
     "no such face": (
         SMALLEST + FACE.replace("tills", "till"),
-        "listener[0].face[0].name: there is no face 'till'. Allowed: lanes, tills, virtual.",
+        "listener[0].face[0].name: there is no face 'till'. Allowed: dialling, lanes, tills, virtual.",
     ),
     "a prefix that ends with a slash": (
         SMALLEST + FACE + 'prefix = "/tills/"',
@@ -215,6 +228,34 @@ MISTAKES = {
     "proxies before a byte stream": (
         LANES + 'trusted_proxies = ["10.0.0.1"]' + LANE,
         "listener[0].trusted_proxies: the face 'lanes' is not HTTP.",
+    ),
+    "a byte stream that cannot dial": (
+        LANES + "reverse = true" + LANE,
+        "listener[0].reverse: 'lanes' can only listen. Allowed: with dialling only.",
+    ),
+    "HTTP that is to dial": (
+        SMALLEST + "reverse = true" + FACE + 'prefix = "/tills"',
+        "listener[0].reverse: 'tills' can only listen.",
+    ),
+    "pages that are to dial": (
+        SMALLEST + "reverse = true",
+        "listener[0].reverse: a page can only listen.",
+    ),
+    "a till at no port": (
+        DIALLING.replace("8080", "0"),
+        "listener[0].port: nobody can be dialled at 0. Allowed: the till's port.",
+    ),
+    "a till at every address": (
+        DIALLING.replace("8080", '8080\naddress = "0.0.0.0"'),
+        "listener[0].address: 0.0.0.0 is nobody's address.",
+    ),
+    "TLS with a till that is dialled": (
+        DIALLING + '[listener.tls]\ncertificate = "a.pem"\nkey = "b.pem"\n',
+        "listener[0].tls: a till that is dialled speaks no TLS. Allowed: leave it out.",
+    ),
+    "a till that two lanes dial": (
+        DIALLING + DIALLING[DIALLING.index("[[listener]]") :].replace("front", "back"),
+        "listener[1].port: 127.0.0.1:8080 is taken by listener[0].",
     ),
     "a file of a face that is not there": (
         LANES + LANE + 'settings = { keys = [{ passphrase_file = "nexo.key" }] }',

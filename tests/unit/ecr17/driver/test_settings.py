@@ -37,6 +37,16 @@ def test_what_is_usual() -> None:
     assert settings(capture_zeros=12).spelling.capture_zeros == 12
 
 
+def test_where_a_terminal_dials_us() -> None:
+    assert settings().awaited is None
+    found = settings(host="10.0.0.1", listens="till", peer="10.0.0.7").awaited
+    assert found is not None
+    assert (found.host, found.port, str(found.peer)) == ("10.0.0.1", 8081, "10.0.0.7/32")
+    net = settings(listens="till", peer="10.0.7.0/24").awaited
+    assert net is not None
+    assert net.peer.num_addresses == 256
+
+
 def test_tags() -> None:
     data = settings(tags=[TAG]).additional_data("1666354841608")
     assert data.tags == (wire.Tag("0REC0TRK1666354841608|0FNZ03", 5),)
@@ -67,6 +77,12 @@ def test_tags() -> None:
         ({"connect_seconds": 30, "send_seconds": 30}, "connect_seconds: it is not less than"),
         ({"result_seconds": 200}, "result_seconds: it is more than capped_seconds"),
         ({"clock_minutes": 61}, "clock_minutes"),
+        ({"listens": "both"}, "listens"),
+        ({"peer": "10.0.0.7"}, "peer: it needs listens"),
+        ({"listens": "till"}, "peer: the IPv4 address or network"),
+        ({"listens": "till", "peer": "terminal-4"}, "peer: the IPv4 address or network"),
+        ({"listens": "till", "peer": "10.0.0.7/24"}, "peer: the IPv4 address or network"),
+        ({"listens": "till", "peer": "10.0.0.7", "host": "gateway"}, "host: our own IPv4"),
         ({"tags": [TAG] * 5}, "tags"),
         ({"tags": [TAG] * 2}, "tags: an index is used twice"),
         ({"tags": [{"index": 6, "content": "x"}]}, "index"),
