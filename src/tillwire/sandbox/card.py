@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from tillwire.sandbox import virtual_estate
 from tillwire.sandbox.keyring import Keyring, write_private
@@ -151,6 +152,15 @@ def write(directory: Path, content: Card) -> Path:
     path = directory / FILE
     write_private(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
     return path
+
+
+def rewrite(directory: Path, content: Card) -> None:
+    """Write the card again, since something in it has changed. What keeps it from that is logged:
+    the change itself is done."""
+    try:
+        write(directory, content)
+    except OSError as error:
+        structlog.get_logger().error("the sandbox card is out of date", reason=error.strerror)
 
 
 def remove(directory: Path) -> None:

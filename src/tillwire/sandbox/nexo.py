@@ -64,12 +64,17 @@ def listeners(base: int, files: NexoFiles) -> tuple[ListenerSettings, ...]:
     spelt = {"masked_pan": "both", "vendor_name": "both"}
     return (
         _listener(FLAT, base, 1, {"poi_id": NEXO_POI}),
-        _listener(STREAM, base, 2, {}),
+        stream(base),
         msgspec.structs.replace(
             _listener(HELD, base, 3, {"encryption_keys": [key], **spelt}, prefix=_PREFIX),
             tls=TlsSettings(certificate=server, key=server),
         ),
     )
+
+
+def stream(base: int) -> ListenerSettings:
+    """That of the binding over byte streams."""
+    return _listener(STREAM, base, 2, {})
 
 
 def _listener(

@@ -94,6 +94,16 @@ def settings(directory: Path, files: NexoFiles, options: Options) -> Configurati
     )
 
 
+def lanes() -> tuple[ListenerSettings, ...]:
+    """Its lanes, whose ports follow from each start's base port."""
+    return nexo.stream(0), ecr17.listener(0)
+
+
+def is_sandbox(journal: Path) -> bool:
+    """Whether the journal is a sandbox's."""
+    return (journal.parent / keyring.FILE).is_file()
+
+
 async def serve(
     directory: Path, files: NexoFiles, configuration: Configuration, ready: Ready
 ) -> None:
@@ -110,19 +120,24 @@ async def serve(
         )
         keyring.save(directory, keys)
 
-    def accepting() -> None:
+    def written() -> Card:
         listening = gateway.listeners
-        written = card.card(
+        return card.card(
             listening[LISTENER].url,
             keys,
             nexo.member(listening, files),
             ecr17.member(listening[ecr17.LANE].port),
             os.getpid(),
         )
-        gateway.guide = guide(written, directory / card.FILE, with_key=False)
-        ready(written, card.write(directory, written))
+
+    def accepting() -> None:
+        found = written()
+        gateway.guide = guide(found, directory / card.FILE, with_key=False)
+        ready(found, card.write(directory, found))
+        gateway.moved = lambda: card.rewrite(directory, written())
 
     def stopping() -> None:
+        gateway.moved = lambda: None
         card.remove(directory)
 
     await process.until_signalled(gateway, opened=opened, ready=accepting, stopping=stopping)

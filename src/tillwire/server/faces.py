@@ -75,6 +75,8 @@ class StreamKind:
     create: Callable[[Parts, Any], StreamFace]
     """As in `FaceKind`."""
     settings: type[msgspec.Struct] = NoSettings
+    place: Callable[[Any], str] = lambda settings: ""
+    """Whose place its settings make it, in words for an operator."""
     stream: Literal[True] = True
     reverse: bool = False
     """Whether it may be served to tills that we dial."""
@@ -117,6 +119,14 @@ def _nexo_tcp(parts: Parts, settings: nexo_settings.Settings) -> StreamFace:
     return NexoStreamFace(_nexo(parts, settings), settings)
 
 
+def _nexo_place(settings: nexo_settings.Settings) -> str:
+    return ", ".join(settings.terminals.values()) or f"all of {settings.organisation}"
+
+
+def _ecr17_place(settings: ecr17_settings.Settings) -> str:
+    return settings.terminal
+
+
 def _ecr17(parts: Parts, settings: ecr17_settings.Settings) -> StreamFace:
     if parts.engine.estate.terminal_named(settings.organisation, settings.terminal) is None:
         structlog.get_logger().warning(
@@ -149,12 +159,16 @@ FACES: Final[Mapping[str, AnyKind]] = {
         settings=nexo_settings.Settings,
     ),
     "nexo-tcp": StreamKind(
-        "nexo, for tills that keep a connection", _nexo_tcp, settings=nexo_settings.Settings
+        "nexo, for tills that keep a connection",
+        _nexo_tcp,
+        settings=nexo_settings.Settings,
+        place=_nexo_place,
     ),
     "ecr17": StreamKind(
         "ECR17, for tills with Protocollo 17",
         _ecr17,
         settings=ecr17_settings.Settings,
+        place=_ecr17_place,
         reverse=True,
     ),
     "virtual": FaceKind(

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from tillwire.clock import SystemClock
 from tillwire.config import Configuration, FaceSettings, ListenerSettings
 from tillwire.core.engine import Engine
 from tillwire.core.model import Lifecycle, State, Terminal
-from tillwire.core.ports import Clock
+from tillwire.core.ports import Clock, LanePort
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
 from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
@@ -34,10 +34,12 @@ from tillwire.errors import ConfigurationError, JournalError
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.net.callers import Awaited
 from tillwire.server.callers import Callers
+from tillwire.server.control import ControlFace, ControlSocket, control_path
 from tillwire.server.dialled import DialledLane
 from tillwire.server.dispatch import Dispatcher, Mount
 from tillwire.server.drivers import Build, Drivers
 from tillwire.server.faces import FACES, AnyKind, FaceKind, Parts, StreamKind
+from tillwire.server.lanes import Lanes, in_force, way_back
 from tillwire.server.lifespan import Lifespan
 from tillwire.server.listeners import Listener, bind, tls_context
 from tillwire.server.pages import Guide, Pages, Place
@@ -71,6 +73,8 @@ class Gateway:
         self.metrics = Metrics(lambda: self.engine.open_count(), self._connections, self._reached)
         self.guide: Guide | None = None
         self.listeners: dict[str, AnyListener] = {}
+        self.moved: Callable[[], None] = lambda: None
+        """Called when a lane has another port."""
         self._faces = faces
         self._presence = Presence(self.clock)
         self._callers = Callers(_awaited_at)
@@ -78,7 +82,8 @@ class Gateway:
         self._cleanup = AsyncExitStack()
         self._sockets: dict[str, socket.socket] = {}
         self._tls: dict[str, ssl.SSLContext] = {}
-        self._places: list[Place] = []
+        self._ports: dict[str, LanePort] = {}
+        self._control: ControlSocket | None = None
         self._dispatchers: list[Dispatcher] = []
         self._log = structlog.get_logger().bind()
 
@@ -91,10 +96,9 @@ class Gateway:
         """
         try:
             self._open_journal()
-            for settings in self.configuration.listeners:
-                if not settings.reverse:
-                    self._bind(settings)
+            self._bind_all()
             self._open_world()
+            self._open_control()
         except BaseException:
             await self._cleanup.aclose()
             raise
@@ -115,11 +119,34 @@ class Gateway:
         self.metrics.commit(units, seconds)
         self._ready.committed()
 
-    def _bind(self, settings: ListenerSettings) -> None:
+    def _open_control(self) -> None:
+        try:
+            self._control = ControlSocket(control_path(self.journal.path))
+        except OSError as error:  # payments do not need it
+            reason = error.strerror or str(error)
+            self._log.warning("no operator's socket: lanes cannot be seen", reason=reason)
+        else:
+            self._cleanup.callback(self._control.close)
+
+    def _bind_all(self) -> None:
+        found = self.journal.read_now(lambda reader: reader.lane_ports())
+        self._ports = {each.lane: each for each in found}
+        configured = self.configuration.listeners
+        for before, settings in zip(
+            configured, in_force(configured, self._stream_kinds(), self._ports), strict=True
+        ):
+            if settings.reverse:
+                continue
+            choose = self._choose_port
+            if settings is not before:
+                choose = way_back(self._ports[settings.name], before.port)
+            self._bind(settings, choose)
+
+    def _bind(self, settings: ListenerSettings, choose: str) -> None:
         if settings.tls is not None:
             http = self._stream_kind(settings) is None
             self._tls[settings.name] = tls_context(settings.tls, settings.name, http=http)
-        bound = bind(settings, choose=self._choose_port)
+        bound = bind(settings, choose=choose)
         self._cleanup.callback(bound.close)
         self._sockets[settings.name] = bound
 
@@ -177,13 +204,31 @@ class Gateway:
             await listener.start()
             words = "dialling" if listener.settings.reverse else "listening"
             self._log.info(words, listener=listener.settings.name, url=listener.url)
+        await self._start_control()
+
+    async def _start_control(self) -> None:
+        if self._control is None:
+            return
+        lanes = Lanes(
+            self.configuration.listeners,
+            self._stream_kinds(),
+            self._ports,
+            listeners=self.listeners,
+            journal=self.journal,
+            clock=self.clock,
+            metrics=self.metrics,
+            moved=lambda: self.moved(),
+        )
+        mount = Mount("control", "", ControlFace(lanes))
+        self._cleanup.push_async_callback(self._control.stop)
+        await self._control.serve(Dispatcher([mount], {}, self.metrics))
 
     def _pages(self) -> Pages:
         return Pages(
             self.metrics,
             readiness=self._ready,
             open_count=self.open_count,
-            places=lambda: self._places,
+            places=self._places,
             guide=lambda: self.guide,
         )
 
@@ -231,15 +276,13 @@ class Gateway:
             mounts, pages.of(settings.pages), self.metrics, public_url=settings.public_url
         )
         self._dispatchers.append(dispatcher)
-        listener = Listener(
+        return Listener(
             settings,
             self._sockets[settings.name],
             dispatcher,
             self._tls.get(settings.name),
             stop_seconds=self.configuration.stop_seconds,
         )
-        self._places += [self._place(face, listener.url) for face in settings.faces]
-        return listener
 
     async def _mount(self, face: FaceSettings, parts: Parts) -> Mount:
         kind = self._faces[face.name]
@@ -249,6 +292,9 @@ class Gateway:
         await lifespan.start()
         self._cleanup.push_async_callback(lifespan.stop)
         return Mount(face.name, face.prefix, app, kind.polls, kind.routine)
+
+    def _stream_kinds(self) -> Mapping[str, StreamKind]:
+        return {name: kind for name, kind in self._faces.items() if isinstance(kind, StreamKind)}
 
     def _stream_kind(self, settings: ListenerSettings) -> StreamKind | None:
         """The face that has the listener to itself, if it is not HTTP."""
@@ -264,12 +310,10 @@ class Gateway:
         count = partial(self.metrics.messages, face.name)
         stop_seconds = self.configuration.stop_seconds
         if settings.reverse:
-            lane = DialledLane(
+            return DialledLane(
                 settings, served, stop_seconds=stop_seconds, count=count, clock=self.clock
             )
-            self._places.append(Place(f"{kind.title}, at a till that is dialled", lane.url))
-            return lane
-        listener = StreamListener(
+        return StreamListener(
             settings,
             self._sockets[settings.name],
             served,
@@ -278,13 +322,21 @@ class Gateway:
             count=count,
             now=self.clock.now,
         )
-        self._places.append(Place(kind.title, listener.url))
-        return listener
 
-    def _place(self, face: FaceSettings, url: str) -> Place:
+    def _places(self) -> list[Place]:
+        """Where each face can be reached now; lanes move."""
+        return [
+            self._place(face, listener)
+            for listener in self.listeners.values()
+            for face in listener.settings.faces
+        ]
+
+    def _place(self, face: FaceSettings, listener: AnyListener) -> Place:
         kind = self._faces[face.name]
-        assert isinstance(kind, FaceKind), "the configuration was checked"
-        base = url + face.prefix
+        if isinstance(kind, StreamKind):
+            where = ", at a till that is dialled" if listener.settings.reverse else ""
+            return Place(kind.title + where, listener.url)
+        base = listener.url + face.prefix
         return Place(kind.title, base, [(words, base + path) for words, path in kind.links.items()])
 
     def _connections(self) -> Mapping[str, int]:

@@ -60,7 +60,7 @@ def _unbindable(settings: ListenerSettings, place: str, error: OSError, choose: 
     if error.errno == errno.EADDRINUSE:
         return f"Port {settings.port} on {settings.address} is taken by another program: {how}."
     if error.errno == errno.EACCES:
-        return f"Port {settings.port} may not be used by this user: {how}, from 1024 on."
+        return f"Port {settings.port}, like all below 1024, is not for this user: {how}."
     if error.errno == errno.EADDRNOTAVAIL:
         return f"The listener {settings.name!r}: {settings.address} is no address of this machine."
     return f"The listener {settings.name!r} cannot use {place}: {error.strerror}."

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -87,6 +87,9 @@ class Connections:
             return False
         self._open[connection] = None
         return True
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._open)
 
     def closed(self, connection: Connection) -> None:
         """It is gone."""
@@ -170,8 +173,23 @@ class StreamListener:
 
     async def start(self) -> None:
         """Returns when connections are accepted."""
+        self._server = await self._served()
+
+    async def move(self, listening: socket.socket) -> None:
+        """Accept connections at another port, and at this one no more: its connections end as
+        soon as nothing goes on for them."""
+        left, leaving = self._server, list(self._open)
+        assert left is not None, "it has started"
+        self._socket = listening
+        self._server = await self._served()
+        self.port = listening.getsockname()[1]
+        left.close()
+        for connection in leaving:
+            connection.stop()
+
+    async def _served(self) -> asyncio.AbstractServer:
         limits = self.settings.limits
-        self._server = await asyncio.get_running_loop().create_server(
+        return await asyncio.get_running_loop().create_server(
             lambda: Connection(self._open),
             sock=self._socket,
             backlog=limits.backlog,

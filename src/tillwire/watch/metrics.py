@@ -162,6 +162,12 @@ class Metrics:
             ["face", "direction"],
             registry=self._registry,
         )
+        self._lane_resets = Counter(
+            "tillwire_lane_resets",
+            "Connections of lanes that an operator has closed.",
+            ["listener"],
+            registry=self._registry,
+        )
         self._registry.register(_OpenTransactions(open_count))
         self._registry.register(_OpenConnections(connections))
         self._registry.register(_ReachedTills(reached))
@@ -202,6 +208,10 @@ class Metrics:
     def messages(self, face: str, direction: str, count: int) -> None:
         """So many messages were `received` or `sent` over byte streams."""
         self._messages.labels(face, direction).inc(count)
+
+    def lane_reset(self, listener: str, closed: int) -> None:
+        """An operator has closed so many connections of a lane."""
+        self._lane_resets.labels(listener).inc(closed)
 
     def page(self) -> tuple[bytes, str]:
         """The numbers as Prometheus reads them, and their content type."""
