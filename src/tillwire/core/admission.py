@@ -59,7 +59,7 @@ def admit(
     newcomer = msgspec.structs.replace(draft, token=token)
     accepted = Event(draft.id, 1, states.Event.ACCEPT.value, draft.state, draft.created_at)
     events, move = [accepted], Move(None, newcomer, accepted)
-    if token and not keeper.capabilities.pull:
+    if token and not keeper.capabilities.pull and not request.held:
         sent = dispatched(newcomer, keeper, draft.created_at)
         events.append(sent.event)
         move = Move(None, sent.after, sent.event)

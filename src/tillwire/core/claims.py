@@ -24,6 +24,7 @@ from tillwire.core.errands import (
     ErrandFailed,
     Print,
     ReadCard,
+    Reprint,
     Result,
     Show,
     Trouble,
@@ -46,6 +47,7 @@ _DOING: Final[dict[type[Errand], str]] = {
     Update: "is being updated",
     Count: "counts its totals",
     AskLast: "is asked for its last transaction",
+    Reprint: "prints its last receipt again",
 }
 
 

@@ -5,9 +5,10 @@ Every public operation commits to the journal before it returns or sends (laws 1
 
 It leaves to others: who may move where (`states.py`), what belongs into one commit (`moves.py`),
 how a move is decided, committed and seen (`changes.py`), who gets a terminal (`occupancy.py`), how
-much may follow (`follow_ups.py`), how an UNKNOWN is resolved (`recovery.py`), how one is called off
-(`aborting.py`) or fetched (`fetching.py`), and what is remembered beside transactions
-(`exchanges.py`, `sessions.py`, `closings.py`, `numbers.py`).
+much may follow (`follow_ups.py`), how an UNKNOWN is resolved (`recovery.py`) and why it is not yet
+(`doubts.py`), how one is called off (`aborting.py`), fetched (`fetching.py`) or sent later
+(`holding.py`), and what is remembered beside transactions (`exchanges.py`, `sessions.py`,
+`closings.py`, `numbers.py`).
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from tillwire.core.changes import TRIES, Changes
 from tillwire.core.claims import Claims, run_errand
 from tillwire.core.closings import Closings
 from tillwire.core.displays import Displays
+from tillwire.core.doubts import Awaits, Doubts
 from tillwire.core.errands import ABILITY_OF, Errand, Result
 from tillwire.core.estate import Estate
 from tillwire.core.exchanges import Exchanges
 from tillwire.core.fetching import Fetching
+from tillwire.core.holding import Holding, check_held, check_terms
 from tillwire.core.model import (
     Evidence,
     Lifecycle,
@@ -81,6 +84,7 @@ from tillwire.errors import (
     NotFound,
     PeerError,
     Proof,
+    TerminalBusy,
     Unsupported,
 )
 
@@ -134,13 +138,14 @@ class Engine:
         self._claims = Claims(self._mirror, clock)
         self.errand_at = self._claims.errand_at
         self._displays = Displays()
+        self._doubts = Doubts(self._mirror)
+        self.doubt_of = self._doubts.of
         self.abort = Aborting(self._changes, clock, self._driver_for).abort
-        fetching = Fetching(
-            self._changes, clock, lambda terminal_id: self._keeper(self._terminal(terminal_id))
-        )
+        fetching = Fetching(self._changes, clock, self._keeper_at)
         self.offered = fetching.offered
         self.wait_offered = fetching.wait_offered
         self.fetch = fetching.fetch
+        self.release = Holding(self._changes, clock, self._keeper_at).release
         # What is remembered beside transactions, by the names under which callers know it.
         self._exchanges = exchanges = Exchanges(journal, clock)
         self.check_exchange = exchanges.check
@@ -239,14 +244,17 @@ class Engine:
             capabilities = _UNREACHABLE
         return Keeper(self._owner, capabilities)
 
+    def _keeper_at(self, terminal_id: str) -> Keeper:
+        return self._keeper(self._terminal(terminal_id))
+
     # --- accept -------------------------------------------------------------------------------
 
     async def accept(self, request: Request, when_busy: WhenBusy) -> Transaction:
         """Journal a till's request, and send it if its terminal is free.
 
-        Returns the transaction as committed: SENT, or ACCEPTED while it waits. Raises `NotFound`
-        (terminal), `InvalidRequest` (field as in `Request`), `Conflict` (`Repeated`, and before
-        all others; `TerminalBusy`, too much refunded, terminal not active), `Unsupported`,
+        Returns the transaction as committed: SENT, or ACCEPTED while it waits or is held. Raises
+        `NotFound` (terminal), `InvalidRequest` (field as in `Request`), `Conflict` (`Repeated`, and
+        before all others; `TerminalBusy`, too much refunded, terminal not active), `Unsupported`,
         `JournalError` (nothing was sent).
         """
         for _ in range(TRIES):
@@ -254,6 +262,8 @@ class Engine:
                 admission = await self._admit(request, when_busy)
             except StaleError:
                 await self.refresh_estate()
+            except TerminalBusy as busy:
+                raise self._doubts.explained(busy) from None
             else:
                 return self._mirror.newest(admission.transaction)
         raise JournalError(f"The estate has changed {TRIES} times meanwhile.")
@@ -266,6 +276,8 @@ class Engine:
         check_amounts(request)
         try:
             keeper = self._active(terminal, request.type)
+            check_terms(request.terms, keeper.capabilities)
+            check_held(request, when_busy, keeper.capabilities)
             await self._claims.clear(terminal.id, wait=when_busy is not WhenBusy.REJECT)
         except (Conflict, Unsupported):
             # Who asks again under the same key must learn that it was accepted before.
@@ -322,6 +334,7 @@ class Engine:
     # --- what commits ask for -----------------------------------------------------------------
 
     def _follow(self, move: Move) -> None:
+        self._doubts.hear(move)
         if move.event.name == states.Event.DISPATCH:
             self._tasks.spawn(self._carry(move.after))
         elif move.event.name == states.Event.ACCEPT:
@@ -504,6 +517,10 @@ class Engine:
         """How many open transactions there are in each state."""
         return self._mirror.open_count()
 
+    def blocked_count(self) -> Mapping[tuple[str, Awaits], int]:
+        """How many terminals an UNKNOWN transaction blocks, by driver and what it awaits."""
+        return self._doubts.count(self._estate)
+
     # --- terminals beside transactions ----------------------------------------------------------
 
     async def perform(
@@ -524,8 +541,11 @@ class Engine:
         if ABILITY_OF[type(errand)] not in driver.capabilities.errands:
             name = self._terminal(terminal_id).name
             raise Unsupported(f"Terminal {name} cannot do this: {ABILITY_OF[type(errand)]}.")
-        with self._claims.errand(terminal_id, errand):
-            return await run_errand(driver, errand, tell, seconds)
+        try:
+            with self._claims.errand(terminal_id, errand):
+                return await run_errand(driver, errand, tell, seconds)
+        except TerminalBusy as busy:
+            raise self._doubts.explained(busy) from None
 
     def capabilities(self, terminal_id: str) -> Capabilities:
         """What can be done with the terminal; nothing, if no driver reaches it. Raises

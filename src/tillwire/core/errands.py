@@ -1,9 +1,10 @@
 """Errands: what a terminal does for a till that moves no money.
 
-Showing a text, printing, asking a question, reading a card before its payment, its balance, an
-update, the terminal's own totals and the last transaction that it remembers. An errand is asked of
-the terminal through its driver while no transaction holds it, is not journaled, and may be
-repeated. What it finds out about money (`Count`, `AskLast`) is evidence to show, never an outcome.
+Showing a text, printing, printing the last receipt again, asking a question, reading a card before
+its payment, its balance, an update, the terminal's own totals and the last transaction that it
+remembers. An errand is asked of the terminal through its driver while no transaction holds it, is
+not journaled, and may be repeated. What it finds out about money (`Count`, `AskLast`) is evidence
+to show, never an outcome.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Ability(StrEnum):
     UPDATE = "update"
     COUNT = "count"
     LAST = "last"
+    REPRINT = "reprint"
 
 
 class Question(StrEnum):
@@ -111,7 +113,11 @@ class AskLast(msgspec.Struct, frozen=True):
     """The last transaction that the terminal remembers."""
 
 
-Errand = Show | Print | Ask | ReadCard | AskBalance | Update | Count | AskLast
+class Reprint(msgspec.Struct, frozen=True):
+    """Print the terminal's last receipt once more, on its own printer."""
+
+
+Errand = Show | Print | Ask | ReadCard | AskBalance | Update | Count | AskLast | Reprint
 
 ABILITY_OF: dict[type[Errand], Ability] = {
     Show: Ability.SHOW,
@@ -122,6 +128,7 @@ ABILITY_OF: dict[type[Errand], Ability] = {
     Update: Ability.UPDATE,
     Count: Ability.COUNT,
     AskLast: Ability.LAST,
+    Reprint: Ability.REPRINT,
 }
 """The ability that each errand takes."""
 

@@ -76,6 +76,10 @@ class Mirror:
         """How many open transactions there are in each state."""
         return self._counts
 
+    def unknown(self) -> list[Transaction]:
+        """Those that nobody can tell about; each blocks its terminal."""
+        return [each for each in self._open.values() if each.state is State.UNKNOWN]
+
     async def news_of(self, transaction_id: str, timeout: float | None) -> bool:
         """Wait for the next change of a transaction; False when there is none in `timeout` s."""
         return await _wait(self._by_transaction, transaction_id, timeout)

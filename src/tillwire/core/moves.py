@@ -161,6 +161,7 @@ def dispatched(
     keeper: Keeper,
     now: Instant,
     peer: Mapping[str, str] | None = None,
+    **changes: Any,  # Any: as in `moved`
 ) -> Move:
     """The intent to send, with the instant after which nothing is written any more (law 5), and
     what must be remembered of the peer with it."""
@@ -169,6 +170,7 @@ def dispatched(
         transaction,
         states.Event.DISPATCH,
         now,
+        **changes,
         sent_at=now,
         send_by=Instant(now + round(capabilities.send_within * 1000)),
         deadline=Instant(now + round(capabilities.outcome_within * 1000)),

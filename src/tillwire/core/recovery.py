@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from tillwire.clock import Instant
+from tillwire.core.doubts import CANNOT_TELL, NEEDS_PERSON
 from tillwire.core.model import Evidence, Outcome, State, Transaction
 from tillwire.core.moves import check_outcome
 from tillwire.core.patience import within
@@ -72,10 +73,10 @@ class Recovery:
                 )
             else:
                 if found.needs_person:
-                    await self._engine.note(transaction_id, "needs_person", found.detail)
+                    await self._engine.note(transaction_id, NEEDS_PERSON, found.detail)
                     return
                 if found.detail != said:
-                    await self._engine.note(transaction_id, "cannot_tell", found.detail)
+                    await self._engine.note(transaction_id, CANNOT_TELL, found.detail)
                     said = found.detail
                 pause = min(pause * 2, LONGEST_PAUSE)
 

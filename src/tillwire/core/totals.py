@@ -25,13 +25,16 @@ class TotalsKind(StrEnum):
     CREDIT = "credit"
     """REFUND."""
     REVERSE_DEBIT = "reverse_debit"
-    """REVERSAL of what took money or reserved it."""
+    """REVERSAL of what took money."""
     REVERSE_CREDIT = "reverse_credit"
     """REVERSAL of a REFUND."""
     RESERVED = "reserved"
     """PREAUTH."""
     RESERVED_CHANGE = "reserved_change"
     """INCREMENT; its amount may be negative."""
+    REVERSE_RESERVED = "reverse_reserved"
+    """REVERSAL of a PREAUTH or an INCREMENT: what was reserved is not any more, and no money that
+    was taken is given back."""
     COMPLETED = "completed"
     """CAPTURE."""
     CASH_ADVANCE = "cash_advance"
@@ -104,12 +107,17 @@ each sale) is counted in rows that leave all words out."""
 _KINDS: Final = {
     TransactionType.PURCHASE: TotalsKind.DEBIT,
     TransactionType.REFUND: TotalsKind.CREDIT,
-    TransactionType.REVERSAL: TotalsKind.REVERSE_DEBIT,
     TransactionType.PREAUTH: TotalsKind.RESERVED,
     TransactionType.INCREMENT: TotalsKind.RESERVED_CHANGE,
     TransactionType.CAPTURE: TotalsKind.COMPLETED,
     TransactionType.CASH_ADVANCE: TotalsKind.CASH_ADVANCE,
 }
+_REVERSALS: Final[dict[TransactionType | None, TotalsKind]] = {
+    TransactionType.REFUND: TotalsKind.REVERSE_CREDIT,
+    TransactionType.PREAUTH: TotalsKind.REVERSE_RESERVED,
+    TransactionType.INCREMENT: TotalsKind.REVERSE_RESERVED,
+}
+"""What a REVERSAL counts as, by what it reverses; all else took money."""
 
 
 def tally(endings: Iterable[Ending]) -> tuple[TotalsRow, ...]:
@@ -148,6 +156,6 @@ def _kind(ending: Ending) -> TotalsKind:
         return TotalsKind.FAILED
     if ending.state is not State.APPROVED:
         return TotalsKind.DECLINED
-    if ending.type is TransactionType.REVERSAL and ending.original_type is TransactionType.REFUND:
-        return TotalsKind.REVERSE_CREDIT
-    return _KINDS[ending.type]
+    if ending.type is not TransactionType.REVERSAL:
+        return _KINDS[ending.type]
+    return _REVERSALS.get(ending.original_type, TotalsKind.REVERSE_DEBIT)

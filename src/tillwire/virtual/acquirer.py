@@ -90,6 +90,7 @@ def answer(
         conversion=_converted(Money(approved, transaction.amount.currency))
         if script.conversion
         else None,
+        from_host=_told(transaction),
     )
 
 
@@ -119,6 +120,14 @@ def nonsense(transaction: Transaction) -> str:
     if (cash_back and rest < 0) or (tip and rest <= 0):
         return "cash-back and tip are more than the amount allows"
     return ""
+
+
+def _told(transaction: Transaction) -> str:
+    """What a till gets back that has handed over something and wants an answer."""
+    asked = transaction.terms.for_host
+    if asked is None or not asked.wanted_field:
+        return ""
+    return f"TOKEN {cards.authorisation_code(transaction.id)}"
 
 
 def _tip(transaction: Transaction, script: Script) -> int:

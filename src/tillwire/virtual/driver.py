@@ -32,7 +32,7 @@ from tillwire.virtual.memory import Deed
 from tillwire.virtual.world import World
 
 CAPABILITIES: Final = Capabilities(
-    types=frozenset(TransactionType), abort=True, errands=frozenset(Ability)
+    types=frozenset(TransactionType), abort=True, errands=frozenset(Ability), for_host=True
 )
 SETTLE_DELAY: Final = 1000
 """Milliseconds after `send_by` before a transaction that is not there counts as absent (law 4)."""
@@ -58,6 +58,7 @@ class VirtualDriver:
         """Carry it to its end, as its script says. Raises `NotDelivered`, `AnswerLost`."""
         script = self._world.script_for(transaction)
         deed = await self._world.arrive(self._terminal, transaction, script)
+        await progress(Sign(received=True))
         if deed.waiting:
             # A quick cardholder costs no sign of life: the outcome follows within the moment.
             await progress(Sign(started=True, display=cardholder.PRESENT_CARD))

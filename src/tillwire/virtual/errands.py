@@ -13,6 +13,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from tillwire.core.columns import centred, pair
 from tillwire.core.errands import (
     Answer,
     Ask,
@@ -27,6 +28,7 @@ from tillwire.core.errands import (
     LastSeen,
     Print,
     ReadCard,
+    Reprint,
     Result,
     Show,
     Trouble,
@@ -34,9 +36,10 @@ from tillwire.core.errands import (
 )
 from tillwire.core.model import Terminal
 from tillwire.core.totals import Ending, tally
+from tillwire.money import Money
 from tillwire.virtual import cardholder, cards
 from tillwire.virtual.cards import Card
-from tillwire.virtual.memory import Page, Printout
+from tillwire.virtual.memory import Deed, Page, Printout
 from tillwire.virtual.script import NO_CARD_SECONDS, Script
 from tillwire.virtual.world import World
 
@@ -46,6 +49,9 @@ LONGEST_PRINTED: Final = 100_000
 """Characters of one printout."""
 MOST_CHOICES: Final = 200
 """Entries of a question."""
+PAPER: Final = 24
+"""Columns of the printer's own receipts."""
+COPY: Final = "*** COPY ***"
 UPDATING: Final = "Updating"
 CLOSING: Final = "Closing the day"
 
@@ -86,6 +92,8 @@ class _Visit:
                 return await self._count(errand)
             case AskLast():
                 return await self._last()
+            case Reprint():
+                await self._reprint()
             case _:
                 assert_never(errand)
         return None
@@ -128,9 +136,20 @@ class _Visit:
     async def _print(self, order: Print) -> None:
         _check(order.text, LONGEST_PRINTED)
         await self._machine()
+        await self._put_on_paper(order.text, order.signature)
+
+    async def _reprint(self) -> None:
+        await self._machine()
+        await self._world.settle()
+        deed = await self._world.last_printed(self._terminal.id)
+        if deed is None:
+            raise ErrandFailed(Trouble.REFUSED, "It has printed no receipt since it was started.")
+        await self._put_on_paper(copy_of(deed, self._terminal.name), signature=False)
+
+    async def _put_on_paper(self, text: str, signature: bool) -> None:
         if self._script.paper_out:
             raise ErrandFailed(Trouble.BROKEN, "The printer has no paper.")
-        printout = Printout(order.text, order.signature, self._world.clock.now())
+        printout = Printout(text, signature, self._world.clock.now())
         await self._world.commit(lambda page: page.print(self._terminal.id, printout))
 
     async def _ask(self, ask: Ask) -> Answer:
@@ -195,6 +214,24 @@ class _Visit:
 def _check(text: str, longest: int) -> None:
     if len(text) > longest:
         raise ErrandFailed(Trouble.REFUSED, f"The text has more than {longest} characters.")
+
+
+def copy_of(deed: Deed, terminal: str) -> str:
+    """The terminal's own receipt of what the acquirer answered, once more."""
+    outcome, entry = deed.outcome, deed.entry
+    assert entry is not None, "what the acquirer was asked is in its ledger"
+    amount = Money(entry.amount if entry.approved else entry.asked, entry.currency)
+    card = f"****{outcome.card_last4}"
+    lines = [
+        *centred(COPY, PAPER),
+        *centred(terminal, PAPER),
+        *pair(entry.type.value, str(amount), PAPER),
+        *pair(outcome.brand, card, PAPER),
+        *pair("STAN", outcome.stan, PAPER),
+        *pair("Auth. code", outcome.authorisation_code, PAPER),
+        *centred(outcome.verdict.value, PAPER),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _named(reading: str, card: Card) -> CardRead:

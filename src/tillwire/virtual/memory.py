@@ -110,12 +110,15 @@ class Page:
         ).fetchone()
         return _deed(row) if row else None
 
-    def last_deed(self, terminal_id: str, *, done: bool = False) -> Deed | None:
-        """The terminal's newest deed; `done`: of those that do not wait for a cardholder."""
+    def last_deed(
+        self, terminal_id: str, *, done: bool = False, printed: bool = False
+    ) -> Deed | None:
+        """The terminal's newest deed; `done`: of those that do not wait for a cardholder;
+        `printed`: of those that the acquirer was asked about."""
         row = self._connection.execute(
             "SELECT * FROM deeds WHERE terminal_id = ? AND waiting <= ? "
-            "ORDER BY number DESC LIMIT 1",
-            (terminal_id, not done),
+            "AND (entry IS NOT NULL) >= ? ORDER BY number DESC LIMIT 1",
+            (terminal_id, not done, printed),
         ).fetchone()
         return _deed(row) if row else None
 

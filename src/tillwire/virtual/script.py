@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from tillwire.core.errands import Ask, AskBalance, Errand, Print, ReadCard, Trouble
+from tillwire.core.errands import Ask, AskBalance, Errand, Print, ReadCard, Reprint, Trouble
 from tillwire.core.model import Cause, Verdict
 
 NO_CARD_SECONDS: Final = 30.0
@@ -97,7 +97,7 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             return isinstance(errand, Ask) and errand.notice_card
         if self.trouble is not None:
             return True
-        if self.paper_out and isinstance(errand, Print):
+        if self.paper_out and isinstance(errand, Print | Reprint):
             return True
         return self.answer is not None and isinstance(errand, Ask | ReadCard | AskBalance)
 

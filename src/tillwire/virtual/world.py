@@ -268,6 +268,16 @@ class World:
 
         return await self.commit(look)
 
+    async def last_printed(self, terminal_id: str) -> Deed | None:
+        """The last transaction of which the terminal still knows that it printed a receipt."""
+
+        def look(page: Page) -> Deed | None:
+            last = page.last_deed(terminal_id, done=True, printed=True)
+            boot, _ = page.boot_and_number(terminal_id)
+            return last if last is not None and last.boot == boot else None
+
+        return await self.commit(look)
+
     @contextlib.contextmanager
     def prompting(self, terminal_id: str, text: str) -> Iterator[None]:
         """The display shows this meanwhile; what it showed before, if it is empty."""

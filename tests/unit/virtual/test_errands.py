@@ -24,6 +24,7 @@ from tillwire.core.errands import (
     Print,
     Question,
     ReadCard,
+    Reprint,
     Show,
     Trouble,
     Update,
@@ -92,6 +93,32 @@ async def test_without_paper_nothing_is_printed_and_other_errands_go_on(tmp_path
         assert await shop.world.printouts("t1") == []
         await shop.perform(Print("receipt"))
         assert [each.text for each in await shop.world.printouts("t1")] == ["receipt"]
+
+
+@virtual()
+async def test_the_last_receipt_is_printed_again(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        assert await shop.trouble(Reprint()) is Trouble.REFUSED
+        await shop.paid(1000)
+        sale = await shop.paid(1040)
+        await shop.paid(1043)
+        await shop.perform(Reprint())
+        with pytest.raises(ErrandFailed):
+            await shop.perform(Reprint(), terminal="t2")
+        (copy,) = await shop.world.printouts("t1")
+        assert "*** COPY ***" in copy.text
+        assert "10.40 EUR" in copy.text, "what was called off has no receipt"
+        assert "DECLINED" in copy.text
+        assert sale.outcome is not None
+        assert sale.outcome.stan in copy.text
+        assert max(map(len, copy.text.split("\n"))) <= 24
+        await shop.world.set_script("t1", SetScript(Script(paper_out=True), 1))
+        assert await shop.trouble(Reprint()) is Trouble.BROKEN
+        await shop.until(await shop.pay(1047), State.UNKNOWN)
+        await shop.world.settle()
+        driver = VirtualDriver(shop.engine.estate.terminals["t1"], shop.world, shop.engine)
+        with pytest.raises(ErrandFailed, match="since it was started"):
+            await driver.perform(Reprint(), lambda _: None)
 
 
 @virtual()
@@ -321,6 +348,8 @@ async def test_each_kind_and_brand_is_counted_apart(tmp_path: Path) -> None:
         held = await shop.paid(8000, type=TransactionType.PREAUTH)
         await shop.paid(-2000, type=TransactionType.INCREMENT, original=held.id)
         await shop.paid(6000, type=TransactionType.CAPTURE, original=held.id)
+        dropped = await shop.paid(9000, type=TransactionType.PREAUTH)
+        await shop.paid(9000, type=TransactionType.REVERSAL, original=dropped.id)
         await shop.paid(7000, type=TransactionType.CASH_ADVANCE, currency="USD")
         counted = await count(shop)
         assert summed(counted) == {
@@ -328,8 +357,9 @@ async def test_each_kind_and_brand_is_counted_apart(tmp_path: Path) -> None:
             TotalsKind.CREDIT: (1, 1000),
             TotalsKind.REVERSE_CREDIT: (1, 1000),
             TotalsKind.REVERSE_DEBIT: (1, 4000),
-            TotalsKind.RESERVED: (1, 8000),
+            TotalsKind.RESERVED: (2, 17_000),
             TotalsKind.RESERVED_CHANGE: (1, -2000),
+            TotalsKind.REVERSE_RESERVED: (1, 9000),
             TotalsKind.COMPLETED: (1, 6000),
             TotalsKind.CASH_ADVANCE: (1, 7000),
         }

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.kit.runner import virtual
 from tests.unit.virtual.shop import Shop, shop_in
 from tillwire.core.errands import CardRead, ReadCard
-from tillwire.core.model import Cause, State, Terms, TransactionType, Verdict
+from tillwire.core.model import (
+    Cause,
+    ForHost,
+    HostTag,
+    State,
+    Terms,
+    TransactionType,
+    Verdict,
+)
 from tillwire.errors import Proof
 from tillwire.virtual.memory import SetScript
 from tillwire.virtual.script import Script
@@ -177,3 +186,17 @@ async def test_a_script_says_the_cause(tmp_path: Path) -> None:
             assert outcome.cause is cause
     with pytest.raises(ValueError, match="cause must come with"):
         Script(cause=Cause.NO_CARD)
+
+
+@virtual()
+async def test_the_host_answers_whoever_wants_an_answer(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        told = ForHost(tags=(HostTag("0COF", 5),))
+        asked = msgspec.structs.replace(told, wanted_field="62", wanted_tag="DF8D01")
+        silent, answered = [
+            (await shop.paid(1000, Terms(for_host=each))).outcome for each in (told, asked)
+        ]
+        assert silent is not None
+        assert answered is not None
+        assert silent.from_host == ""
+        assert answered.from_host.startswith("TOKEN ")

@@ -587,13 +587,13 @@ async def test_nobody_who_acts_is_not_waited_for_for_ever() -> None:
 @pytest.mark.parametrize(
     ("settings", "abilities"),
     [
-        ({"binding": "tcp"}, set(Ability)),
-        ({"binding": "held"}, set(Ability)),
+        ({"binding": "tcp"}, set(Ability) - {Ability.REPRINT}),
+        ({"binding": "held"}, set(Ability) - {Ability.REPRINT}),
         (
             {"binding": "http"},
             {Ability.READ_CARD, Ability.BALANCE, Ability.UPDATE, Ability.LAST},
         ),
-        ({"binding": "http", "extra_resources": ALL}, set(Ability)),
+        ({"binding": "http", "extra_resources": ALL}, set(Ability) - {Ability.REPRINT}),
     ],
 )
 @virtual()

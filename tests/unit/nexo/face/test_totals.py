@@ -32,6 +32,7 @@ from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Capabilities
 from tillwire.core.totals import OpenTotals, TotalsKind, TotalsRow
 from tillwire.dialects.nexo.face.closing import totals_of
+from tillwire.dialects.nexo.wire.shared import TransactionTotals
 from tillwire.virtual.memory import SetScript
 from tillwire.virtual.script import Script
 
@@ -118,6 +119,31 @@ def test_every_kind_has_its_name_and_rows_of_nothing_are_left_out() -> None:
     ], "no more than the ten that a row may have"
     nothing = totals_of([row(kind, 0, count=0) for kind in TotalsKind], "V1-t1")
     assert nothing.rows == ()
+
+
+def test_the_reversal_of_a_reservation_lowers_what_is_reserved_and_no_debit() -> None:
+    rows = [
+        row(TotalsKind.DEBIT, 5000),
+        row(TotalsKind.RESERVED, 8000),
+        row(TotalsKind.RESERVED_CHANGE, 3000),
+        row(TotalsKind.REVERSE_RESERVED, 1000),
+    ]
+    told = totals_of(rows, "V1-t1")
+    assert sums_of(told.rows[0]) == {
+        "Debit": (1, "50.00"),
+        "FirstReservation": (1, "80.00"),
+        "UpdateReservation": (2, "20.00"),
+    }
+    lowered = totals_of([*rows, row(TotalsKind.REVERSE_RESERVED, 7000)], "V1-t1")
+    assert sums_of(lowered.rows[0])["UpdateReservation"] == (3, "0.00")
+    assert lowered.words == "UpdateReservation is -50.00 EUR."
+
+
+def sums_of(told: TransactionTotals) -> dict[str, tuple[int, str]]:
+    return {
+        each.transaction_type: (each.transaction_count, str(each.transaction_amount))
+        for each in told.payment_totals
+    }
 
 
 def test_rows_are_broken_down_by_what_is_asked_for_and_no_more() -> None:

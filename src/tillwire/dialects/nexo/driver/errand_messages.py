@@ -21,6 +21,7 @@ from tillwire.core.errands import (
     Print,
     Question,
     ReadCard,
+    Reprint,
     Result,
     Show,
     Trouble,
@@ -139,6 +140,8 @@ def request_of(errand: Errand, settings: DriverSettings, number: str, now: Insta
             return services.ReconciliationRequest(reconciliation_type=settings.reconciliation)
         case AskLast():
             return services.TransactionStatusRequest()
+        case Reprint():
+            raise ErrandFailed(Trouble.REFUSED, "The protocol has no way for this.")
 
 
 def _question(ask: Ask) -> devices.InputRequest:

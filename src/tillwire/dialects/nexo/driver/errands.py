@@ -50,13 +50,16 @@ _RESOURCES: Final = {
     Resource.INPUT: Ability.ASK,
     Resource.TOTALS: Ability.COUNT,
 }
+ALL: Final = frozenset(Ability) - {Ability.REPRINT}
+"""A nexo terminal prints what it is given (Print), and hands its last receipt to the till
+(TransactionStatus with ReceiptReprintFlag); nothing makes it print that one by itself."""
 _BY_POLLING: Final = frozenset({Ability.READ_CARD, Ability.BALANCE, Ability.UPDATE, Ability.LAST})
 
 
 def abilities(settings: DriverSettings) -> frozenset[Ability]:
     """What the binding has a way for."""
     if settings.binding is not Binding.HTTP:
-        return frozenset(Ability)
+        return ALL
     extra = (_RESOURCES.get(each) for each in settings.extra_resources)
     return _BY_POLLING | {each for each in extra if each is not None}
 

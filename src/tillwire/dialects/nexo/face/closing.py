@@ -86,11 +86,12 @@ def totals_of(
     """The rows by brand and currency, and broken down by `details` (TotalDetails). Each is told
     with the condition of an acquirer that failed, and its own name of the period, if given.
 
-    A negative amount, which only an UpdateReservation has, cannot be written: 0 is, and words say
-    how much it is.
+    The protocol has no name for the reversal of a reservation: it is told as what it does, an
+    UpdateReservation that lowers what is reserved. A negative amount, which only an
+    UpdateReservation has, cannot be written: 0 is, and words say how much it is.
     """
     groups: dict[tuple[str, ...], dict[TotalsKind, tuple[int, int]]] = defaultdict(dict)
-    for row in rows:
+    for row in map(_as_told, rows):
         key = _key(row, details)
         count, amount = groups[key].get(row.kind, (0, 0))
         groups[key][row.kind] = (count + row.count, amount + row.amount)
@@ -126,6 +127,12 @@ def totals_of(
             if amount < 0
         ]
     return Totals(tuple(told), " ".join(words))
+
+
+def _as_told(row: TotalsRow) -> TotalsRow:
+    if row.kind is not TotalsKind.REVERSE_RESERVED:
+        return row
+    return msgspec.structs.replace(row, kind=TotalsKind.RESERVED_CHANGE, amount=-row.amount)
 
 
 def _key(row: TotalsRow, details: Collection[str]) -> tuple[str, ...]:
@@ -372,7 +379,7 @@ def _differences(ours: Iterable[TotalsRow], theirs: Counted | None) -> str:
 
 def _sums(rows: Iterable[TotalsRow]) -> defaultdict[tuple[TotalsKind, str], tuple[int, int]]:
     sums: defaultdict[tuple[TotalsKind, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
-    for row in rows:
+    for row in map(_as_told, rows):
         if row.kind not in _NO_MONEY and (row.count or row.amount):
             count, amount = sums[row.kind, row.currency]
             sums[row.kind, row.currency] = (count + row.count, amount + row.amount)
