@@ -13,7 +13,17 @@ from typing import Annotated
 
 import typer
 
-from tillwire.cli import discrepancies, estate, keys, pay, sandbox, serve, terminals, transactions
+from tillwire.cli import (
+    apps,
+    discrepancies,
+    estate,
+    keys,
+    pay,
+    sandbox,
+    serve,
+    terminals,
+    transactions,
+)
 from tillwire.cli.output import complain, say_json
 from tillwire.errors import ConfigurationError, InvalidRequest, NotFound, TillwireError
 from tillwire.version import __version__
@@ -31,6 +41,7 @@ app.command()(pay.pay)
 app.add_typer(estate.app)
 app.add_typer(terminals.app)
 app.add_typer(keys.app)
+app.add_typer(apps.app)
 app.add_typer(transactions.app)
 app.add_typer(discrepancies.app)
 

@@ -180,6 +180,7 @@ def swap(
             ),
         )
     _tell(change, as_json)
+    remark(f"The device before it is {former}, and is not reached any more.")
     remark(f"Tills that call the terminal by its name call it {after.name} from now on.")
     _remind_of_token(after)
 
