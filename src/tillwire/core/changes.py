@@ -7,10 +7,12 @@ on an outdated one is refused by the journal (`StaleError`) and decided again on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
+from tillwire.core.estate import Estate
+from tillwire.core.letters import Teller, letters_of
 from tillwire.core.mirror import Mirror
 from tillwire.core.model import Transaction
 from tillwire.core.moves import Keeper, Move
@@ -41,9 +43,14 @@ class Changes:
         keeper_of: Callable[[Transaction], Keeper],
         follow: Callable[[Move], None],
         watch: Watch | None,
+        tellers: Sequence[Teller],
+        posted: Callable[[], None],
+        estate: Callable[[], Estate],
     ) -> None:
         """`keeper_of` says how a transaction's terminal is handed on. `follow` does what a newly
-        committed move asks for; `watch` is only told of it."""
+        committed move asks for; `watch` is only told of it. What the `tellers` write about a move,
+        by the `estate` of the moment, is committed with it; `posted` is called when that was
+        something."""
         self.mirror = Mirror()
         self._journal = journal
         self._clock = clock
@@ -51,6 +58,9 @@ class Changes:
         self._keeper_of = keeper_of
         self._follow = follow
         self._watch = watch
+        self._tellers = tellers
+        self._posted = posted
+        self._estate = estate
 
     async def change(self, transaction_id: str, decide: Decision) -> Transaction:
         """Commit what `decide` makes of the transaction. Raises `NotFound`, `JournalError`, and
@@ -97,7 +107,10 @@ class Changes:
 
         async def commit() -> T:
             try:
-                result = await self._journal.commit(work)
+                if self._tellers:
+                    result = await self._commit_and_tell(work, moves_of)
+                else:
+                    result = await self._journal.commit(work)
                 self._publish(moves_of(result))
             finally:
                 if afterwards is not None:
@@ -105,6 +118,31 @@ class Changes:
             return result
 
         return await self._tasks.finish(commit())
+
+    async def _commit_and_tell(
+        self, work: Callable[[Unit], T], moves_of: Callable[[T], list[Move]]
+    ) -> T:
+        estate = self._estate()
+
+        def write(unit: Unit) -> tuple[T, int, list[Exception]]:
+            result, count, failures = work(unit), 0, []
+            for move in moves_of(result):
+                for letter in letters_of(
+                    self._tellers, move.before, move.after, move.event.name, estate
+                ):
+                    if isinstance(letter, Exception):
+                        failures.append(letter)
+                    else:
+                        unit.post(letter)
+                        count += 1
+            return result, count, failures
+
+        result, count, failures = await self._journal.commit(write)
+        for error in failures:
+            _report("What must be told of a transaction could not be written", error)
+        if count:
+            self._posted()
+        return result
 
     def _publish(self, moves: list[Move]) -> None:
         for move in moves:
@@ -119,8 +157,7 @@ class Changes:
         try:
             self._watch.transition(move.before, move.after, move.event.name)
         except Exception as error:  # noqa: BLE001 - who only watches must not stop a payment
-            context = {"message": "Whoever watches transactions failed", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
+            _report("Whoever watches transactions failed", error)
 
     async def _read(self, transaction_id: str) -> Transaction:
         found = await self._journal.read(lambda reader: reader.transaction(transaction_id))
@@ -156,3 +193,8 @@ class Changes:
                 break
             current = self.mirror.newest(current)
         return current
+
+
+def _report(message: str, error: Exception) -> None:
+    context = {"message": message, "exception": error}
+    asyncio.get_running_loop().call_exception_handler(context)

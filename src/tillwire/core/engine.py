@@ -14,9 +14,9 @@ much may follow (`follow_ups.py`), how an UNKNOWN is resolved (`recovery.py`) an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from tillwire.clock import Instant
 from tillwire.core import states
@@ -32,6 +32,7 @@ from tillwire.core.estate import Estate
 from tillwire.core.exchanges import Exchanges
 from tillwire.core.fetching import Fetching
 from tillwire.core.holding import Holding, check_held, check_terms
+from tillwire.core.letters import Teller
 from tillwire.core.model import (
     Evidence,
     Lifecycle,
@@ -56,6 +57,7 @@ from tillwire.core.moves import (
     moved,
     noted,
     refused,
+    signed,
 )
 from tillwire.core.numbers import Numbers
 from tillwire.core.occupancy import WhenBusy
@@ -117,8 +119,11 @@ class Engine:
         *,
         owner: str = "gateway",
         watch: Watch | None = None,
+        tellers: Sequence[Teller] = (),
+        posted: Callable[[], None] = _nothing,
     ) -> None:
-        """`owner` names this process in the journal's holds."""
+        """`owner` names this process in the journal's holds. `tellers` write what must be told of
+        each move, and `posted` is called when some of that was committed."""
         self.journal = journal
         self.clock = clock
         self._driver_of = driver_of
@@ -132,6 +137,9 @@ class Engine:
             keeper_of=lambda each: self._keeper(self._estate.terminals[each.terminal_id]),
             follow=self._follow,
             watch=watch,
+            tellers=tellers,
+            posted=posted,
+            estate=lambda: self._estate,
         )
         self._mirror = self._changes.mirror
         self._recovery = Recovery(self, self._driver_for)
@@ -329,6 +337,7 @@ class Engine:
             expires_at=None
             if request.expires_in is None
             else Instant(now + round(request.expires_in * 1000)),
+            callback=request.callback,
         )
 
     # --- what commits ask for -----------------------------------------------------------------
@@ -431,19 +440,7 @@ class Engine:
             self._displays.show(transaction_id, sign.display)
 
         def take_down(current: Transaction) -> Move | None:
-            now = self.clock.now()
-            news: dict[str, Any] = {}
-            detail: dict[str, Any] = {}
-            if any(current.peer.get(key) != value for key, value in sign.peer.items()):
-                news["peer"] = {**current.peer, **sign.peer}
-                detail["peer"] = sorted(sign.peer)
-            if sign.started and current.started_at is None and not current.is_final:
-                news["started_at"] = now
-                if current.state is State.SENT:
-                    if sign.display:
-                        detail["display"] = sign.display
-                    return moved(current, states.Event.START, now, detail, **news)
-            return noted(current, "sign", now, detail, **news) if news else None
+            return signed(current, sign, self.clock.now())
 
         return await self._changes.change(transaction_id, take_down)
 

@@ -91,8 +91,7 @@ def letters_of(
     stop a payment."""
     for teller in tellers:
         try:
-            for letter in _checked(teller.letters(before, after, event, estate)):
-                yield letter
+            yield from _checked(teller.letters(before, after, event, estate))
         except Exception as error:  # noqa: BLE001 - whatever a teller raises
             yield error
 

@@ -16,7 +16,7 @@ from tillwire.clock import Instant
 from tillwire.core import states
 from tillwire.core.follow_ups import undone_with
 from tillwire.core.model import Event, Outcome, State, Transaction, TransactionType, Verdict
-from tillwire.core.ports import Capabilities, Unit
+from tillwire.core.ports import Capabilities, Sign, Unit
 from tillwire.errors import Proof, RemoteProtocolError
 from tillwire.money import Money
 
@@ -182,6 +182,31 @@ def refused(transaction: Transaction, proof: Proof, reason: str, now: Instant) -
     """Provably nothing happened (law 4)."""
     event = states.Event.PROVE_ABSENT if transaction.state is State.UNKNOWN else states.Event.REFUSE
     return moved(transaction, event, now, {"proof": proof, "reason": reason}, proof=proof)
+
+
+def signed(transaction: Transaction, sign: Sign, now: Instant) -> Move | None:
+    """A sign of life, or what the driver must remember; None when it says nothing new. That the
+    terminal has got it is only kept where somebody is told of it: elsewhere it would cost each
+    sale a commit that nobody reads."""
+    news: dict[str, Any] = {}
+    detail: dict[str, Any] = {}
+    name = "sign"
+    if any(transaction.peer.get(key) != value for key, value in sign.peer.items()):
+        news["peer"] = {**transaction.peer, **sign.peer}
+        detail["peer"] = sorted(sign.peer)
+    if not transaction.is_final and transaction.started_at is None:
+        arrived = sign.received or sign.started
+        if arrived and transaction.received_at is None and transaction.callback is not None:
+            news["received_at"] = now
+            name = "received"
+        if sign.started:
+            news["started_at"] = now
+            name = "sign"
+            if transaction.state is State.SENT:
+                if sign.display:
+                    detail["display"] = sign.display
+                return moved(transaction, states.Event.START, now, detail, **news)
+    return noted(transaction, name, now, detail, **news) if news else None
 
 
 def ended(transaction: Transaction, outcome: Outcome, now: Instant) -> Move:

@@ -29,7 +29,7 @@ class WhenBusy(StrEnum):
     REJECT = "reject"
     """Refuse the new one."""
     QUEUE = "queue"
-    """Let it wait its turn."""
+    """Let it wait its turn, in the place of one under its `Terms.collapse_key` if there is one."""
     REPLACE = "replace"
     """Put it in the place of the one that waits, if that was not sent yet."""
 
@@ -47,7 +47,8 @@ def place_for(unit: Unit, newcomer: Transaction, when_busy: WhenBusy, owner: str
     """Find the newcomer's place at its terminal. Raises `TerminalBusy`.
 
     Whoever waits may be replaced only by a transaction that came through the same face: the till
-    of another face counts on its place in the queue.
+    of another face counts on its place in the queue. With QUEUE, only one under the same collapse
+    key is.
     """
     token = unit.seize(newcomer.terminal_id, newcomer.id, owner, newcomer.expires_at)
     if token is not None:
@@ -58,16 +59,21 @@ def place_for(unit: Unit, newcomer: Transaction, when_busy: WhenBusy, owner: str
     assert holder is not None, "a hold names a transaction of the journal"
     if holder.state is State.UNKNOWN or when_busy is WhenBusy.REJECT:
         raise busy(holder)
-    if when_busy is WhenBusy.QUEUE:
+    key = newcomer.terms.collapse_key
+    if when_busy is WhenBusy.QUEUE and not key:
         return Place(0)
-    if _replaceable(holder, newcomer):
+
+    def replaceable(waiting: Transaction) -> bool:
+        return (
+            waiting.state is State.ACCEPTED
+            and waiting.dialect == newcomer.dialect
+            and (when_busy is WhenBusy.REPLACE or waiting.terms.collapse_key == key)
+        )
+
+    if replaceable(holder):
         return Place(0, holder)
-    waiting = [each for each in unit.queue(newcomer.terminal_id) if _replaceable(each, newcomer)]
+    waiting = [each for each in unit.queue(newcomer.terminal_id) if replaceable(each)]
     return Place(0, waiting[-1] if waiting else None)
-
-
-def _replaceable(waiting: Transaction, newcomer: Transaction) -> bool:
-    return waiting.state is State.ACCEPTED and waiting.dialect == newcomer.dialect
 
 
 def busy(holder: Transaction) -> TerminalBusy:

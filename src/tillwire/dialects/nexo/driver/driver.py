@@ -209,12 +209,16 @@ class NexoDriver:
         """The answer; or what the terminal says on another line when this one has gone quiet, as
         one does that a firewall has forgotten."""
 
-        async def exchange() -> Message:
-            await talk.send(may_go)
-            return await talk.answer()
-
         quiet = self.settings.quiet_seconds
         polls = self.settings.binding is Binding.HTTP
+
+        async def exchange() -> Message:
+            await talk.send(may_go)
+            if polls:  # it has said that it has got it
+                with contextlib.suppress(JournalError):
+                    await carried.progress(Sign(received=True))
+            return await talk.answer()
+
         exchanging = asyncio.create_task(exchange(), name=f"nexo {order.service_id}")
         try:
             while True:
