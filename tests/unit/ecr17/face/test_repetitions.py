@@ -167,6 +167,52 @@ def test_a_result_is_sent_three_times_in_all(disk: Path) -> None:
     live(disk, scenario)
 
 
+def test_a_late_acknowledgement_is_not_taken_for_that_of_the_next_result(disk: Path) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        async with await Till.open() as till:
+            first = await till.asks(pay(), acknowledges=False)
+            assert wire.decode_result(await till.payload(), pay()) == first, "it comes again"
+            till.acknowledge()
+            second = await till.asks(pay(), acknowledges=False)
+            till.acknowledge()  # of the first one, which came twice
+            assert await till.asks(pay(), acknowledges=False) == second
+            assert len(await gateway.charges()) == 2
+
+    live(disk, scenario)
+
+
+def test_an_acknowledgement_after_the_last_try_counts(disk: Path) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        async with await Till.open() as till:
+            first = await till.asks(pay(), acknowledges=False)
+            for _ in range(2):
+                await till.payload()
+            await asyncio.sleep(4)
+            till.acknowledge()
+            assert await till.asks(pay()) != first
+            assert len(await gateway.charges()) == 2
+
+    live(disk, scenario)
+
+
+def test_a_copy_on_its_way_while_the_till_asked_elsewhere_is_no_new_sale(disk: Path) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        async with await Till.open() as till:
+            first = await till.asks(pay(), acknowledges=False)
+            for _ in range(2):
+                await till.payload()
+            await asyncio.sleep(4)
+            async with await Till.open() as other:
+                assert await other.asks(last()) == first
+            assert await till.asks(pay(), acknowledges=False) == first
+            for _ in range(4):
+                till.acknowledge()
+            assert await till.asks(pay()) != first, "it has heard it here, too"
+            assert len(await gateway.charges()) == 2
+
+    live(disk, scenario)
+
+
 def test_a_refused_result_is_sent_again_at_once(disk: Path) -> None:
     async def scenario(_: GatewayUnderTest) -> None:
         async with await Till.open() as till:

@@ -12,9 +12,10 @@ A till that goes away leaves its transaction running. Whoever dials, a session o
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -57,6 +58,8 @@ WAIT: Final = "ATTENDERE PREGO"
 """Shown at a till for which the terminal shows nothing."""
 UNRESOLVED: Final = "ESITO IN VERIFICA"
 """Shown while nobody knows yet what became of it."""
+_MOST_UNANSWERED: Final = 64
+"""Frames on their way to the till of which we remember that they were sent."""
 
 _WORDS: Final[dict[type[Any], str]] = {
     PaymentRequest: "payment",
@@ -74,6 +77,16 @@ _WORDS: Final[dict[type[Any], str]] = {
     TotalsRequest: "totals",
 }
 """What is being served, for an operator."""
+
+
+class _GivenUp(NamedTuple):
+    """A result that the till has not acknowledged on this connection, however often it was sent."""
+
+    request: Request
+    frame: bytes
+    then: Callable[[], None]
+    """What to do when it is acknowledged all the same."""
+    until: float
 
 
 class LaneFace:
@@ -109,6 +122,9 @@ class Session:
         """Whether that was acknowledged."""
         self._unheard: bytes | None = None
         """The frame that the till has not acknowledged yet."""
+        self._sent: deque[tuple[bytes, float]] = deque(maxlen=_MOST_UNANSWERED)
+        """Each frame that the till has not answered, and until when it may."""
+        self._given_up: _GivenUp | None = None
         self._heard: asyncio.Future[bool] | None = None
         self._then: Callable[[], None] | None = None
         """What to do as soon as that is acknowledged."""
@@ -143,12 +159,22 @@ class Session:
         for frame in frames:
             if isinstance(frame, Application):
                 self._take(frame)
-            elif isinstance(frame, Ack | Nak) and self._heard and not self._heard.done():
-                self._hear(self._heard, acknowledged=isinstance(frame, Ack))
+            elif isinstance(frame, Ack | Nak):
+                self._hear(acknowledged=isinstance(frame, Ack))
         return len(frames)
 
-    def _hear(self, heard: asyncio.Future[bool], *, acknowledged: bool) -> None:
-        heard.set_result(acknowledged)
+    def _hear(self, *, acknowledged: bool) -> None:
+        # A till answers every frame, in their order: this may be for one that was sent before.
+        now = asyncio.get_running_loop().time()
+        while self._sent and self._sent[0][1] < now:
+            self._sent.popleft()
+        answered = self._sent.popleft()[0] if self._sent else self._unheard
+        if acknowledged and self._given_up is not None and answered is self._given_up.frame:
+            self._given_up.then()
+            self._given_up = None
+        if answered is not self._unheard or self._heard is None or self._heard.done():
+            return
+        self._heard.set_result(acknowledged)
         if acknowledged:
             # At once: the next request may stand right behind, and be the same again.
             self._has_result, self._unheard = True, None
@@ -193,7 +219,7 @@ class Session:
             self._refuse(frame.code, "another request is being served")
         elif self._task is None and self._closing:
             self._refuse(frame.code, "the connection is closing")
-        elif self._task is None:
+        elif self._task is None and not self._is_copy(request):
             self._begin(request, tid)
 
     def _read(self, frame: Application) -> Request:
@@ -216,7 +242,7 @@ class Session:
             if self._taken:
                 self._connection.send(ACK)
             if self._unheard is not None:
-                self._connection.send(self._unheard)
+                self._send(self._unheard)
             return True
         if self._unheard is None and not self._has_result:
             return False
@@ -225,7 +251,20 @@ class Session:
         self._forget(self._task)
         return True
 
+    def _is_copy(self, request: Request) -> bool:
+        """Whether the till wrote this before it heard the result of the same request on this very
+        connection, whatever it has heard on another one; it is told that result once more."""
+        given_up = self._given_up
+        if given_up is None or given_up.request != request:
+            return False
+        if given_up.until < asyncio.get_running_loop().time():
+            return False
+        self._connection.send(ACK)
+        self._send(given_up.frame)
+        return True
+
     def _begin(self, request: Request, tid: str) -> None:
+        self._given_up = None
         self._request, self._taken, self._has_result = request, False, False
         self._task = self._tasks.spawn(self._serve(request, tid))
         self._task.add_done_callback(self._forget)
@@ -364,6 +403,20 @@ class Session:
             hush()
         return None
 
+    def _give_up(self, frame: bytes, then: Callable[[], None] | None) -> None:
+        """Wait no more for an answer, which may still come."""
+        request = self._request
+        if then is not None and isinstance(request, Order | CloseSessionRequest):
+            until = asyncio.get_running_loop().time() + self._settings.repeat_within
+            self._given_up = _GivenUp(request, frame, then, until)
+
+    def _send(self, frame: bytes) -> bool:
+        """Send what is to be answered; whether there still is a connection."""
+        told = self._settings
+        until = asyncio.get_running_loop().time() + told.ack_within * told.transmissions
+        self._sent.append((frame, until))
+        return self._connection.send(frame)
+
     async def _print(self, tid: str, text: str) -> None:
         for part in wire.receipt_parts(tid, text):
             if not await self._deliver(wire.encode(part)):
@@ -378,7 +431,7 @@ class Session:
             for _ in range(told.transmissions):
                 self._unheard = frame
                 heard = self._heard = loop.create_future()
-                if not self._connection.send(frame):
+                if not self._send(frame):
                     return False
                 try:
                     async with asyncio.timeout(told.ack_within):
@@ -386,6 +439,7 @@ class Session:
                             return True
                 except TimeoutError:
                     continue
+            self._give_up(frame, then)
             return False
         finally:
             if self._unheard is frame:
