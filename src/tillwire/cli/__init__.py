@@ -18,6 +18,7 @@ from tillwire.cli import (
     discrepancies,
     estate,
     keys,
+    lanes,
     pay,
     sandbox,
     serve,
@@ -41,6 +42,7 @@ app.command()(pay.pay)
 app.add_typer(estate.app)
 app.add_typer(terminals.app)
 app.add_typer(keys.app)
+app.add_typer(lanes.app)
 app.add_typer(apps.app)
 app.add_typer(transactions.app)
 app.add_typer(discrepancies.app)

@@ -105,15 +105,21 @@ def _moved(lane: ListenerSettings, was_set: LanePort | None) -> ListenerSettings
     return msgspec.structs.replace(lane, port=was_set.port)
 
 
+def moved(
+    listeners: Sequence[ListenerSettings], kinds: Kinds, ports: Mapping[str, LanePort]
+) -> list[ListenerSettings]:
+    """All listeners, lanes with the ports that were set."""
+    lanes = {lane.name for lane in lanes_among(listeners, kinds)}
+    return [
+        _moved(each, ports.get(each.name)) if each.name in lanes else each for each in listeners
+    ]
+
+
 def in_force(
     listeners: Sequence[ListenerSettings], kinds: Kinds, ports: Mapping[str, LanePort]
 ) -> list[ListenerSettings]:
-    """All listeners, lanes with the ports that were set. Raises `ConfigurationError` when that
-    leads two of them to one port."""
-    lanes = {lane.name for lane in lanes_among(listeners, kinds)}
-    found = [
-        _moved(each, ports.get(each.name)) if each.name in lanes else each for each in listeners
-    ]
+    """The same. Raises `ConfigurationError` when that leads two of them to one port."""
+    found = moved(listeners, kinds, ports)
     for before, after in zip(listeners, found, strict=True):
         holder = holder_of(after, found)
         if after is not before and holder:
