@@ -21,13 +21,8 @@ import structlog
 from tillwire.core.ports import Connection
 from tillwire.errors import NotDelivered
 from tillwire.net.dialer import StreamConnection
-from tillwire.net.keepalive import keep_alive
+from tillwire.net.keepalive import SOON, keep_alive
 
-ALIVE_AFTER: Final = 15
-"""Seconds of silence after which the system asks whether a terminal is still there: a command must
-not go to one that is gone."""
-ALIVE_EVERY: Final = 5
-ALIVE_TRIES: Final = 3
 BACKLOG: Final = 16
 """Connections that may wait to be accepted."""
 LOGGED_EVERY: Final = 60.0
@@ -154,7 +149,7 @@ class Caller(asyncio.StreamReaderProtocol):
         host, port, *_ = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104 - nobody
         self.address = IPv4Address(host)
         self.peer = f"{host}:{port}"
-        keep_alive(transport, ALIVE_AFTER, ALIVE_EVERY, ALIVE_TRIES)
+        keep_alive(transport, SOON)  # a command must not go to a terminal that is gone
         self._port.came(self)
 
     def data_received(self, data: bytes) -> None:

@@ -17,6 +17,7 @@ import structlog
 
 from tillwire.config import ListenerSettings
 from tillwire.core.ports import Clock
+from tillwire.net.keepalive import SOON
 from tillwire.net.streams import StreamFace
 from tillwire.server.streams import Connection, Connections, Count, LaneView
 
@@ -52,7 +53,7 @@ class DialledLane:
         self._count = count
         self._clock = clock
         self._stop_seconds = stop_seconds
-        self._open = Connections(settings, face, count=self._counted, now=clock.now)
+        self._open = Connections(settings, face, count=self._counted, now=clock.now, alive=SOON)
         self._in_vain = 0
         """Tries in a row that have led to nothing."""
         self._hurry = asyncio.Event()

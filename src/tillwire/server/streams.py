@@ -18,17 +18,12 @@ import structlog
 
 from tillwire.clock import Instant
 from tillwire.config import Limits, ListenerSettings
-from tillwire.net.keepalive import keep_alive
+from tillwire.net.keepalive import USUAL, KeepAlive, keep_alive
 from tillwire.net.streams import StreamFace, StreamSession
 from tillwire.server.listeners import load_certificate, url_host
 
 CLOSE_WITHIN: Final = 10.0
 """Seconds in which the peer must take what was written before a close; then it is cut off."""
-ALIVE_AFTER: Final = 60
-"""Seconds of silence after which the system asks whether the peer's machine is still there. It
-also keeps firewalls from forgetting a connection on which nothing goes on."""
-ALIVE_EVERY: Final = 20
-ALIVE_TRIES: Final = 4
 
 Count = Callable[[str, int], None]
 """Told of messages: `received` or `sent`, and how many."""
@@ -69,11 +64,13 @@ class Connections:
         *,
         count: Count,
         now: Callable[[], Instant],
+        alive: KeepAlive = USUAL,
     ) -> None:
         self.settings = settings
         self.face = face
         self.count = count
         self.now = now
+        self.alive = alive
         self._open: dict[Connection, None] = {}
         self._one_gone = asyncio.Event()
         self._stopping = False
@@ -246,7 +243,7 @@ class Connection(asyncio.Protocol):
         if not self._listener.opened(self):
             self._transport.abort()
             return
-        keep_alive(transport, ALIVE_AFTER, ALIVE_EVERY, ALIVE_TRIES)
+        keep_alive(transport, self._listener.alive)
         self._used = self._loop.time()
         self._idle = self._loop.call_later(self._limits.idle_seconds, self._look)
         self._guarded(self._begin)

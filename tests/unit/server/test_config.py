@@ -160,7 +160,8 @@ MISTAKES = {
     ),
     "no such face": (
         SMALLEST + FACE.replace("tills", "till"),
-        "listener[0].face[0].name: there is no face 'till'. Allowed: dialling, lanes, tills, virtual.",
+        "listener[0].face[0].name: there is no face 'till'. "
+        "Allowed: dialling, lanes, tills, virtual.",
     ),
     "a prefix that ends with a slash": (
         SMALLEST + FACE + 'prefix = "/tills/"',

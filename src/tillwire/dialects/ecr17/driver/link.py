@@ -44,8 +44,21 @@ class Link:
         self._dialer = dialer
         self._reading = settings.reading
 
-    async def dial(self) -> Line:
-        """A new connection, which is ours alone. Raises `NotDelivered`."""
+    async def quiet_line(self) -> Line:
+        """A new connection for one exchange, on which nothing comes unasked: a NAK that was left
+        over would pass for a proof. Raises `NotDelivered`."""
+        await self.reading()  # first: a terminal may have one connection only
+        return await self._quiet_line()
+
+    async def _quiet_line(self) -> Line:
+        for _ in range(2):
+            line = await self._dial()
+            if await line.is_quiet(PROBE):
+                return line
+            await line.close()
+        raise NotDelivered("It hangs up, or says something, before it is asked.")
+
+    async def _dial(self) -> Line:
         settings = self.settings
         return Line(
             await self._dialer.connect(
@@ -53,25 +66,15 @@ class Link:
             )
         )
 
-    async def quiet_line(self) -> Line:
-        """A new connection on which nothing comes unasked: a NAK that was left over would pass for
-        a proof. Raises `NotDelivered`."""
-        for _ in range(2):
-            line = await self.dial()
-            if await line.is_quiet(PROBE):
-                return line
-            await line.close()
-        raise NotDelivered("It hangs up, or says something, before it is asked.")
-
     async def conversation(self, line: Line) -> Conversation:
-        """One exchange on a line. The reading must be known."""
+        """One exchange on a quiet line."""
         return Conversation(line, await self.reading(), self.settings.spelling)
 
     @asynccontextmanager
     async def _talk(self, reading: Lrc) -> AsyncIterator[Conversation]:
         # One that waited for us may have something on it that was for an earlier question.
         waited = self.settings.listens is Listens.TILL
-        line = await (self.quiet_line() if waited else self.dial())
+        line = await (self._quiet_line() if waited else self._dial())
         try:
             yield Conversation(line, reading, self.settings.spelling)
         finally:
@@ -171,6 +174,17 @@ class Link:
             if not keeps:
                 await line.close()
         return line if keeps else None
+
+    async def reprint(self) -> None:
+        """Have the terminal print its last receipt again, which it only acknowledges. Raises what
+        `ask` raises."""
+        try:
+            async with self._talk(await self.reading()) as talk:
+                request = ReprintRequest(tid=self.settings.tid)
+                await talk.send(request, _whenever, self.settings.ack_seconds)
+        except Refused:
+            self.doubt_reading()
+            raise
 
     async def reprinted(self) -> list[str]:
         """The terminal's last receipt, once more, on our side. Empty where it does not send it."""
