@@ -14,6 +14,7 @@ from tests.unit.ecr17.driver import pos
 from tests.unit.ecr17.driver.pos import PORT, TICKET, ack, both, nak, say, silent, wait
 from tests.unit.ecr17.driver.till import Till, payment, till
 from tillwire.core.errands import (
+    Ability,
     AskLast,
     Count,
     Counted,
@@ -21,6 +22,7 @@ from tillwire.core.errands import (
     ErrandFailed,
     LastSeen,
     Print,
+    Reprint,
     Result,
     Trouble,
 )
@@ -46,6 +48,25 @@ async def test_totals(close: bool, code: str) -> None:
     with pytest.raises(ErrandFailed) as failure:
         await perform(counter, Count(close=close))
     assert failure.value.trouble is Trouble.BUSY
+
+
+@virtual()
+async def test_the_last_receipt_is_printed_again_at_the_terminal() -> None:
+    counter = await till()
+    assert Ability.REPRINT in counter.driver.capabilities.errands
+    counter.pos.will("R", ack)
+    assert await perform(counter, Reprint()) is None
+    (asked,) = counter.pos.of("R")
+    assert (asked.on_ecr, asked.service) == (False, False)
+    counter.pos.will("R", *[nak] * 3)
+    with pytest.raises(ErrandFailed) as failure:
+        await perform(counter, Reprint())
+    assert failure.value.trouble is Trouble.BUSY
+    counter.pos.will("R", silent)
+    with pytest.raises(AnswerLost):
+        await perform(counter, Reprint())
+    without_printer = Till(pos.Pos(), receipts="till")
+    assert Ability.REPRINT not in without_printer.driver.capabilities.errands
 
 
 @virtual()

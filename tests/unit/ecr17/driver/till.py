@@ -56,9 +56,12 @@ class Notes:
     async def find(self, transaction_id: str) -> Transaction | None:
         return next((each for each in self.known if each.id == transaction_id), None)
 
+    async def follow_ups(self, original_id: str) -> list[Transaction]:
+        return [each for each in self.known if each.original_id == original_id]
+
     async def newest_at(self, terminal_id: str, limit: int) -> list[Transaction]:
         assert terminal_id == "t1"
-        return self.known[:limit]
+        return [each for each in self.known if each.terminal_id == terminal_id][:limit]
 
 
 class Till:

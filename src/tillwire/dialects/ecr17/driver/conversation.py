@@ -185,17 +185,23 @@ class Conversation:
 
     # --- what follows on it ---------------------------------------------------------------------
 
-    async def drain(self, seconds: float) -> None:
-        """Receipts and data of the host, as far as they come. Never raises."""
+    async def drain(
+        self, seconds: float, *, receipts: bool = True, host_data: bool = False
+    ) -> None:
+        """Receipts and data of the host, as far as they are expected and come, in whatever order.
+        Never raises."""
         with contextlib.suppress(PeerError, TimeoutError):
             async with asyncio.timeout(DRAIN_WITHIN):
-                await self._drained(seconds)
+                await self._drained(seconds, receipts, host_data)
 
-    async def _drained(self, seconds: float) -> None:
+    async def _drained(self, seconds: float, receipts: bool, host_data: bool) -> None:
         bad = 0
         while len(self.receipts) < MOST_TICKETS:
-            between = self.receipts and self._tickets.is_empty
-            frame = await self._line.frame(min(seconds, MORE_WITHIN) if between else seconds)
+            missing = (receipts and not self.receipts) or (host_data and not self.host_data)
+            may_end = not missing and self._tickets.is_empty
+            if may_end and not receipts:
+                return
+            frame = await self._line.frame(min(seconds, MORE_WITHIN) if may_end else seconds)
             if frame is None:
                 return
             if not isinstance(frame, Application):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -32,20 +32,27 @@ from tillwire.core.ports import (
 )
 from tillwire.dialects.ecr17.driver import orders
 from tillwire.dialects.ecr17.driver.conversation import Conversation, Refused
-from tillwire.dialects.ecr17.driver.errands import ABILITIES, LOOK_BACK, Errands
+from tillwire.dialects.ecr17.driver.errands import LOOK_BACK, Errands, abilities
 from tillwire.dialects.ecr17.driver.ladder import Ladder
 from tillwire.dialects.ecr17.driver.line import Line
 from tillwire.dialects.ecr17.driver.link import Link
-from tillwire.dialects.ecr17.driver.orders import HANDLE_HOST, NOTHING_SAVED, TAGGED, Command, Order
-from tillwire.dialects.ecr17.driver.reading import money_result, outcome_of, receipts_of
-from tillwire.dialects.ecr17.driver.settings import (
-    LONGEST_CONTRACT,
-    DriverSettings,
-    LastStan,
-    ReceiptPlace,
+from tillwire.dialects.ecr17.driver.orders import (
+    CURRENCY,
+    HANDLE_TAGS,
+    NOT_TAKEN,
+    NOTHING_SAVED,
+    Asked,
+    Order,
 )
+from tillwire.dialects.ecr17.driver.reading import (
+    TELL_AMOUNT,
+    money_result,
+    outcome_of,
+    receipts_of,
+)
+from tillwire.dialects.ecr17.driver.settings import DriverSettings, LastStan, ReceiptPlace
+from tillwire.dialects.ecr17.wire import AdditionalData, ReversalRequest, TerminalState
 from tillwire.dialects.ecr17.wire import Result as Answer
-from tillwire.dialects.ecr17.wire import ReversalRequest, TerminalState, fitted
 from tillwire.errors import (
     AnswerLost,
     ConfigurationError,
@@ -54,6 +61,7 @@ from tillwire.errors import (
     NotDelivered,
     PeerError,
 )
+from tillwire.money import Money
 from tillwire.net.dialer import AsyncioDialer
 
 _TYPES: Final = frozenset(
@@ -106,7 +114,8 @@ class Ecr17Driver:
             types=_TYPES | refund,
             outcome_within=self.settings.outcome_seconds,
             send_within=self.settings.send_seconds,
-            errands=ABILITIES,
+            errands=abilities(self.settings),
+            for_host=True,
         )
 
     # --- a transaction --------------------------------------------------------------------------
@@ -116,43 +125,49 @@ class Ecr17Driver:
         original = None
         if transaction.original_id is not None:
             original = await self._inbox.find(transaction.original_id)
-        command = orders.command(transaction, original, self.settings)
+        asked = orders.asked(transaction, original, self.settings)
         async with self._at_work("a transaction"):
-            order = await self._order(transaction, command)
+            order = await self._order(transaction, original, asked)
             await progress(Sign(peer=order.peer))
             line = await self._line()
             try:
                 talk = await self._link.conversation(line)
-                return await _Carried(
-                    self, transaction, progress, command, order, talk
-                ).to_its_end()
+                return await _Carried(self, transaction, progress, asked, order, talk).to_its_end()
             finally:
                 await line.close()
 
-    async def _order(self, transaction: Transaction, command: Command) -> Order:
+    async def _order(
+        self, transaction: Transaction, original: Transaction | None, asked: Asked
+    ) -> Order:
         """Raises `NotDelivered`."""
         before = await self._inbox.newest_at(self._terminal_id, LOOK_BACK)
         before = [each for each in before if each.id != transaction.id]
-        stan, approved = await self._last_known(before)
-        if isinstance(command, ReversalRequest):
-            _check_is_last(command, transaction, before, stan if approved else "")
-        return Order(command=orders.CODES[type(command)], last_stan=stan, last_approved=approved)
+        last = await self._last_known(before)
+        if isinstance(asked.command, ReversalRequest):
+            assert original is not None, "its STAN is that of the original"
+            orders.check_untouched(transaction, await self._inbox.follow_ups(original.id))
+            _check_is_last(asked.command, original, before, last)
+        return Order(
+            command=orders.CODES[type(asked.command)],
+            last_stan=last.stan,
+            last_approved=last.approved,
+        )
 
-    async def _last_known(self, before: list[Transaction]) -> tuple[str, bool]:
-        """The STAN of the last result, and whether that is an approval."""
+    async def _last_known(self, before: list[Transaction]) -> _Last:
         if self.settings.last_stan is LastStan.TERMINAL:
             with contextlib.suppress(Refused):
                 result = await self._last_saved()
                 approved = bool(getattr(result, "approved", False))
                 stan = getattr(result, "stan", "")
                 if stan:
-                    return stan, approved
+                    amount = result.amount if isinstance(result, TELL_AMOUNT) else None
+                    return _Last(stan, approved, amount)
                 if not approved:
-                    return NOTHING_SAVED, False
+                    return _Last(NOTHING_SAVED)
         for each in before:
             if each.outcome is not None and each.outcome.stan:
-                return each.outcome.stan, each.outcome.verdict is Verdict.APPROVED
-        return "", False
+                return _Last(each.outcome.stan, each.outcome.verdict is Verdict.APPROVED)
+        return _Last("")
 
     async def _last_saved(self) -> object:
         try:
@@ -217,20 +232,37 @@ class Ecr17Driver:
                 self._works = ""
 
 
+class _Last(NamedTuple):
+    """The last result that the terminal has saved, or else the last one in the journal."""
+
+    stan: str
+    approved: bool = False
+    amount: int | None = None
+    """Cents; None where it tells none."""
+
+
 def _check_is_last(
-    command: ReversalRequest, transaction: Transaction, before: list[Transaction], stan: str
+    command: ReversalRequest, original: Transaction, before: list[Transaction], told: _Last
 ) -> None:
     """Raise `NotDelivered` unless the original is the last that the terminal approved, by our
-    journal, and by its own word (`stan`) where it says so."""
+    journal, and by its own word, where it says so; and of the amount that it was to us."""
     last = next((each for each in before if each.state is State.APPROVED), None)
-    if last is None or last.id != transaction.original_id:
+    if last is None or last.id != original.id:
         raise NotDelivered(
             "The terminal reverses its last transaction alone, and did others since."
         )
-    if stan not in ("", command.stan):
+    if not told.approved:
+        return
+    if told.stan not in ("", command.stan):
         raise NotDelivered(
-            f"The terminal reverses its last transaction alone, whose STAN is {stan}, and not "
+            f"The terminal reverses its last transaction alone, whose STAN is {told.stan}, and not "
             f"{command.stan}."
+        )
+    if told.amount not in (None, original.approved_amount):
+        approved = Money(original.approved_amount, CURRENCY)
+        raise NotDelivered(
+            f"The terminal would reverse {Money(told.amount, CURRENCY)}, and {approved} were "
+            "approved."
         )
 
 
@@ -242,7 +274,7 @@ class _Carried:
         driver: Ecr17Driver,
         transaction: Transaction,
         progress: Progress,
-        command: Command,
+        asked: Asked,
         order: Order,
         talk: Conversation,
     ) -> None:
@@ -250,9 +282,10 @@ class _Carried:
         self._now = driver._clock.now
         self._transaction = transaction
         self._progress = progress
-        self._command = command
+        self._command, self._data = asked
         self._order = order
         self._talk = talk
+        self._tags_taken = True
 
     async def to_its_end(self) -> Outcome:
         settings = self._settings
@@ -261,15 +294,17 @@ class _Carried:
         except InvalidRequest as error:
             raise NotDelivered(str(error)) from error
         await self._shown("")
-        if isinstance(self._command, TAGGED) and settings.tags:
-            await self._hand_over_tags()
+        if self._data is not None:
+            await self._hand_over(self._data)
         heard = await self._talk.result(
             self._command, self._shown, settings.result_seconds, settings.capped_seconds
         )
         outcome = await self._journaled(heard)
         await self._talk.acknowledge()
-        if settings.receipts is ReceiptPlace.TILL or settings.host_data:
-            await self._talk.drain(settings.receipt_seconds)
+        receipts = settings.receipts is ReceiptPlace.TILL
+        host_data = self._data is not None and self._data.wants_back
+        if receipts or host_data:
+            await self._talk.drain(settings.receipt_seconds, receipts=receipts, host_data=host_data)
         return self._with_what_came(outcome)
 
     def _in_time(self) -> None:
@@ -282,12 +317,13 @@ class _Carried:
         with contextlib.suppress(JournalError):
             await self._progress(Sign(started=True, display=text))
 
-    async def _hand_over_tags(self) -> None:
-        """The payment runs, with them or without: its result tells."""
-        reference = fitted(self._transaction.reference, LONGEST_CONTRACT)
-        tags = self._settings.additional_data(reference)
-        with contextlib.suppress(PeerError, InvalidRequest):
-            await self._talk.send(tags, lambda: None, self._settings.ack_seconds)
+    async def _hand_over(self, data: AdditionalData) -> None:
+        """The payment runs, with the data or without: its result tells. That the terminal did not
+        take them is kept with the outcome."""
+        try:
+            await self._talk.send(data, lambda: None, self._settings.ack_seconds)
+        except PeerError:
+            self._tags_taken = False
 
     async def _journaled(self, heard: Answer) -> Outcome:
         """The outcome that was heard, in the journal before it is acknowledged: the terminal does
@@ -317,7 +353,11 @@ class _Carried:
 
     def _with_what_came(self, outcome: Outcome) -> Outcome:
         handle = dict(outcome.handle)
-        if self._talk.host_data:
-            handle[HANDLE_HOST] = self._talk.host_data
-        receipts = receipts_of(self._talk.receipts)
-        return msgspec.structs.replace(outcome, handle=handle, receipts=receipts)
+        if not self._tags_taken:
+            handle[HANDLE_TAGS] = NOT_TAKEN
+        return msgspec.structs.replace(
+            outcome,
+            handle=handle,
+            from_host=self._talk.host_data,
+            receipts=receipts_of(self._talk.receipts),
+        )

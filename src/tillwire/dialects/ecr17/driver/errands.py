@@ -1,4 +1,5 @@
-"""Errands on an ECR17 terminal: its totals (`T`), closing them (`C`), its last result (`G`)."""
+"""Errands on an ECR17 terminal: its totals (`T`), closing them (`C`), its last result (`G`) and
+its last receipt (`R`)."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from tillwire.core.errands import (
     Errand,
     ErrandFailed,
     LastSeen,
+    Reprint,
     Result,
     Trouble,
 )
@@ -30,7 +32,7 @@ from tillwire.dialects.ecr17.driver.reading import (
     described,
     receipts_of,
 )
-from tillwire.dialects.ecr17.driver.settings import ReceiptPlace
+from tillwire.dialects.ecr17.driver.settings import DriverSettings, ReceiptPlace
 from tillwire.dialects.ecr17.wire import (
     CloseSessionRequest,
     CloseSessionResult,
@@ -43,9 +45,14 @@ from tillwire.money import Money
 
 T = TypeVar("T")
 
-ABILITIES: Final = frozenset({Ability.COUNT, Ability.LAST})
 LOOK_BACK: Final = 50
 """Transactions among which the last result's own is looked for."""
+
+
+def abilities(settings: DriverSettings) -> frozenset[Ability]:
+    """What the protocol has a way for. A terminal whose receipts go to the till prints none."""
+    printing = {Ability.REPRINT} if settings.receipts is ReceiptPlace.TERMINAL else frozenset()
+    return frozenset({Ability.COUNT, Ability.LAST}) | printing
 
 
 class Errands:
@@ -63,6 +70,9 @@ class Errands:
                 return await self._count(close=errand.close)
             case AskLast():
                 return await self._last()
+            case Reprint():
+                await _tried(self._link.reprint())
+                return None
         raise ErrandFailed(Trouble.REFUSED, "The protocol has no way for this.")
 
     async def _count(self, *, close: bool) -> Counted:

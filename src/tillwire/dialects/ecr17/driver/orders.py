@@ -6,25 +6,28 @@ Pure functions. What recovery needs is an `Order`, which goes through the journa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from tillwire.core.model import Outcome, Transaction, TransactionType
-from tillwire.dialects.ecr17.driver.settings import DriverSettings
+from tillwire.dialects.ecr17.driver.settings import LONGEST_CONTRACT, DriverSettings
 from tillwire.dialects.ecr17.wire import (
     LARGEST_AMOUNT,
     NO_STAN,
+    AdditionalData,
     CaptureRequest,
     ExtendedPaymentRequest,
     IncrementRequest,
     PreauthorisationRequest,
     RefundRequest,
     ReversalRequest,
+    Tag,
+    encode,
     fitted,
 )
-from tillwire.errors import NotDelivered
+from tillwire.errors import InvalidRequest, NotDelivered
 
 CURRENCY: Final = "EUR"
 """Amounts are cents; the protocol has no member for a currency."""
@@ -34,8 +37,10 @@ NOTHING_SAVED: Final = "none"
 
 HANDLE_STAN: Final = "stan"
 HANDLE_CODE: Final = "preauthorisation_code"
-HANDLE_HOST: Final = "host_data"
+HANDLE_TAGS: Final = "tags"
 """Names in `Outcome.handle`."""
+NOT_TAKEN: Final = "not taken"
+"""Of tags: the terminal did not acknowledge them."""
 
 Command = (
     ExtendedPaymentRequest
@@ -55,12 +60,21 @@ CODES: Final[dict[type[Command], str]] = {
     ReversalRequest: "S",
     RefundRequest: "A",
 }
-TAGGED: Final = (ExtendedPaymentRequest, PreauthorisationRequest)
-"""Requests with which tags may go."""
+_ALWAYS_TAGGED: Final = frozenset({TransactionType.PURCHASE, TransactionType.PREAUTH})
+"""With what the tags of the settings go; a till's own go with whatever it hands them over for."""
+_NOTHING_BACK: Final = "00"
 _REVERSIBLE: Final = frozenset(
     {TransactionType.PURCHASE, TransactionType.PREAUTH, TransactionType.CAPTURE}
 )
 """What `S` undoes (Nexi ECR-LAN, reversal)."""
+
+
+class Asked(NamedTuple):
+    """All that is sent for a transaction."""
+
+    command: Command
+    data: AdditionalData | None
+    """What follows on its ACK."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,13 +118,53 @@ def order_of(peer: Mapping[str, str]) -> Order | None:
     )
 
 
-def command(
+def asked(
     transaction: Transaction, original: Transaction | None, settings: DriverSettings
-) -> Command:
+) -> Asked:
     """What to ask for. Raises `NotDelivered` for what this protocol cannot express."""
+    data = _data(transaction, settings)
+    who = {
+        "tid": settings.tid,
+        "cash_register": settings.cash_register,
+        "additional_data": data is not None,
+    }
+    return Asked(_command(transaction, original, settings, who), data)
+
+
+def _data(transaction: Transaction, settings: DriverSettings) -> AdditionalData | None:
+    """What goes to the host: what the till hands over with this sale, else what the settings have.
+    Raises `NotDelivered` where the protocol has no room for it: the money must not move without."""
+    own = transaction.terms.for_host
+    if own is not None:
+        data = AdditionalData(
+            tid=settings.tid,
+            back_from=own.wanted_field or _NOTHING_BACK,
+            tags=tuple(Tag(each.content, each.index or None) for each in own.tags),
+            **{
+                name: told
+                for name, told in (("payment_type", own.purpose), ("back_tag", own.wanted_tag))
+                if told
+            },
+        )
+    elif settings.tags and transaction.type in _ALWAYS_TAGGED:
+        data = settings.additional_data(fitted(transaction.reference, LONGEST_CONTRACT))
+    else:
+        return None
+    try:
+        encode(data, settings.spelling)
+    except InvalidRequest as error:
+        raise NotDelivered(f"What is to go to the host has no place: {error.detail}") from error
+    return data
+
+
+def _command(
+    transaction: Transaction,
+    original: Transaction | None,
+    settings: DriverSettings,
+    who: Mapping[str, Any],  # Any: the first members of each request
+) -> Command:
     kind, amount = transaction.type, _cents(transaction)
-    tid, register = settings.tid, settings.cash_register
-    text = fitted(transaction.reference, LONGEST_TEXT) if settings.print_reference else ""
+    text = fitted(_text(transaction, settings), LONGEST_TEXT)
     match kind:
         case TransactionType.PURCHASE | TransactionType.PREAUTH:
             request = (
@@ -119,28 +173,25 @@ def command(
                 else PreauthorisationRequest
             )
             return request(
-                tid=tid,
-                cash_register=register,
-                additional_data=bool(settings.tags),
-                payment_type=settings.circuit,
-                amount=amount,
-                receipt_text=text,
+                **who, payment_type=settings.circuit, amount=amount, receipt_text=text
             )
         case TransactionType.INCREMENT | TransactionType.CAPTURE:
             following = IncrementRequest if kind is TransactionType.INCREMENT else CaptureRequest
             return following(
-                tid=tid,
-                cash_register=register,
-                amount=amount,
-                receipt_text=text,
-                preauthorisation_code=_code(original),
+                **who, amount=amount, receipt_text=text, preauthorisation_code=_code(original)
             )
         case TransactionType.REVERSAL:
-            stan = _stan_to_reverse(transaction, original)
-            return ReversalRequest(tid=tid, cash_register=register, stan=stan)
+            return ReversalRequest(**who, stan=_stan_to_reverse(transaction, original))
         case TransactionType.REFUND if settings.refund:
-            return RefundRequest(tid=tid, cash_register=register, amount=amount)
+            return RefundRequest(**who, amount=amount)
     raise NotDelivered(f"The terminal knows no {kind}.")
+
+
+def _text(transaction: Transaction, settings: DriverSettings) -> str:
+    """What is printed under the receipt: what the till wants, else its name for the sale."""
+    return transaction.terms.receipt_text or (
+        transaction.reference if settings.print_reference else ""
+    )
 
 
 def _cents(transaction: Transaction) -> int:
@@ -175,3 +226,14 @@ def _stan_to_reverse(transaction: Transaction, original: Transaction | None) -> 
     if transaction.amount.minor != original.approved_amount:
         raise NotDelivered("The terminal reverses the whole amount or nothing.")
     return stan
+
+
+def check_untouched(transaction: Transaction, followers: Iterable[Transaction]) -> None:
+    """Raise `NotDelivered` if anything else has changed, or may change, what the REVERSAL reverses.
+    `S` tells no amount and undoes what the terminal did in one: not what another terminal has
+    raised, captured or given back since, as the code of a pre-authorisation lets it."""
+    for each in followers:
+        if each.id != transaction.id and (not each.is_final or each.approved_amount):
+            raise NotDelivered(
+                f"The terminal reverses what it did in one, and {each.type} {each.id} follows it."
+            )

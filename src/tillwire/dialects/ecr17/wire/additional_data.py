@@ -55,6 +55,11 @@ class AdditionalData(msgspec.Struct, frozen=True, kw_only=True):
     """The tag to read back from it."""
     tags: tuple[Tag, ...]
 
+    @property
+    def wants_back(self) -> bool:
+        """Whether the host's answer is wanted."""
+        return self.back_from != _NOTHING_BACK
+
 
 class HostData(msgspec.Struct, frozen=True, kw_only=True):
     """`U` of a terminal: what the host handed back."""
