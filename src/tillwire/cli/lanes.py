@@ -285,7 +285,7 @@ def set_port(
     from tillwire.server.control import PortDone, PortOrder
 
     if (port is None) is not configured:
-        raise InvalidRequest("PORT", "say either a port or --configured", "one of them")
+        raise InvalidRequest("PORT", "say a port or --configured, one of them")
     where = _where(context, Where(journal, config, data, as_json))
     path = where.path()
     done = control.ask(path, "POST", "/port", PortDone, PortOrder(lane, port))
