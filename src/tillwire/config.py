@@ -60,6 +60,9 @@ class JournalSettings(_Settings, frozen=True):
     """Where the durable truth is."""
 
     path: Text
+    key_file: str = ""
+    """The key with which the journal's secrets are sealed. Empty: a file of the journal's name and
+    `.key`, beside it. Made when there is none."""
 
 
 class VirtualSettings(_Settings, frozen=True):
@@ -75,6 +78,17 @@ class LogSettings(_Settings, frozen=True):
 
     level: Level = Level.INFO
     format: Format = Format.AUTO
+
+
+class CallbackSettings(_Settings, frozen=True):
+    """How tills and applications are told of their transactions."""
+
+    allow: tuple[Text, ...] = ()
+    """Networks, addresses and names of hosts that may be called although they are not public."""
+    parallel: Annotated[int, Meta(ge=1, le=100)] = 64
+    """Letters that are under way at once."""
+    parallel_per_host: Annotated[int, Meta(ge=1, le=100)] = 4
+    """The same, to one host."""
 
 
 class Limits(_Settings, frozen=True):
@@ -146,6 +160,7 @@ class Configuration(_Settings, frozen=True):
     listeners: tuple[ListenerSettings, ...] = field(name="listener")
     log: LogSettings = LogSettings()
     virtual: VirtualSettings | None = None
+    callbacks: CallbackSettings = CallbackSettings()
     stop_seconds: Annotated[float, Meta(ge=0, le=600)] = 10.0
     """How long requests that are being answered may take after the signal to stop."""
 
@@ -204,10 +219,16 @@ def checked(
     virtual = found.virtual and msgspec.structs.replace(
         found.virtual, directory=_absolute(found.virtual.directory, folder)
     )
-    journal = JournalSettings(path=_absolute(found.journal.path, folder))
+    path, key_file = found.journal.path, found.journal.key_file
+    journal = JournalSettings(
+        path=_absolute(path, folder), key_file=_absolute(key_file or f"{path}.key", folder)
+    )
     if not Path(journal.path).parent.is_dir():
         problem = f"the folder {Path(journal.path).parent} does not exist"
         raise mistake(source, "journal.path", problem, "a file in a folder that exists")
+    if not Path(journal.key_file).parent.is_dir():
+        problem = f"the folder {Path(journal.key_file).parent} does not exist"
+        raise mistake(source, "journal.key_file", problem, "a file in a folder that exists")
     return msgspec.structs.replace(found, journal=journal, listeners=listeners, virtual=virtual)
 
 

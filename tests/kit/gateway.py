@@ -19,6 +19,7 @@ import msgspec
 
 from tests.kit.serving import Served, serve_app, serve_stream
 from tests.kit.virtual_loop import VirtualLoop
+from tillwire.callbacks.deliver import Delivery
 from tillwire.clock import SystemClock
 from tillwire.core.engine import Engine
 from tillwire.core.model import Event, Terminal, Transaction
@@ -29,9 +30,11 @@ from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
 from tillwire.dialects.nexo.driver.dialling import Network, RealNetwork
 from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.journal.sqlite import SqliteJournal
+from tillwire.journal.vault import KeyFileVault, key_path
+from tillwire.net.addresses import Addresses
 from tillwire.net.http_client import AiohttpClient
 from tillwire.server.drivers import Drivers
-from tillwire.server.faces import FACES, Parts, StreamKind
+from tillwire.server.faces import FACES, FaceKind, Parts, StreamKind, tellers
 from tillwire.server.streams import StreamListener
 from tillwire.virtual.driver import VirtualDriver
 from tillwire.virtual.world import World
@@ -73,7 +76,10 @@ class GatewayUnderTest:
         self._settings = settings
         self._tls = tls
         lines = network or RealNetwork()
+        self._clients: list[AiohttpClient] = []
         self.journal = SqliteJournal(directory / JOURNAL, inline=inline)
+        self.vault = KeyFileVault(key_path(self.journal.path))
+        self.delivery = Delivery(self.journal, self.vault, self.client(), self.clock)
         self.world = World(directory, self.clock, inline=inline)
         self.presence = Presence(self.clock)
         self.engine = Engine(
@@ -89,15 +95,20 @@ class GatewayUnderTest:
                 }
             ),
             self.clock,
+            tellers=tellers(FACES, self.vault),
+            posted=self.delivery.posted,
         )
         self._served: dict[str, Served] = {}
         self._streams: dict[str, StreamListener] = {}
-        self._clients: list[AiohttpClient] = []
 
     async def start(self) -> None:
         """Take up what is open, and serve the faces."""
         await self.engine.start()
-        parts = Parts(self.engine, self.clock, self.presence, self.world)
+        kinds = [FACES[name.partition(" ")[0]] for name in self._faces]
+        if any(isinstance(kind, FaceKind) and kind.teller for kind in kinds):
+            self.delivery.start()
+        anywhere = Addresses(["127.0.0.0/8"])
+        parts = Parts(self.engine, self.clock, self.presence, self.world, self.vault, anywhere)
         for name, port in self._faces.items():
             kind = FACES[name.partition(" ")[0]]
             told = msgspec.convert(self._settings.get(name, {}), kind.settings)
@@ -124,6 +135,7 @@ class GatewayUnderTest:
 
     async def stop(self) -> None:
         """End in good order."""
+        await self.delivery.stop()
         for client in self._clients:
             await client.close()
         for served in self._served.values():

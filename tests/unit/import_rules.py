@@ -28,6 +28,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "journal": _ABOVE_CORE,
     "net": _ABOVE_CORE,
     "watch": _ABOVE_CORE | {"config"},
+    "callbacks": _ABOVE_CORE | {"net"},
     "estate": _ABOVE_CORE | {"strict_toml"},
     "dialects": _ABOVE_CORE | {"net", "estate"},
     "device": _ABOVE_CORE | {"net", "estate"},

@@ -19,6 +19,8 @@ from tillwire.core.model import Transaction
 if TYPE_CHECKING:
     from tillwire.core.estate import Estate
 
+HOOK: Final = "hook:"
+"""What the channel of a hook begins with; the hook's id follows."""
 CALLBACK: Final = "callback"
 """The channel of what a till asked for with its transaction: delivered when it is answered with
 200. Any other channel is content with any 2xx."""
@@ -78,6 +80,14 @@ class Teller(Protocol):
     ) -> Sequence[Letter]:
         """What must be told of a move, in the order in which it is to be heard; mostly nothing,
         and then at once. Runs beside the event loop, so it touches nothing but its arguments."""
+
+
+def is_wanted(letter: Letter, estate: Estate) -> bool:
+    """Whether a letter is still to be sent: not when its hook was removed or switched off."""
+    if not letter.channel.startswith(HOOK):
+        return True
+    hook = estate.hooks.get(letter.channel.removeprefix(HOOK))
+    return hook is not None and hook.active and hook.removed_at is None
 
 
 def letters_of(

@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from typing import Final, Literal
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
+from aiohttp.connector import SocketFactoryType
 
 from tillwire.core.ports import HttpResponse
 from tillwire.errors import AnswerLost, NotDelivered, Proof
@@ -31,16 +33,26 @@ _AUTOMATIC_HEADERS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-
 class AiohttpClient:
     """An HTTP client for any number of hosts. Used on one event loop; `close` it there."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None, *, server_name: str = "") -> None:
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None = None,
+        *,
+        server_name: str = "",
+        resolver: AbstractResolver | None = None,
+        socket_factory: SocketFactoryType | None = None,
+    ) -> None:
         """`tls` says whom to trust and which client certificate to show; without it, the system's
         authorities are trusted. A context that does not verify its peer is refused. `server_name`
-        is whom the certificate must name; empty: the URL's host."""
+        is whom the certificate must name; empty: the URL's host. `resolver` and `socket_factory`
+        find a host's addresses and open the sockets to them, in place of the system's."""
         if tls and (tls.verify_mode is not ssl.CERT_REQUIRED or not tls.check_hostname):
             raise ValueError("A TLS context must verify the peer's certificate and host name.")
         # aiohttp reads the system's authorities once for all clients: it takes a while, which
         # nobody who only speaks plain HTTP should wait for, and the event loop least of all.
         self._tls: ssl.SSLContext | Literal[True] = tls or True
         self._server_name = server_name or None
+        self._resolver = resolver
+        self._socket_factory = socket_factory
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -109,7 +121,11 @@ class AiohttpClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    ssl=self._tls, limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE
+                    ssl=self._tls,
+                    limit=CONNECTIONS,
+                    keepalive_timeout=KEEP_ALIVE,
+                    resolver=self._resolver,
+                    socket_factory=self._socket_factory,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=_AUTOMATIC_HEADERS,

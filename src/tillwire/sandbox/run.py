@@ -10,6 +10,7 @@ import msgspec
 
 from tillwire.clock import SystemClock
 from tillwire.config import (
+    CallbackSettings,
     Configuration,
     FaceSettings,
     JournalSettings,
@@ -75,6 +76,8 @@ def settings(directory: Path, files: NexoFiles, options: Options) -> Configurati
         journal=JournalSettings(path=str(directory / "journal.db")),
         virtual=VirtualSettings(directory=str(directory / "virtual"), pace=options.pace),
         log=options.log,
+        # Tills that are being developed here are told here.
+        callbacks=CallbackSettings(allow=("127.0.0.0/8", "::1/128", "localhost")),
         # Whoever stops a sandbox waits for it; what is cut off is found again.
         stop_seconds=2.0,
         listeners=(

@@ -11,7 +11,8 @@ import msgspec
 import structlog
 
 from tillwire.core.engine import Engine
-from tillwire.core.ports import Clock
+from tillwire.core.letters import Teller
+from tillwire.core.ports import Clock, Vault
 from tillwire.device import face as device_face
 from tillwire.device.presence import Presence
 from tillwire.dialects.ecr17.face import settings as ecr17_settings
@@ -24,6 +25,7 @@ from tillwire.dialects.nexo.face.flat import FlatFace
 from tillwire.dialects.nexo.face.held import HeldFace
 from tillwire.dialects.nexo.face.poi import Poi
 from tillwire.dialects.nexo.face.stream import StreamFace as NexoStreamFace
+from tillwire.net.addresses import Addresses
 from tillwire.net.asgi import App
 from tillwire.net.streams import StreamFace
 from tillwire.virtual import face as virtual_face
@@ -39,6 +41,10 @@ class Parts:
     presence: Presence
     world: World | None
     """Present when the gateway has virtual terminals."""
+    vault: Vault
+    """Seals what must be read again."""
+    addresses: Addresses = field(default_factory=Addresses)
+    """Which addresses strangers may have us call."""
     dialogues: Dialogues = field(default_factory=Dialogues)
     """Of all nexo faces: what one of them began, another one aborts."""
 
@@ -62,6 +68,9 @@ class FaceKind:
     """Statuses that tell of no refusal, though they are above 400: not worth a line in the log."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Words -> path below its prefix, of documents for people."""
+    teller: Callable[[Vault], Teller] | None = None
+    """Builds who writes what this face's tills and applications are told, if they are. It writes
+    for transactions of this journal also where the face itself is not configured any more."""
     stream: Literal[False] = False
     reverse: Literal[False] = False
 
@@ -178,3 +187,12 @@ FACES: Final[Mapping[str, AnyKind]] = {
     ),
 }
 """The faces of this version."""
+
+
+def tellers(faces: Mapping[str, AnyKind], vault: Vault) -> tuple[Teller, ...]:
+    """One for each face that tells."""
+    return tuple(
+        kind.teller(vault)
+        for kind in faces.values()
+        if isinstance(kind, FaceKind) and kind.teller is not None
+    )

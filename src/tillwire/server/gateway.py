@@ -20,9 +20,11 @@ from typing import Final, TypeAlias
 import msgspec
 import structlog
 
+from tillwire.callbacks.deliver import Delivery
 from tillwire.clock import SystemClock
 from tillwire.config import Configuration, FaceSettings, ListenerSettings
 from tillwire.core.engine import Engine
+from tillwire.core.letters import is_wanted
 from tillwire.core.model import Lifecycle, State, Terminal
 from tillwire.core.ports import Clock, LanePort
 from tillwire.device.driver import DeviceDriver
@@ -32,13 +34,15 @@ from tillwire.dialects.ecr17.driver.settings import awaited_at as awaited_by_ecr
 from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.errors import ConfigurationError, JournalError
 from tillwire.journal.sqlite import SqliteJournal
+from tillwire.journal.vault import KeyFileVault, key_path
+from tillwire.net.addresses import Addresses, GuardedClient
 from tillwire.net.callers import Awaited
 from tillwire.server.callers import Callers
 from tillwire.server.control import ControlFace, ControlSocket, control_path
 from tillwire.server.dialled import DialledLane
 from tillwire.server.dispatch import Dispatcher, Mount
 from tillwire.server.drivers import Build, Drivers
-from tillwire.server.faces import FACES, AnyKind, FaceKind, Parts, StreamKind
+from tillwire.server.faces import FACES, AnyKind, FaceKind, Parts, StreamKind, tellers
 from tillwire.server.lanes import Lanes, in_force, way_back
 from tillwire.server.lifespan import Lifespan
 from tillwire.server.listeners import Listener, bind, tls_context
@@ -70,7 +74,9 @@ class Gateway:
         """`choose_port` tells a person how to choose another port when one is taken."""
         self.configuration = configuration
         self.clock: Clock = clock or SystemClock()
-        self.metrics = Metrics(lambda: self.engine.open_count(), self._connections, self._reached)
+        self.metrics = Metrics(
+            lambda: self.engine.open_count(), self._connections, self._reached, self._waiting
+        )
         self.guide: Guide | None = None
         self.listeners: dict[str, AnyListener] = {}
         self.moved: Callable[[], None] = lambda: None
@@ -96,6 +102,7 @@ class Gateway:
         """
         try:
             self._open_journal()
+            self._open_callbacks()
             self._bind_all()
             self._open_world()
             self._open_control()
@@ -107,6 +114,8 @@ class Gateway:
             Drivers(self._driver_kinds()),
             self.clock,
             watch=TransitionLog(self.metrics),
+            tellers=tellers(self._faces, self.vault),
+            posted=self.delivery.posted,
         )
 
     def _open_journal(self) -> None:
@@ -114,6 +123,27 @@ class Gateway:
         self.journal = SqliteJournal(path, own=True, observe=self._committed)
         self._cleanup.callback(self.journal.close)
         self._ready = ReadyCheck(self.journal, path)
+
+    def _open_callbacks(self) -> None:
+        settings = self.configuration.callbacks
+        key_file = self.configuration.journal.key_file
+        self.vault = KeyFileVault(Path(key_file) if key_file else key_path(self.journal.path))
+        self.addresses = Addresses(settings.allow)
+        client = GuardedClient(self.addresses)
+        self._cleanup.push_async_callback(client.close)
+        self.delivery = Delivery(
+            self.journal,
+            self.vault,
+            client,
+            self.clock,
+            parallel=settings.parallel,
+            parallel_per_host=settings.parallel_per_host,
+            wanted=lambda letter: is_wanted(letter, self.engine.estate),
+            counted=self.metrics,
+        )
+
+    def _waiting(self) -> int:
+        return self.delivery.waiting
 
     def _committed(self, units: int, seconds: float) -> None:
         self.metrics.commit(units, seconds)
@@ -186,8 +216,10 @@ class Gateway:
 
     async def _start(self) -> None:
         self._cleanup.push_async_callback(self._callers.stop)
+        self._cleanup.push_async_callback(self.delivery.stop)
         self._cleanup.push_async_callback(self.engine.stop)
         await self.engine.start()
+        self.delivery.start()
         await self._callers.follow(self.engine.estate)
         self._warn_of_unknown_drivers()
         await self._watch_estate()
@@ -268,7 +300,9 @@ class Gateway:
     # --- listeners ----------------------------------------------------------------------------
 
     def _parts(self) -> Parts:
-        return Parts(self.engine, self.clock, self._presence, self.world)
+        return Parts(
+            self.engine, self.clock, self._presence, self.world, self.vault, self.addresses
+        )
 
     async def _listener(self, settings: ListenerSettings, pages: Pages, parts: Parts) -> Listener:
         mounts = [await self._mount(face, parts) for face in settings.faces]

@@ -15,6 +15,7 @@ from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     ProcessCollector,
     disable_created_metrics,
@@ -23,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tillwire.core.letters import LetterState
 from tillwire.core.model import OPEN_STATES, State, Transaction
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # one more line for each, and no use
@@ -114,10 +116,11 @@ class Metrics:
         open_count: OpenCount = dict,
         connections: Connections = dict,
         reached: Reached = dict,
+        letters_waiting: Callable[[], int] = int,
     ) -> None:
         """`open_count` says how many transactions are open, by state, `connections` how many
-        connections each listener has, and `reached` whether the tills that are dialled are
-        there."""
+        connections each listener has, `reached` whether the tills that are dialled are there,
+        and `letters_waiting` how many letters wait."""
         self._registry = CollectorRegistry()
         self._transactions = Counter(
             "tillwire_transactions",
@@ -168,6 +171,24 @@ class Metrics:
             ["listener"],
             registry=self._registry,
         )
+        self._letters = Counter(
+            "tillwire_letters",
+            "Letters to tills and applications that were delivered or given up.",
+            ["channel", "result"],
+            registry=self._registry,
+        )
+        self._letter_seconds = Histogram(
+            "tillwire_letter_seconds",
+            "From the fact to the delivery of the letter that tells of it.",
+            ["channel"],
+            buckets=_OUTCOME_SECONDS,
+            registry=self._registry,
+        )
+        Gauge(
+            "tillwire_letters_waiting",
+            "Letters that wait or are under way.",
+            registry=self._registry,
+        ).set_function(letters_waiting)
         self._registry.register(_OpenTransactions(open_count))
         self._registry.register(_OpenConnections(connections))
         self._registry.register(_ReachedTills(reached))
@@ -204,6 +225,13 @@ class Metrics:
         child.inc()
         if route is Route.POLL and status in (200, 204):
             self._polls.labels("delivered" if status == 200 else "idle").inc()
+
+    def letter(self, channel: str, state: LetterState, seconds: float) -> None:
+        """A letter on a `callback` or `hook` channel was delivered or given up so many seconds
+        after it was written."""
+        self._letters.labels(channel, state.value.lower()).inc()
+        if state is LetterState.DELIVERED:
+            self._letter_seconds.labels(channel).observe(seconds)
 
     def messages(self, face: str, direction: str, count: int) -> None:
         """So many messages were `received` or `sent` over byte streams."""

@@ -29,6 +29,7 @@ def told(after: str) -> dict[str, str]:
         ("## `[journal]`", config.JournalSettings, set()),
         ("## `[log]`", config.LogSettings, set()),
         ("## `[virtual]`", config.VirtualSettings, set()),
+        ("## `[callbacks]`", config.CallbackSettings, set()),
         ("## `[[listener]]`", config.ListenerSettings, {"tls", "limits", "faces"}),
         ("### `[listener.tls]`", config.TlsSettings, set()),
         ("### `[listener.limits]`", config.Limits, set()),
