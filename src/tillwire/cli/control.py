@@ -100,7 +100,9 @@ def _exchange(
     try:
         connection.request(method, target, body, {"content-type": "application/json"})
         response = connection.getresponse()
-        octets = response.read(LARGEST_ANSWER + 1)
+        octets = response.read(LARGEST_ANSWER)
+        if response.length:  # of the rest
+            raise http.client.IncompleteRead(octets, response.length)
     except (OSError, http.client.HTTPException) as error:
         why = "is silent" if isinstance(error, TimeoutError) else "has ended"
         raise AnswerLost(

@@ -194,10 +194,8 @@ async def test_a_port_that_cannot_be_had_changes_nothing(tmp_path: Path) -> None
             assert f"Port {taken} on 127.0.0.1 is taken by another program" in answer.detail
         for name in ("other", "front"):
             answer = await operator.port(listeners[name].port)
-            assert (answer.status, f"taken by the listener '{name}'" in answer.detail) == (
-                409,
-                True,
-            )
+            assert answer.status == 409
+            assert f"taken by the listener {name!r}" in answer.detail
         assert await peer.ask(b"still here") == b"still here"
         assert await operator.set_ports() == []
         assert (await operator.lane())["port"] == port
