@@ -140,7 +140,7 @@ class _Members:
                 value = members.get(key)
                 if value is None:
                     continue
-                if found is not None and (type(value) is not type(found) or value != found):
+                if found is not None and not _same(value, found):
                     raise InvalidRequest(prefix + key, f"it is another than {path}")
                 path, found = prefix + key, value
         return path, found
@@ -169,6 +169,11 @@ class _Members:
         if not (value is None or isinstance(value, bool) or value in ("true", "false")):
             raise InvalidRequest(path, "it is no option", "true or false")
         return value in (True, "true")
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are the same; what is nested is not compared."""
+    return type(one) is type(other) and not isinstance(one, dict | list) and bool(one == other)
 
 
 def _order(members: _Members) -> BridgeOrder:
@@ -282,6 +287,8 @@ def _address(members: _Members) -> str:
         return ""
     if not is_address(url):
         raise InvalidRequest("callbackUrl", "it is no such address", "http:// or https://")
+    if cuts.holds_card(unquote(url)):
+        raise InvalidRequest("callbackUrl", "it holds a card number")
     return url
 
 

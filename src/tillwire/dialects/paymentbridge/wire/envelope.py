@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from tillwire.dialects.paymentbridge.wire import reading
-from tillwire.dialects.paymentbridge.wire.errors import CodedRequest, missing, wrong
+from tillwire.dialects.paymentbridge.wire.errors import asked, missing, wrong
 from tillwire.dialects.paymentbridge.wire.fields import Id, Part
 from tillwire.errors import LocalProtocolError
 
@@ -91,14 +89,7 @@ class Envelope(Part, frozen=True, kw_only=True):
 def decode(octets: bytes, *, broadcast: bool = False) -> Envelope:
     """The envelope in `octets`. `broadcast` allows that no terminal is named. Raises
     `CodedRequest`."""
-    if len(octets) > LARGEST:
-        raise wrong("body", f"it has {len(octets)} octets", f"up to {LARGEST}")
-    try:
-        envelope = reading.exact(Envelope, octets)
-    except msgspec.ValidationError as error:
-        raise _misfit(str(error)) from None
-    except reading.NOT_JSON:
-        raise CodedRequest("INVALID_REQUEST", "body", "it is not JSON") from None
+    envelope = asked(Envelope, octets, limit=LARGEST)
     if not envelope.business_id:
         raise missing("businessId")
     if not (envelope.device or envelope.serial_num or broadcast):
@@ -109,15 +100,6 @@ def decode(octets: bytes, *, broadcast: bool = False) -> Envelope:
     if envelope.device_id and envelope.store_device_id not in (None, envelope.device_id):
         raise wrong("storeDeviceId", "it is another than deviceId")
     return envelope
-
-
-def _misfit(said: str) -> CodedRequest:
-    """What msgspec says, by field: the object as a whole is no valid request."""
-    problem, _, path = said.partition(" - at `$")
-    field = path.strip("`.")
-    if not field:
-        return CodedRequest("INVALID_REQUEST", "body", "it is not a JSON object")
-    return wrong(field, problem[:1].lower() + problem[1:])
 
 
 def encode(message: CloudMessage) -> bytes:

@@ -7,11 +7,15 @@ how this wire refuses what a caller sent; whoever serves it makes the body of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
+
+import msgspec
 
 from tillwire.dialects.paymentbridge.wire import reading
 from tillwire.dialects.paymentbridge.wire.fields import Address, Id, Part, Text, Whole, Word
 from tillwire.errors import InvalidRequest, NotPermitted, RemoteProtocolError
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 _BOOK: Final[Mapping[int, str]] = {
     400: "INVALID_REQUEST INVALID_PARAMETER MISSING_PARAMETER BUSINESS_NOT_SETUP "
@@ -83,6 +87,21 @@ def missing(field: str) -> CodedRequest:
 def wrong(field: str, problem: str, allowed: str = "") -> CodedRequest:
     """A member is not what it may be."""
     return CodedRequest("INVALID_PARAMETER", field, problem, allowed)
+
+
+def asked(struct: type[S], octets: bytes, *, limit: int) -> S:
+    """What a caller's body of `limit` octets at most asks for. Raises `CodedRequest`."""
+    if len(octets) > limit:
+        raise wrong("body", f"it has {len(octets)} octets", f"up to {limit}")
+    try:
+        return reading.exact(struct, octets)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+    except reading.NOT_JSON:
+        problem, path = "it is not JSON", ""
+    if not (field := path.strip("`.")):
+        raise CodedRequest("INVALID_REQUEST", "body", problem, "an object of JSON")
+    raise wrong(field, problem[:1].lower() + problem[1:])
 
 
 def body(

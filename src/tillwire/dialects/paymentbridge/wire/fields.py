@@ -33,7 +33,7 @@ Address = Annotated[str, Meta(max_length=2_048, extra={"cut": "id"})]
 """A URL."""
 Word = Annotated[str, Meta(max_length=64, extra={"cut": "id"})]
 """A value of an enumeration that is open, a code, a moment."""
-Status = Annotated[str, Meta(max_length=64, extra=MUST)]
+Status = Annotated[str, Meta(max_length=64, extra=MUST | {"cut": "id"})]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", extra=MUST)]
 Name = Annotated[str, Meta(max_length=256, extra=MUST | {"cut": "id"})]
 """What names a transaction, by which it is found."""

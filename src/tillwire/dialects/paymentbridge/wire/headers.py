@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from tillwire.dialects.paymentbridge.wire import cuts
 from tillwire.errors import InvalidRequest
 
 MOST: Final = 8
@@ -52,6 +53,6 @@ def _checked(name: str, value: Any, field: str) -> tuple[str, str]:
     lower = name.lower()
     if not _NAME.fullmatch(name) or lower in OURS or lower.startswith("proxy-"):
         raise InvalidRequest(field, "its name cannot be used", _ALLOWED)
-    if not _VALUE.fullmatch(value):
+    if not _VALUE.fullmatch(value) or cuts.holds_card(value) or cuts.holds_card(name):
         raise InvalidRequest(field, "its value cannot be used", _ALLOWED)
     return name, value

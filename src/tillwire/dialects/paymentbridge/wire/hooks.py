@@ -10,12 +10,11 @@ import hmac
 from base64 import b64encode
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta
 
 from tillwire.dialects.paymentbridge.wire import ids, reading
 from tillwire.dialects.paymentbridge.wire.bridge import is_address
-from tillwire.dialects.paymentbridge.wire.errors import CodedRequest, missing, wrong
+from tillwire.dialects.paymentbridge.wire.errors import asked, missing, wrong
 from tillwire.dialects.paymentbridge.wire.fields import Address, Id, Part, Word
 from tillwire.dialects.paymentbridge.wire.objects import Link
 
@@ -82,14 +81,7 @@ class Event(Part, frozen=True, kw_only=True):
 
 def read_request(octets: bytes) -> HookRequest:
     """A registration in which all that it needs is there. Raises `CodedRequest`."""
-    if len(octets) > LARGEST:
-        raise wrong("body", f"it has {len(octets)} octets", f"up to {LARGEST}")
-    try:
-        found = reading.exact(HookRequest, octets)
-    except msgspec.ValidationError as error:
-        raise wrong("body", str(error)) from None
-    except reading.NOT_JSON:
-        raise CodedRequest("INVALID_REQUEST", "body", "it is not JSON") from None
+    found = asked(HookRequest, octets, limit=LARGEST)
     if not found.business_id:
         raise missing("businessId")
     if not found.delivery_url:

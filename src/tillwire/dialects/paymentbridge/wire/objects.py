@@ -268,13 +268,13 @@ class Payment(Part, frozen=True, kw_only=True):
     transactions: Annotated[tuple[Transaction, ...], _all] = ()
 
 
-class TransactionList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class TransactionList(msgspec.Struct, frozen=True, kw_only=True):
     """A page of a business's transactions."""
 
     transactions: tuple[Transaction, ...] = ()
     links: tuple[Link, ...] = ()
     count: int = 0
-    unreadable: int = msgspec.field(default=0, name="unreadable")
+    unreadable: int = 0
     """How many could not be read: as long as there is one, an absence proves nothing."""
 
 

@@ -4,22 +4,18 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final
 
-import msgspec
-
-from tillwire.dialects.paymentbridge.wire import ids, reading
-from tillwire.dialects.paymentbridge.wire.errors import CodedRequest, missing, wrong
+from tillwire.dialects.paymentbridge.wire import ids
+from tillwire.dialects.paymentbridge.wire.errors import CodedRequest, asked, missing, wrong
 from tillwire.dialects.paymentbridge.wire.fields import Id, Part, Word
 from tillwire.dialects.paymentbridge.wire.objects import Amounts, Reference
 from tillwire.money import CURRENCIES
 
-P = TypeVar("P", bound=Part)
-
-LARGEST = 65_536
+LARGEST: Final = 65_536
 """Octets of a request at most."""
 
-CANCEL_REASONS = frozenset(
+CANCEL_REASONS: Final = frozenset(
     {
         "TIMEOUT",
         "CARD_REMOVED",
@@ -60,7 +56,7 @@ class Cancel(Part, frozen=True, kw_only=True):
 
 def read_refund(octets: bytes) -> NewTransaction:
     """A refund. Raises `CodedRequest`; any other action is not supported here."""
-    found = _read(NewTransaction, octets)
+    found = asked(NewTransaction, octets, limit=LARGEST)
     if not found.action:
         raise missing("action")
     if found.action.upper() != "REFUND":
@@ -75,14 +71,14 @@ def read_refund(octets: bytes) -> NewTransaction:
 
 def read_capture(octets: bytes) -> CaptureRequest:
     """How much is to be captured; no body, or an empty one, means all. Raises `CodedRequest`."""
-    found = _read(CaptureRequest, octets or b"{}")
+    found = asked(CaptureRequest, octets or b"{}", limit=LARGEST)
     _check(found.amounts)
     return found
 
 
 def read_cancel(octets: bytes) -> Cancel:
     """Why it is cancelled, which need not be said. Raises `CodedRequest`."""
-    found = _read(Cancel, octets or b"{}")
+    found = asked(Cancel, octets or b"{}", limit=LARGEST)
     reason = found.cancel_request.cancel_reason if found.cancel_request else None
     if reason is not None and reason not in CANCEL_REASONS:
         raise wrong(
@@ -94,17 +90,6 @@ def read_cancel(octets: bytes) -> Cancel:
 def wanted_total(amounts: Amounts | None) -> int | None:
     """Minor units of the whole that is wanted; None if it is all there is."""
     return None if amounts is None else amounts.transaction_amount
-
-
-def _read(struct: type[P], octets: bytes) -> P:
-    if len(octets) > LARGEST:
-        raise wrong("body", f"it has {len(octets)} octets", f"up to {LARGEST}")
-    try:
-        return reading.exact(struct, octets)
-    except msgspec.ValidationError as error:
-        raise wrong("body", str(error)) from None
-    except reading.NOT_JSON:
-        raise CodedRequest("INVALID_REQUEST", "body", "it is not JSON") from None
 
 
 def _check(amounts: Amounts | None) -> None:

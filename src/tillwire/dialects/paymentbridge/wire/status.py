@@ -31,6 +31,7 @@ STARTED: Final = "STARTED"
 
 _RANKS: Final = {RECEIVED: 1, STARTED: 2}
 _FINAL: Final = 3
+_KEY: Final = REFERENCE_TYPE.lower()
 
 
 class KeyStyle(Enum):
@@ -96,22 +97,19 @@ def read(octets: bytes, encoding: str = "") -> Told:
 
 def _reference(loose: dict[str, Any]) -> str:
     """The reference of a callback, which must be one and the same wherever it stands."""
-    found = {value for key, value in loose.items() if key.lower() == "referenceid" and value}
-    if not found and isinstance(listed := loose.get("references"), list):
-        found = {
+    found = [value for key, value in loose.items() if key.lower() == _KEY]
+    if isinstance(listed := loose.get("references"), list):
+        found += [
             each.get("id")
             for each in listed
-            if isinstance(each, dict)
-            and str(each.get("customType")).lower() == REFERENCE_TYPE.lower()
-        }
-    if not found:
-        return ""
-    if len(found) > 1:
+            if isinstance(each, dict) and str(each.get("customType")).lower() == _KEY
+        ]
+    some = [each for each in found if each is not None]
+    if not all(isinstance(each, str) and len(each) <= 256 for each in some):
+        raise RemoteProtocolError("A callback's reference is a text of up to 256 characters.")
+    if len(set(some)) > 1:
         raise RemoteProtocolError("A callback has one reference.")
-    reference = found.pop()
-    if not isinstance(reference, str) or len(reference) > 256:
-        raise RemoteProtocolError("A callback's reference is a text.")
-    return cuts.named(reference)
+    return cuts.named(some[0]) if some else ""
 
 
 # --- packed bodies ----------------------------------------------------------------------------

@@ -40,7 +40,7 @@ _REFRESH: Final = "1:1:1:1:"
 _ACCESS_TYPE: Final = "JWT"
 _REFRESH_TYPE: Final = "refresh+jwt"
 
-C = TypeVar("C", bound=msgspec.Struct)
+S = TypeVar("S", bound=msgspec.Struct)
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Moment = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
@@ -85,6 +85,9 @@ class RefreshClaims(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: int = msgspec.field(name="iat")
     expires_at: int = msgspec.field(name="exp")
     token_id: str = msgspec.field(name="jti")
+
+
+C = TypeVar("C", AccessClaims, RefreshClaims)
 
 
 # --- assertions -------------------------------------------------------------------------------
@@ -213,7 +216,7 @@ def _signed(text: str, algorithm: str) -> jws.CompactSignature:
     return found
 
 
-def _claims(struct: type[C], payload: bytes) -> C:
+def _claims(struct: type[S], payload: bytes) -> S:
     try:
         return reading.exact(struct, payload)
     except (msgspec.ValidationError, *reading.NOT_JSON) as error:
@@ -229,7 +232,9 @@ def _public_key(pem: str) -> RSAKey:
 
 def _verified(signed: jws.CompactSignature, key: RSAKey | OctKey, algorithm: str) -> bool:
     try:
-        return jws.validate_compact(signed, key, [algorithm])
+        # Header members that are unknown are ignored (RFC 7515 section 4).
+        registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
+        return jws.validate_compact(signed, key, registry=registry)
     except (JoseError, ValueError, TypeError):
         return False
 
@@ -246,6 +251,6 @@ def _ours(struct: type[C], text: str, kind: str, key: bytes, now: int) -> C:
     if not _verified(signed, OctKey.import_key(key), "HS256"):
         raise LoginFailed("It is not by us.")
     claims = _claims(struct, signed.payload)
-    if claims.expires_at <= now:  # type: ignore[attr-defined]  # both kinds have it
+    if claims.expires_at <= now:
         raise LoginFailed("It has expired.")
     return claims
