@@ -22,8 +22,8 @@ import structlog
 from tillwire.callbacks.rounds import Rounds, Trip
 from tillwire.clock import Instant
 from tillwire.core.letters import CALLBACK, KEPT_FOR, Letter, LetterState
-from tillwire.core.ports import Clock, HttpClient, Journal, Unit, Vault
-from tillwire.errors import JournalError, NotDelivered, NotFound, PeerError, Proof, TillwireError
+from tillwire.core.ports import Clock, HttpClient, Journal, Vault
+from tillwire.errors import JournalError, NotDelivered, PeerError, Proof, TillwireError
 from tillwire.net.addresses import AddressRefused
 
 PARALLEL: Final = 64
@@ -290,24 +290,4 @@ class Delivery:
 def _given_up(letter: Letter, now: Instant, trouble: str) -> Letter:
     return msgspec.structs.replace(
         letter, state=LetterState.GIVEN_UP, settled_at=now, trouble=trouble
-    )
-
-
-def send_again(unit: Unit, letter_id: int, now: Instant) -> int:
-    """Put a letter into the outbox anew, in place of the old one; its new id. It goes out at once,
-    by whatever gateway runs the journal, with all its tries. Raises `NotFound`."""
-    letter = unit.letter(letter_id)
-    if letter is None:
-        raise NotFound(f"No letter {letter_id}.")
-    unit.drop_letter(letter_id)
-    return unit.post(
-        msgspec.structs.replace(
-            letter,
-            id=0,
-            due_at=now,
-            tries=0,
-            state=LetterState.WAITING,
-            settled_at=None,
-            trouble="",
-        )
     )

@@ -15,6 +15,7 @@ import typer
 
 from tillwire.cli import (
     apps,
+    callbacks,
     discrepancies,
     estate,
     keys,
@@ -46,6 +47,7 @@ app.add_typer(lanes.app)
 app.add_typer(apps.app)
 app.add_typer(transactions.app)
 app.add_typer(discrepancies.app)
+app.add_typer(callbacks.app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -13,7 +13,14 @@ from typing import Annotated
 
 import typer
 
-from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
+from tillwire.cli.journals import (
+    ConfigOption,
+    DataOption,
+    JournalOption,
+    key_file,
+    locate,
+    opened,
+)
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import remark, say, say_json
 from tillwire.cli.views import transaction_view
@@ -32,6 +39,7 @@ from tillwire.core.ports import (
 )
 from tillwire.errors import InvalidRequest, NotDelivered, NotFound, Unsupported
 from tillwire.journal.sqlite import SqliteJournal
+from tillwire.journal.vault import KeyFileVault
 from tillwire.money import from_text, positive
 
 
@@ -58,9 +66,11 @@ def decide(
     For when asking the terminal will not help any more. No money moves: this writes down what has
     happened. The gateway of this journal must be stopped meanwhile.
     """
-    with opened(locate(journal, config, data)) as books:
+    path = locate(journal, config, data)
+    vault = KeyFileVault(key_file(path, config))
+    with opened(path) as books:
         books.own()
-        ended = asyncio.run(_decided(books, transaction_id, verdict, person, reason, amount))
+        ended = asyncio.run(_decided(books, vault, transaction_id, verdict, person, reason, amount))
     if as_json:
         say_json(transaction_view(ended))
         return
@@ -70,13 +80,22 @@ def decide(
 
 async def _decided(
     books: SqliteJournal,
+    vault: KeyFileVault,
     transaction_id: str,
     verdict: Verdict,
     person: str,
     reason: str,
     amount: str,
 ) -> Transaction:
-    engine = Engine(books, Undriven, SystemClock(), owner="tillwire transactions decide")
+    from tillwire.server.faces import FACES, tellers
+
+    engine = Engine(
+        books,
+        Undriven,
+        SystemClock(),
+        owner="tillwire transactions decide",
+        tellers=tellers(FACES, vault),
+    )
     await engine.refresh_estate()
     try:
         asked = await engine.find(transaction_id)

@@ -14,6 +14,7 @@ from tillwire import config
 from tillwire.core.ports import Unit
 from tillwire.errors import ConfigurationError
 from tillwire.journal.sqlite import SqliteJournal
+from tillwire.journal.vault import key_path
 
 T = TypeVar("T")
 
@@ -66,14 +67,28 @@ def locate(journal: Path | None, configuration: Path | None, data: Path | None) 
     )
 
 
+def key_file(path: Path, configuration: Path | None) -> Path:
+    """Where the key of the journal at `path` is: where the configuration says, if that is its
+    journal. Raises `ConfigurationError`."""
+    if configuration is not None:
+        settings = _configured(configuration).journal
+        if Path(settings.path) == path:
+            return Path(settings.key_file)
+    return key_path(path)
+
+
 def _of_sandbox(folder: Path) -> Path:
     return folder / "journal.db"
 
 
 def _of_configuration(path: Path) -> Path:
+    return Path(_configured(path).journal.path)
+
+
+def _configured(path: Path) -> config.Configuration:
     from tillwire.server.faces import FACES
 
-    return Path(config.load(path, FACES).journal.path)
+    return config.load(path, FACES)
 
 
 @contextmanager

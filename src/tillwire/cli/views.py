@@ -1,4 +1,4 @@
-"""Transactions, events and discrepancies as JSON for programs: times as RFC 3339 in UTC, amounts
+"""Transactions, events, discrepancies and letters as JSON for programs: times as RFC 3339 in UTC, amounts
 both as minor units and as exact decimal text."""
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tillwire.cli.times import rfc3339
+from tillwire.core.letters import Letter
 from tillwire.core.model import Discrepancy, Event, Outcome, Transaction
 from tillwire.money import Money
 
@@ -70,4 +71,21 @@ def discrepancy_view(discrepancy: Discrepancy) -> View:
         **msgspec.to_builtins(discrepancy),
         "at": rfc3339(discrepancy.at),
         "closed_at": rfc3339(discrepancy.closed_at),
+    }
+
+
+def letter_view(letter: Letter) -> View:
+    """A letter, without what it says and where it goes."""
+    return {
+        "id": letter.id,
+        "transaction": letter.transaction_id,
+        "organisation": letter.organisation_id,
+        "channel": letter.channel,
+        "kind": letter.kind,
+        "state": letter.state,
+        "tries": letter.tries,
+        "trouble": letter.trouble,
+        "created_at": rfc3339(letter.created_at),
+        "due_at": rfc3339(letter.due_at),
+        "settled_at": rfc3339(letter.settled_at),
     }

@@ -15,9 +15,11 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.model import Transaction
+from tillwire.errors import NotFound
 
 if TYPE_CHECKING:
     from tillwire.core.estate import Estate
+    from tillwire.core.ports import Unit
 
 HOOK: Final = "hook:"
 """What the channel of a hook begins with; the hook's id follows."""
@@ -113,3 +115,23 @@ def _checked(letters: Sequence[Letter]) -> Sequence[Letter]:
         if len(letter.body) > MOST_BYTES:
             raise ValueError(f"A letter of {len(letter.body)} bytes; {MOST_BYTES} at most.")
     return letters
+
+
+def send_again(unit: Unit, letter_id: int, now: Instant) -> int:
+    """Put a letter into the outbox anew, in place of the old one; its new id. It goes out at once,
+    by whatever gateway runs the journal, with all its tries. Raises `NotFound`."""
+    letter = unit.letter(letter_id)
+    if letter is None:
+        raise NotFound(f"No letter {letter_id}.")
+    unit.drop_letter(letter_id)
+    return unit.post(
+        msgspec.structs.replace(
+            letter,
+            id=0,
+            due_at=now,
+            tries=0,
+            state=LetterState.WAITING,
+            settled_at=None,
+            trouble="",
+        )
+    )
