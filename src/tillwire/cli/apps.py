@@ -20,7 +20,7 @@ from tillwire.cli.times import in_utc, rfc3339
 from tillwire.clock import SystemClock
 from tillwire.core.model import Application
 from tillwire.core.ports import Unit
-from tillwire.errors import ConfigurationError, InvalidRequest
+from tillwire.errors import ConfigurationError, InvalidRequest, TillwireError
 from tillwire.estate.applications import (
     CLOUD_MESSAGES,
     LARGEST_KEY_FILE,
@@ -105,7 +105,7 @@ def add(
             _write_new(generate, private)
         try:
             commit(books, work)
-        except BaseException:
+        except TillwireError:
             if generate is not None:
                 generate.unlink()  # the key of nothing
             raise

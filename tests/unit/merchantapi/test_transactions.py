@@ -117,6 +117,19 @@ async def test_a_terminal_out_of_service_takes_nothing_but_keeps_its_past(
         assert ("t1" in listed) is (lifecycle is not Lifecycle.REMOVED)
 
 
+async def test_a_terminal_that_waits_for_its_device_has_no_name_to_be_paid_under(
+    tmp_path: Path,
+) -> None:
+    async with open_shop(tmp_path) as shop:
+        terminal = shop.engine.estate.terminals["t1"]
+        lane = msgspec.structs.replace(terminal, id="t9", serial="", lifecycle=Lifecycle.CREATED)
+        await shop.put(lane)
+        listed = [each["serial"] for each in (await shop.till.get("/terminals")).json]
+        assert "" not in listed
+        for name in ("TILLWIRE-V1", "TILLWIRE-V1-"):
+            assert (await shop.till.start(terminal=name)).status == 404
+
+
 async def test_what_a_terminal_cannot_do_is_a_conflict(tmp_path: Path) -> None:
     async with open_shop(tmp_path) as shop:
         only_sales = frozenset({TransactionType.PURCHASE})

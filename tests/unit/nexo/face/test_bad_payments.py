@@ -330,6 +330,17 @@ async def test_a_terminal_that_is_not_in_service(tmp_path: Path) -> None:
 
 
 @virtual()
+async def test_a_terminal_that_waits_for_its_device_has_no_poi_id(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        terminal = desk.engine.estate.terminals["t1"]
+        lane = msgspec.structs.replace(terminal, id="t9", serial="", lifecycle=Lifecycle.CREATED)
+        await desk.put(lane)
+        for poi_id in ("V1", "V1-"):
+            assert ended(await desk.lane("LANE-09", poi_id).pay())[0] == "Failure"
+        assert desk.driver.ran == []
+
+
+@virtual()
 async def test_a_payment_that_the_terminal_cannot_do(tmp_path: Path) -> None:
     async with desk_in(tmp_path) as desk:
         capabilities = desk.driver.capabilities
