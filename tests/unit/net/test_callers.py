@@ -155,6 +155,18 @@ async def test_one_that_ended_while_it_waited_is_not_taken(way: str) -> None:
         assert await exchanged(await port.take(5), terminal)
 
 
+@virtual()
+async def test_one_that_broke_while_it_waited_is_not_taken() -> None:
+    port = CallerPort("NEXI-P61B-7")
+    await port.listen(Awaited(LOOPBACK, 9000, IPv4Network(LOOPBACK)))
+    await asyncio.open_connection(LOOPBACK, 9000)
+    await asyncio.sleep(1)
+    virtual_loop().network.cut(9000)
+    await asyncio.sleep(1)
+    with pytest.raises(NotDelivered):
+        await port.take(5)
+
+
 async def test_whoever_waits_is_not_harmed_by_one_who_gave_up() -> None:
     async with listening() as port:
         given_up = asyncio.create_task(port.take(5))
