@@ -11,10 +11,8 @@ import pytest
 
 from tests.kit.gateway import GatewayUnderTest
 from tests.unit.ecr17.face.till import (
-    APPROVED,
     DECLINED,
     REGISTER,
-    SLOW,
     TID,
     Till,
     capture,
@@ -31,7 +29,9 @@ from tests.unit.ecr17.face.till import (
     status,
     totals,
 )
-from tillwire.core.model import State, TransactionType
+from tests.unit.estate_fixture import purchase
+from tillwire.core.model import TransactionType
+from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.ecr17 import wire
 from tillwire.dialects.ecr17.wire import (
     AdditionalData,
@@ -139,6 +139,35 @@ def test_a_refund_gives_money_back(disk: Path) -> None:
 
 
 # --- reservations -----------------------------------------------------------------------------
+
+
+def test_what_another_lane_has_raised_is_not_reversed_here(disk: Path) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        async with await Till.open() as till:
+            reserved = await till.asks(reserve(10_000))
+            held = gateway.transactions()[0]
+            more = purchase(
+                500, type=TransactionType.INCREMENT, terminal="v1-0002", original=held.id
+            )
+            await gateway.engine.accept(more, WhenBusy.REJECT)
+            await asyncio.sleep(1)
+            refused = await till.asks(reverse(reserved.stan))
+            assert (refused.result, refused.error_text) == ("01", "STORNO NON POSSIBILE")
+            assert len(gateway.transactions()) == 2
+
+    live(disk, scenario)
+
+
+def test_a_reservation_that_is_reversed_lowers_no_total(disk: Path) -> None:
+    async def scenario(_: GatewayUnderTest) -> None:
+        async with await Till.open() as till:
+            await till.asks(pay(1000))
+            reserved = await till.asks(reserve(7000))
+            assert (await till.asks(reverse(reserved.stan))).result == "00"
+            assert (await till.asks(totals())).terminal_total == 1000
+            assert (await till.asks(close())).terminal_total == 1000
+
+    live(disk, scenario)
 
 
 def test_a_reservation_is_increased_and_captured_by_its_code(disk: Path) -> None:
@@ -342,6 +371,7 @@ def test_a_receipt_is_printed_again_where_the_till_wants(disk: Path) -> None:
             assert await till.is_acked()
             assert await till.is_silent(5)
             (printed,) = await gateway.world.printouts("v1-0001")
+            assert "*** COPY ***" in printed.text, "the terminal's own, once more"
             assert "10.00" in printed.text
             assert await till.asks(ReprintRequest(tid=TID, on_ecr=True, service=True)) is None
 
@@ -412,7 +442,7 @@ def test_what_is_not_there_is_refused(disk: Path) -> None:
                     acquirer="00000000034",
                     amount=100,
                 ),
-                tags(),
+                AdditionalData(tid=TID, tags=(Tag("0COF", 5),)),
             ):
                 assert await till.asks(each) is None
             for code in (b"J", b"?"):
@@ -420,43 +450,6 @@ def test_what_is_not_there_is_refused(disk: Path) -> None:
                 assert not await till.is_acked()
             assert gateway.transactions() == []
             assert (await till.asks(pay())).approved
-
-    live(disk, scenario)
-
-
-def tags() -> AdditionalData:
-    return AdditionalData(tid=TID, tags=(Tag("0COF0TRK1666354841608|0FNZ03", 5),))
-
-
-def test_a_payment_whose_additional_data_cannot_be_handed_on_is_refused(disk: Path) -> None:
-    async def scenario(gateway: GatewayUnderTest) -> None:
-        async with await Till.open() as till:
-            assert await till.asks(pay(additional_data=True)) is None
-            assert gateway.transactions() == []
-
-    live(disk, scenario)
-
-
-def test_additional_data_is_dropped_where_the_shop_wants_that(disk: Path) -> None:
-    async def scenario(gateway: GatewayUnderTest) -> None:
-        async with await Till.open() as till:
-            till.say(pay(SLOW, additional_data=True))
-            assert await till.is_acked()
-            till.say(tags())
-            assert await till.is_acked()
-            assert (await till.payload())[10:12] == b"00"
-            (transaction,) = gateway.transactions()
-            assert transaction.state is State.APPROVED
-            assert transaction.amount.minor == SLOW != APPROVED
-
-    live(disk, scenario, additional_data="ignore")
-
-
-def test_the_last_results_additional_data_is_left_out(disk: Path) -> None:
-    async def scenario(_: GatewayUnderTest) -> None:
-        async with await Till.open() as till:
-            paid = await till.asks(pay())
-            assert await till.asks(last(additional_data=True)) == paid
 
     live(disk, scenario)
 

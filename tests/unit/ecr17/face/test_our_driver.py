@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.kit import shop
@@ -18,7 +20,16 @@ from tests.unit.ecr17.driver.till import terminal
 from tests.unit.ecr17.face.till import CONVERTED, DECLINED, LOST, PORT, SLOW, live, machine
 from tests.unit.estate_fixture import purchase
 from tillwire.core.engine import Engine
-from tillwire.core.model import Evidence, State, Transaction, TransactionType
+from tillwire.core.errands import Reprint
+from tillwire.core.model import (
+    Evidence,
+    ForHost,
+    HostTag,
+    State,
+    Terms,
+    Transaction,
+    TransactionType,
+)
 from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
 from tillwire.journal.sqlite import SqliteJournal
@@ -102,6 +113,45 @@ def test_a_sale_is_undone_and_a_reservation_captured(disk: Path) -> None:
                 TransactionType.INCREMENT,
                 TransactionType.CAPTURE,
             ]
+
+    live(disk, scenario)
+
+
+def test_what_a_till_hands_to_the_host_goes_through_both_and_is_answered(disk: Path) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        async with till_on(disk, receipts="till") as engine:
+            wanted = ForHost(
+                tags=(HostTag("BTD1666354841608", 1), HostTag("0REC0FNZ03", 5)),
+                purpose="000000",
+                wanted_field="62",
+                wanted_tag="DF8D01",
+            )
+            asked = msgspec.structs.replace(
+                purchase(1000, terminal="t1"),
+                terms=Terms(for_host=wanted, receipt_text="Contratto 7"),
+            )
+            accepted = await engine.accept(asked, WhenBusy.REJECT)
+            ours = await engine.wait(accepted.id, is_final, 900)
+            (theirs,) = gateway.transactions()
+            assert theirs.terms.for_host == wanted
+            assert theirs.terms.receipt_text == "Contratto 7"
+            assert ours.outcome is not None
+            assert theirs.outcome is not None
+            assert ours.outcome.from_host == theirs.outcome.from_host != ""
+            assert ours.outcome.receipts is not None
+            assert "Contratto 7" in ours.outcome.receipts.cardholder
+
+    live(disk, scenario)
+
+
+def test_the_last_receipt_is_printed_again_at_the_far_end(disk: Path) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        async with till_on(disk) as engine:
+            await paid(engine, 1000)
+            assert await engine.perform("t1", Reprint()) is None
+            await asyncio.sleep(1)  # it was acknowledged, and prints now
+            (copy,) = await gateway.world.printouts("v1-0001")
+            assert "*** COPY ***" in copy.text
 
     live(disk, scenario)
 

@@ -21,7 +21,7 @@ from tests.unit.ecr17.face.till import (
     until,
 )
 from tillwire.core.model import State, Verdict
-from tillwire.dialects.ecr17.face.session import UNRESOLVED
+from tillwire.dialects.ecr17.face.session import NEEDS_PERSON, UNRESOLVED
 
 
 def test_an_outcome_that_is_found_again_is_told_late(disk: Path) -> None:
@@ -41,7 +41,8 @@ def test_a_till_is_let_go_of_without_a_result(disk: Path) -> None:
             till.say(pay(RESTART))
             assert await till.is_acked()
             assert await till.hear() is None, "the connection ends, and nothing was said"
-            assert till.shown.count(UNRESOLVED) > 3
+            assert till.shown[0] == UNRESOLVED
+            assert till.shown.count(NEEDS_PERSON) > 3, "asking does not help any more"
             assert len(till.shown) < 20
             (transaction,) = gateway.transactions()
             assert transaction.state is State.UNKNOWN

@@ -18,9 +18,10 @@ import msgspec
 import structlog
 
 from tillwire.core.engine import Engine
-from tillwire.core.errands import Ability, CardRead, Print, ReadCard
+from tillwire.core.errands import Ability, CardRead, Print, ReadCard, Reprint
 from tillwire.core.model import (
     Exchange,
+    ForHost,
     Lifecycle,
     Request,
     Terminal,
@@ -35,7 +36,7 @@ from tillwire.dialects.ecr17 import wire
 from tillwire.dialects.ecr17.face import orders, receipts, results
 from tillwire.dialects.ecr17.face.memos import DIALECT, Job, Memo, digest_of, job_of, register_of
 from tillwire.dialects.ecr17.face.orders import CLOSING, KIND_OF, KINDS, TYPE_OF, Order, Refused
-from tillwire.dialects.ecr17.face.settings import Settings
+from tillwire.dialects.ecr17.face.settings import Settings, Tags
 from tillwire.dialects.ecr17.wire import (
     ANY_TID,
     CardVerificationRequest,
@@ -105,7 +106,8 @@ class Lane:
     def _idle(self) -> Terminal:
         terminal = self.terminal
         if held := self.engine.open_transaction(terminal.id):
-            raise Busy(f"Transaction {held.id} is {held.state}.")
+            why = self.engine.doubt_of(held.id) or ""
+            raise Busy(f"Transaction {held.id} is {held.state}. {why}".rstrip())
         if self.engine.errand_at(terminal.id):
             raise Busy("It is in use.")
         return terminal
@@ -160,10 +162,14 @@ class Lane:
         raise NotFound("There is no receipt.")
 
     async def reprint(self, text: str) -> None:
-        """Print on the terminal, if it has a printer to be used."""
+        """Print again on the terminal, if it has a printer to be used: its own last receipt, if it
+        can; else this text. Goes on when the caller is cancelled: a till may hang up now."""
         terminal = self.terminal
-        if Ability.PRINT in self.engine.capabilities(terminal.id).errands:
-            await self.engine.perform(terminal.id, Print(text))
+        errands = self.engine.capabilities(terminal.id).errands
+        if Ability.REPRINT in errands:
+            await self._tasks.finish(self.engine.perform(terminal.id, Reprint()))
+        elif Ability.PRINT in errands:
+            await self._tasks.finish(self.engine.perform(terminal.id, Print(text)))
 
     # --- what is done once ------------------------------------------------------------------------
 
@@ -187,18 +193,20 @@ class Lane:
                 routing=self._armed_for(host),
                 card_present=getattr(order, "card_present", False),
                 text=getattr(order, "receipt_text", ""),
+                announced=order.additional_data and self.hands_on,
             )
             kind = KIND_OF[type(order)]
             exchange = await self._exchange(register, kind, digest, memo, wanted.code)
-            transaction = await self._accept(terminal, exchange, wanted)
+            transaction = await self._accept(terminal, exchange, wanted, memo)
             self._armed.pop(host, None)
             return self._remember(
                 Job(msgspec.structs.replace(exchange, transaction_id=transaction.id))
             )
 
     async def _accept(
-        self, terminal: Terminal, exchange: Exchange, wanted: orders.Wanted
+        self, terminal: Terminal, exchange: Exchange, wanted: orders.Wanted, memo: Memo
     ) -> Transaction:
+        told = self.settings
         request = Request(
             organisation_id=terminal.organisation_id,
             terminal_id=terminal.id,
@@ -208,9 +216,11 @@ class Lane:
             reference=f"{exchange.register}-{exchange.number}",
             original_id=wanted.original_id,
             register=exchange.register,
-            expires_in=self.settings.expires_in,
-            terms=Terms(chain=wanted.code),
+            expires_in=told.additional_data_within if memo.announced else told.expires_in,
+            terms=Terms(chain=wanted.code, receipt_text=memo.text),
+            reserved=wanted.reserved,
             exchange=exchange,
+            held=memo.announced,
         )
         try:
             return await self.engine.accept(request, WhenBusy.REJECT)
@@ -283,6 +293,30 @@ class Lane:
         except (JournalError, NotFound) as error:
             structlog.get_logger().warning("an acknowledgement was not kept", error=str(error))
 
+    # --- data for the host ------------------------------------------------------------------------
+
+    @property
+    def hands_on(self) -> bool:
+        """Whether announced data are waited for, and handed on."""
+        return self.settings.additional_data is Tags.HAND_ON
+
+    def check_announced(self, request: wire.Request) -> None:
+        """Raise `Unsupported` for a request that announces data that cannot be handed on, unless
+        they are to be ignored. Raises `NotFound`."""
+        can = self.hands_on and isinstance(request, Order)
+        if can and self.engine.capabilities(self.terminal.id).for_host:
+            return
+        if self.settings.additional_data is not Tags.IGNORE:
+            raise Unsupported("Additional data for the host cannot be handed on.")
+
+    async def hand_on(self, job: Job, data: ForHost) -> Transaction:
+        """Have the job's transaction sent with the data, in the journal before this returns. It
+        stays as it is where it was sent with others, or given up. Raises what `Engine.release`
+        does."""
+        transaction_id = job.exchange.transaction_id
+        assert transaction_id is not None, "what announces data has a transaction"
+        return await self._tasks.finish(self.engine.release(transaction_id, data))
+
     # --- results ----------------------------------------------------------------------------------
 
     def result(self, job: Job, transaction: Transaction) -> bytes:
@@ -293,16 +327,16 @@ class Lane:
         """The payload of a KO without a transaction."""
         return results.refusal(KIND_OF[type(order)], tid, text, self.settings)
 
-    async def last_result(self) -> tuple[Job, bytes]:
-        """The result that was saved last, and what it is of. Raises `Busy` while there may be a
-        newer one, `NotFound` when there is none."""
+    async def last_result(self) -> tuple[Job, Transaction, bytes]:
+        """What ended last, and the payload of its result. Raises `Busy` while there may be a newer
+        one, `NotFound` when there is none."""
         async with self._turn:
             for transaction in await orders.lately(self.engine, self._idle()):
                 if saved := await orders.job_for(self.engine, transaction):
                     payload = self.result(saved, transaction)
                     recent = self._recent.get(saved.exchange.register)
                     is_recent = recent and recent.exchange.transaction_id == transaction.id
-                    return recent if recent and is_recent else saved, payload
+                    return recent if recent and is_recent else saved, transaction, payload
         raise NotFound("There is no result.")
 
     def is_of(self, job: Job, request: LastResultRequest, host: str) -> bool:

@@ -31,6 +31,8 @@ class Memo(msgspec.Struct, frozen=True, omit_defaults=True):
     card_present: bool = False
     text: str = ""
     """What the till wants printed under the receipt."""
+    announced: bool = False
+    """Whether the till was to send data for the host, without which nothing is sent."""
     period: int = 0
     """Of a close: the period that it was to close."""
 

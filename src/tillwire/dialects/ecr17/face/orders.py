@@ -77,13 +77,21 @@ class Refused(TillwireError):
 class Wanted:
     """The part of the engine's request that differs from command to command."""
 
-    __slots__ = ("amount", "code", "original_id")
+    __slots__ = ("amount", "code", "original_id", "reserved")
 
-    def __init__(self, amount: Money, original_id: str | None = None, code: str = "") -> None:
+    def __init__(
+        self,
+        amount: Money,
+        original_id: str | None = None,
+        code: str = "",
+        reserved: int | None = None,
+    ) -> None:
         self.amount = amount
         self.original_id = original_id
         self.code = code
         """The pre-authorisation's."""
+        self.reserved = reserved
+        """`Request.reserved`."""
 
 
 async def wanted(engine: Engine, terminal: Terminal, order: Order) -> Wanted:
@@ -91,7 +99,9 @@ async def wanted(engine: Engine, terminal: Terminal, order: Order) -> Wanted:
     if isinstance(order, ReversalRequest):
         original = await _to_reverse(engine, terminal, order.stan)
         amount = Money(original.approved_amount, original.amount.currency)
-        return Wanted(amount, original.id)
+        # `S` undoes all of it, so nothing may have been raised since, at whatever terminal.
+        is_reservation = original.type is TransactionType.PREAUTH
+        return Wanted(amount, original.id, reserved=amount.minor if is_reservation else None)
     amount = Money(order.amount, engine.estate.stores[terminal.store_id].currency)
     if isinstance(order, PreauthorisationRequest):
         number = await engine.number(f"ecr17 pre-authorisations {terminal.organisation_id}")

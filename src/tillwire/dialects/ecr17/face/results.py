@@ -26,6 +26,7 @@ ERROR_TEXT: Final = 24
 DECLINED: Final = "TRANSAZIONE NEGATA"
 CANCELLED: Final = "OPERAZIONE ANNULLATA"
 NO_CARD: Final = "CARTA NON PRESENTE"
+NO_DATA: Final = "DATI AGGIUNTIVI MANCANTI"
 NOT_SENT: Final = "TERMINALE NON RAGGIUNTO"
 
 _ENTRY: Final = {
@@ -130,7 +131,9 @@ def _block(job: Job, transaction: Transaction, settings: Settings) -> dict[str, 
 def _refused(job: Job, transaction: Transaction) -> tuple[ResultCode, str]:
     outcome = transaction.outcome
     if outcome is None:
-        return ResultCode.KO, CANCELLED if transaction.state is State.CANCELLED else NOT_SENT
+        if transaction.state is not State.CANCELLED:
+            return ResultCode.KO, NOT_SENT
+        return ResultCode.KO, NO_DATA if job.memo.announced else CANCELLED
     no_card = outcome.cause is Cause.NO_CARD
     default = DECLINED if outcome.verdict is Verdict.DECLINED else CANCELLED
     text = fitted(outcome.reason, ERROR_TEXT) or (NO_CARD if no_card else default)

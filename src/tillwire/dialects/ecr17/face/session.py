@@ -19,9 +19,11 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
+from tillwire.core.doubts import Awaits
 from tillwire.core.model import Transaction
 from tillwire.core.tasks import Tasks
 from tillwire.dialects.ecr17 import wire
+from tillwire.dialects.ecr17.face.host_data import MOST_AT_ONCE, Announced, answer_of
 from tillwire.dialects.ecr17.face.lane import Lane
 from tillwire.dialects.ecr17.face.memos import Job
 from tillwire.dialects.ecr17.face.orders import Order, Refused
@@ -58,8 +60,13 @@ WAIT: Final = "ATTENDERE PREGO"
 """Shown at a till for which the terminal shows nothing."""
 UNRESOLVED: Final = "ESITO IN VERIFICA"
 """Shown while nobody knows yet what became of it."""
+NEEDS_PERSON: Final = "ESITO DA CONTROLLARE"
+"""The same when asking does not help any more: somebody has to look at the terminal."""
 _MOST_UNANSWERED: Final = 64
 """Frames on their way to the till of which we remember that they were sent."""
+_ANSWERED_WITHIN: Final = 30.0
+"""Seconds after which no answer is expected any more to a frame that was sent twice: a till may have
+answered it only once."""
 
 _WORDS: Final[dict[type[Any], str]] = {
     PaymentRequest: "payment",
@@ -120,6 +127,8 @@ class Session:
         self._task: asyncio.Task[None] | None = None
         self._taken = False
         """Whether that was acknowledged."""
+        self._announced: Announced | None = None
+        """The data for the host that it has announced."""
         self._unheard: bytes | None = None
         """The frame that the till has not acknowledged yet."""
         self._sent: deque[tuple[bytes, float]] = deque(maxlen=_MOST_UNANSWERED)
@@ -211,7 +220,7 @@ class Session:
         if tid is None:
             self._refuse(frame.code, "it is for another terminal")
         elif isinstance(request, AdditionalData):
-            self._take_additional_data()
+            self._take_additional_data(request)
         elif isinstance(request, ReceiptRoutingRequest):
             self._lane.arm(self._host, request.routing)
             self._connection.send(ACK)
@@ -228,12 +237,24 @@ class Session:
             raise Unreadable(frame.code, f"the check character is wrong; readings it fits: {fits}")
         return wire.decode_request(frame.payload)
 
-    def _take_additional_data(self) -> None:
-        is_announced = getattr(self._request, "additional_data", False)
-        if self._taken and is_announced and self._settings.additional_data is Tags.IGNORE:
+    def _take_additional_data(self, data: AdditionalData) -> None:
+        announced = self._announced
+        is_flagged = getattr(self._request, "additional_data", False)
+        if announced is not None and announced.being_taken < MOST_AT_ONCE:
+            self._tasks.spawn(self._hand_on(announced, data))
+        elif self._taken and is_flagged and self._settings.additional_data is Tags.IGNORE:
             self._connection.send(ACK)
         else:
             self._refuse("U", "nobody has announced it")
+
+    async def _hand_on(self, announced: Announced, data: AdditionalData) -> None:
+        try:
+            await announced.take(data)
+        except TillwireError as error:
+            self._refuse("U", str(error))
+        else:
+            self._connection.send(ACK)
+            announced.came()
 
     def _moves_on(self, request: Request) -> bool:
         """Whether something is done with a request that comes while another is served: the same is
@@ -266,6 +287,8 @@ class Session:
     def _begin(self, request: Request, tid: str) -> None:
         self._given_up = None
         self._request, self._taken, self._has_result = request, False, False
+        if isinstance(request, Order) and request.additional_data and self._lane.hands_on:
+            self._announced = Announced(self._lane)
         self._task = self._tasks.spawn(self._serve(request, tid))
         self._task.add_done_callback(self._forget)
 
@@ -273,6 +296,9 @@ class Session:
         if task is self._task:
             self._task = self._request = self._unheard = self._heard = self._then = None
             self._taken = self._has_result = False
+            if self._announced is not None:
+                self._announced.forget()
+                self._announced = None
             self._close_if_idle()
 
     def _refuse(self, code: str, reason: str) -> None:
@@ -306,10 +332,9 @@ class Session:
         self._connection.close()
 
     async def _answer(self, request: Request, tid: str) -> None:
-        announced = getattr(request, "additional_data", False)
         is_replay = isinstance(request, LastResultRequest)
-        if announced and not is_replay and self._settings.additional_data is Tags.REFUSE:
-            raise Unsupported("Additional data for the host cannot be handed on.")
+        if getattr(request, "additional_data", False) and not is_replay:
+            self._lane.check_announced(request)
         if isinstance(request, Order):
             await self._pay(request, tid)
         elif isinstance(request, StatusRequest):
@@ -339,26 +364,41 @@ class Session:
         try:
             job = await self._lane.take(order, tid, self._host)
         except Refused as refusal:
-            self._accept()
+            await self._accept_with_data(None)
             await self._deliver(self._lane.refusal(order, tid, refusal.detail))
             return
-        self._accept()
+        await self._accept_with_data(job)
         transaction = await self._ended(job)
         if transaction is None:
-            self._let_go("the outcome is not known")
+            why = self._lane.engine.doubt_of(job.exchange.transaction_id or "") or "It takes long."
+            self._let_go(f"the outcome is not known: {why}")
             return
         payload = self._lane.result(job, transaction)
-        if await self._deliver(payload, partial(self._lane.acknowledged, job, payload)):
+        is_heard = await self._deliver(payload, partial(self._lane.acknowledged, job, payload))
+        if is_heard and await self._tell_answer(job, transaction):
             await self._print(tid, self._lane.ticket(job, transaction))
 
+    async def _accept_with_data(self, job: Job | None) -> None:
+        """Acknowledge the request, and wait for the data that it has announced: a till looks for
+        their ACK before it looks for anything else."""
+        self._accept()
+        if self._announced is not None:
+            self._announced.begun(job)
+            await self._announced.wait()
+
+    async def _tell_answer(self, job: Job, transaction: Transaction) -> bool:
+        """Tell what the host handed back, if that is wanted; whether the till has it then."""
+        payload = answer_of(job, transaction)
+        return payload is None or await self._deliver(payload)
+
     async def _replay(self, request: LastResultRequest) -> None:
-        job, payload = await self._lane.last_result()
+        job, transaction, payload = await self._lane.last_result()
         self._accept()
         # What is another till's is not acknowledged in its place.
         is_own = self._lane.is_of(job, request, self._host)
-        await self._deliver(
-            payload, partial(self._lane.acknowledged, job, payload) if is_own else None
-        )
+        then = partial(self._lane.acknowledged, job, payload) if is_own else None
+        if await self._deliver(payload, then) and request.additional_data:
+            await self._tell_answer(job, transaction)
 
     async def _reprint(self, request: ReprintRequest, tid: str) -> None:
         if request.service:
@@ -367,8 +407,11 @@ class Session:
         self._accept()
         if request.on_ecr:
             await self._print(tid, text)
-        else:
+            return
+        try:
             await self._lane.reprint(text)
+        except TillwireError as error:  # the till waits for nothing but the ACK
+            structlog.get_logger().warning("a receipt was not printed again", reason=str(error))
 
     # --- what the till hears --------------------------------------------------------------------
 
@@ -398,10 +441,15 @@ class Session:
                 if transaction.is_settled and not unresolved:
                     unresolved = True
                     end = min(end, loop.time() + told.unresolved_within)
-                show(UNRESOLVED if unresolved else shown)
+                show(self._doubt(transaction_id) if unresolved else shown)
         finally:
             hush()
         return None
+
+    def _doubt(self, transaction_id: str) -> str:
+        doubt = self._lane.engine.doubt_of(transaction_id)
+        needs_person = doubt is not None and doubt.awaits is Awaits.PERSON
+        return NEEDS_PERSON if needs_person else UNRESOLVED
 
     def _give_up(self, frame: bytes, then: Callable[[], None] | None) -> None:
         """Wait no more for an answer, which may still come."""
@@ -412,9 +460,7 @@ class Session:
 
     def _send(self, frame: bytes) -> bool:
         """Send what is to be answered; whether there still is a connection."""
-        told = self._settings
-        until = asyncio.get_running_loop().time() + told.ack_within * told.transmissions
-        self._sent.append((frame, until))
+        self._sent.append((frame, asyncio.get_running_loop().time() + _ANSWERED_WITHIN))
         return self._connection.send(frame)
 
     async def _print(self, tid: str, text: str) -> None:

@@ -21,6 +21,8 @@ Seconds = Annotated[float, Meta(gt=0, le=3600)]
 class Tags(StrEnum):
     """What becomes of requests that announce additional data for the host."""
 
+    HAND_ON = "hand_on"
+    """The data go to the terminal's host with the transaction; NAK where the terminal cannot."""
     REFUSE = "refuse"
     """NAK: what the till wants of the host cannot be had, and the money must not move without."""
     IGNORE = "ignore"
@@ -51,7 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether a request for another terminal id is refused; `00000000` never is."""
     lrc: Lrc = Lrc.STX
     """Over what the check character is."""
-    additional_data: Tags = Tags.REFUSE
+    additional_data: Tags = Tags.HAND_ON
     largest_frame: Annotated[int, Meta(ge=256, le=65_536)] = 1100
     """Octets of a frame that are put up with."""
 
@@ -73,6 +75,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """After which a transaction is given up that a fetching terminal has not fetched."""
     receipt_armed_for: Seconds = 60.0
     """How long a wish for a receipt on the till (`E`) waits for the procedure that it is for."""
+
+    additional_data_within: Seconds = 15.0
+    """How long announced data are waited for. Without them the transaction is given up."""
 
     # --- what tills are told ---
     release: Annotated[str, Meta(pattern="^[ -~]{0,256}$")] = "TLW00001ECR01.55"

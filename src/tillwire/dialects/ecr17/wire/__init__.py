@@ -8,7 +8,12 @@ frames of payloads. Receipts and the blocks of alternative payment methods come 
 
 from __future__ import annotations
 
-from tillwire.dialects.ecr17.wire.additional_data import AdditionalData, HostData, Tag
+from tillwire.dialects.ecr17.wire.additional_data import (
+    LONGEST_HOST_DATA,
+    AdditionalData,
+    HostData,
+    Tag,
+)
 from tillwire.dialects.ecr17.wire.codec import decode_request, decode_result, encode
 from tillwire.dialects.ecr17.wire.frames import (
     ACK,
@@ -61,7 +66,7 @@ from tillwire.dialects.ecr17.wire.results import (
     TotalsResult,
     UnassignedResult,
 )
-from tillwire.dialects.ecr17.wire.texts import fitted
+from tillwire.dialects.ecr17.wire.texts import fitted, printable
 from tillwire.dialects.ecr17.wire.tickets import ReceiptPart, TicketReader, receipt_parts
 from tillwire.dialects.ecr17.wire.values import (
     ANY_TID,
@@ -88,6 +93,7 @@ __all__ = [
     "CANONICAL",
     "LARGEST",
     "LARGEST_AMOUNT",
+    "LONGEST_HOST_DATA",
     "NAK",
     "NO_STAN",
     "Ack",
@@ -154,6 +160,7 @@ __all__ = [
     "decode_result",
     "encode",
     "fitted",
+    "printable",
     "progress",
     "receipt_parts",
     "vas_blocks",
