@@ -24,7 +24,7 @@ async def check_pair(pair: Pair) -> None:
     assert charges.keys() <= {each.id for each in far}, "what is charged was journaled before"
     for each in far:
         check_charged(each, charges.get(each.id))
-    carried = carried_out(pair)
+    carried = _carried(pair, near, far)
     for here in near:
         there = carried.get(here.id)
         check_charged(here, charges.get(there.id) if there else None)
@@ -37,20 +37,29 @@ async def check_pair(pair: Pair) -> None:
             assert there.original_id == carried[here.original_id].id
 
 
-def carried_out(pair: Pair) -> dict[str, Transaction]:
-    """By the near gateway's id, the far gateway's transaction for it: one at most."""
+def _carried(pair: Pair, near: list[Transaction], far: list[Transaction]) -> dict[str, Transaction]:
+    """By the near gateway's id, the far gateway's transaction for it: one at most, and each one is
+    for one."""
     registers = {each.register for each in pair.tills.values()}
     found: dict[str, Transaction] = {}
-    for each in pair.far.transactions():
+    for each in far:
         if each.dialect != DIALECT or each.register not in registers:
             continue
-        owners = [here for here in pair.near.transactions() if _is_of(pair, each, here)]
+        owners = [here for here in near if _is_of(pair, each, here)]
         assert len(owners) == 1, f"of {owners}: {each}"
         (owner,) = owners
         assert owner.id not in found, f"two for one: {found[owner.id]}, {each}"
         assert (each.type, each.amount) == (owner.type, owner.amount), f"{each} is not {owner}"
         found[owner.id] = each
     return found
+
+
+async def carried_out(pair: Pair, here: Transaction) -> Transaction | None:
+    """The far gateway's transaction for one of the near gateway's newest."""
+    newest = await pair.far.engine.newest_at(pair.tills[here.terminal_id].there, 20)
+    found = [each for each in newest if each.dialect == DIALECT and _is_of(pair, each, here)]
+    assert len(found) <= 1, f"two for one: {found}"
+    return found[0] if found else None
 
 
 def _is_of(pair: Pair, there: Transaction, here: Transaction) -> bool:
@@ -66,7 +75,7 @@ async def settled(pair: Pair, order: Transaction | str) -> Transaction:
     tell, a person has looked at the acquirer's statement, and the answer is told as it was then:
     UNKNOWN."""
     ended = await pair.ended(order, FOUND_OUT_AFTER)
-    there = carried_out(pair).get(ended.id)
+    there = await carried_out(pair, ended)
     if ended.state is State.UNKNOWN and (there is None or there.is_final):
         charged = None if there is None else (await pair.far.charges()).get(there.id)
         await pair.near.engine.decide(

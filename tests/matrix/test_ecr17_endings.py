@@ -55,7 +55,8 @@ def test_every_ending_of_an_amount(disk: Path, ending: int) -> None:
     async def day(pair: Pair) -> None:
         order = await pair.order(TILL, 1000 + ending)
         here = await settled(pair, order)
-        there = carried_out(pair)[order.id]
+        there = await carried_out(pair, here)
+        assert there is not None
         assert End(here.state, there.state) == ENDS[ending], (here, there)
         if here.is_final:
             assert evidence_of(here) is Evidence.ANSWER
@@ -69,7 +70,8 @@ def test_a_tip_that_a_result_cannot_tell_from_another_sale_is_for_a_person(disk:
         await pair.open()
         order = await pair.order(TILL, 1054)
         here = await pair.ended(order, FOUND_OUT_AFTER)
-        there = carried_out(pair)[order.id]
+        there = await carried_out(pair, here)
+        assert there is not None
         assert (here.state, there.approved_amount) == (State.UNKNOWN, 1159)
         why = str(pair.near.events(here.id)[-1].detail)
         assert "is of 11.59 EUR, not of 10.54 EUR" in why
@@ -89,7 +91,8 @@ def test_what_the_far_gateway_learns_late_the_near_one_learns_from_it(
         await pair.open()
         order = await pair.order(TILL, 1047)
         assert (await settled(pair, order)).state is State.UNKNOWN
-        there = carried_out(pair)[order.id]
+        there = await carried_out(pair, order)
+        assert there is not None
         await pair.far.engine.decide(there.id, verdict, person="Ada", reason="So it says.")
         here = await settled(pair, order)
         if verdict is Verdict.APPROVED:
@@ -117,7 +120,8 @@ async def whole_day(pair: Pair, till: Till) -> None:
     for kind in OPERATIONS:
         done = await operate(pair, till, kind)
         assert (done.state, evidence_of(done)) == (State.APPROVED, Evidence.ANSWER), done
-        there = carried_out(pair)[done.id]
+        there = await carried_out(pair, done)
+        assert there is not None
         assert there.outcome is not None
         assert done.outcome is not None
         if kind is not _T.REFUND:  # whose result tells no STAN

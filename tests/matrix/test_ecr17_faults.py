@@ -160,9 +160,9 @@ def expected(kind: TransactionType, end: End) -> End:
     return End(State.UNKNOWN) if end == FOUND and kind not in TELL_AMOUNT else end
 
 
-def check_end(pair: Pair, here: Transaction, end: End) -> None:
+async def check_end(pair: Pair, here: Transaction, end: End) -> None:
     """Raise `AssertionError` unless it has ended so."""
-    there = carried_out(pair).get(here.id)
+    there = await carried_out(pair, here)
     told = End(here.state, evidence_of(here), here.proof, arrived=there is not None)
     assert told == end, (told, end, pair.near.events(here.id)[-1].detail)
 
@@ -177,7 +177,7 @@ async def meets(
             pair.wire.meddle(CODE[kind], *fault)
         number = None if original is None else original.id
         here = await settled(pair, await pair.order(till, minor, kind, original=number))
-        check_end(pair, here, expected(kind, wanted))
+        await check_end(pair, here, expected(kind, wanted))
 
 
 def is_quick(name: str, kind: TransactionType) -> bool:
