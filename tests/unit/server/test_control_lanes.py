@@ -7,9 +7,12 @@ import os
 import pwd
 import socket
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from tests.unit.server import control_rig, rig
 from tests.unit.server.control_rig import Operator, lane, operated, settings
@@ -17,6 +20,7 @@ from tests.unit.server.rig import Lines
 from tests.unit.server.test_streams import Peer
 from tillwire.core.ports import LanePort
 from tillwire.errors import ConfigurationError, JournalFull
+from tillwire.sandbox import card
 from tillwire.server import lanes
 from tillwire.server.gateway import Gateway
 from tillwire.server.streams import StreamListener
@@ -300,3 +304,15 @@ async def test_a_start_whose_set_port_is_another_listeners_says_so(tmp_path: Pat
     with pytest.raises(ConfigurationError) as refused:
         await gateway.open()
     assert f"Port {port} is that of the listener 'front', too: ada set it" in str(refused.value)
+
+
+# --- the sandbox ----------------------------------------------------------------------------
+
+
+def test_a_sandbox_card_that_cannot_be_written_again_undoes_nothing(tmp_path: Path) -> None:
+    content: Any = {"ecr17": {"port": 9000}}
+    card.rewrite(tmp_path, content)
+    assert msgspec.json.decode((tmp_path / card.FILE).read_bytes()) == content
+    with capture_logs() as written:
+        card.rewrite(tmp_path / "removed", content)
+    assert [each["event"] for each in written] == ["the sandbox card is out of date"]
