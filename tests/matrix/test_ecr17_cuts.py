@@ -194,7 +194,7 @@ def test_any_other_command_cut_at_any_octet_is_done_once_or_not_at_all(
     assert ends[State.UNKNOWN] > 0
 
 
-# --- what stands around the command -----------------------------------------------------------------
+# --- what stands around the command -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stride", [11, pytest.param(1, marks=pytest.mark.long)])
@@ -253,7 +253,7 @@ def test_a_lane_that_cannot_be_reached_was_never_sent_anything(
         assert failed.proof is Proof.NEVER_SENT
 
 
-# --- half-closes ------------------------------------------------------------------------------------
+# --- half-closes ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.long)])
