@@ -1,4 +1,5 @@
-"""`tillwire transactions`: list them, show one with all that happened to it, decide an UNKNOWN."""
+"""`tillwire transactions`: list them, those that block a terminal, show one with all that happened
+to it, decide an UNKNOWN."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locat
 from tillwire.cli.options import JsonOption, organisation_of, terminal_of
 from tillwire.cli.output import remark, say, say_json, say_lines, say_table
 from tillwire.cli.times import in_zone
-from tillwire.cli.views import event_view, transaction_view
+from tillwire.cli.views import blocked_view, event_view, transaction_view
+from tillwire.core.doubts import NEXT, Awaits, Doubt, newest_doubt
 from tillwire.core.model import OPEN_STATES, State, Transaction
 from tillwire.core.occupancy import RESOLVE
 from tillwire.core.ports import Reader
@@ -113,6 +115,59 @@ def _row(transaction: Transaction) -> list[str]:
         str(transaction.amount),
         transaction.state.value,
         transaction.reference,
+    ]
+
+
+@app.command()
+def blocked(
+    organisation: Annotated[
+        str, typer.Option("--organisation", "-o", help="Only of this one.")
+    ] = "",
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the terminals that an UNKNOWN transaction blocks: why, and what to do about it.
+
+    The longest blocked one comes first.
+    """
+    with opened(locate(journal, config, data)) as books:
+        estate = books.read_now(lambda reader: reader.estate())
+        owner = organisation_of(estate, organisation).id if organisation else ""
+        found = books.read_now(lambda reader: _blocked(reader, owner))
+    drivers = {each.id: each.driver for each in estate.terminals.values()}
+    if as_json:
+        say_json([blocked_view(*each, drivers[each[0].terminal_id]) for each in found])
+        return
+    say_table(
+        ["TERMINAL", "DRIVER", "SINCE", "TRANSACTION", "AMOUNT", "AWAITS", "LAST HEARD"],
+        [
+            [
+                transaction.heading.terminal,
+                drivers[transaction.terminal_id],
+                in_zone(transaction.created_at, transaction.heading.time_zone),
+                transaction.id,
+                str(transaction.amount),
+                doubt.awaits.value,
+                doubt.words,
+            ]
+            for transaction, doubt in found
+        ],
+        empty="No terminal is blocked.",
+    )
+    waited_for = {doubt.awaits for _, doubt in found}
+    if Awaits.ANSWER in waited_for:
+        remark(f"answer: {NEXT[Awaits.ANSWER]}")
+    if Awaits.PERSON in waited_for:
+        remark(f"person: {NEXT[Awaits.PERSON]}")
+
+
+def _blocked(reader: Reader, organisation_id: str) -> list[tuple[Transaction, Doubt]]:
+    return [
+        (each, newest_doubt(reader.events(each.id)))
+        for each in sorted(reader.open_transactions(), key=lambda each: each.id)
+        if each.state is State.UNKNOWN and organisation_id in ("", each.organisation_id)
     ]
 
 

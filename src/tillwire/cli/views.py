@@ -1,5 +1,5 @@
-"""Transactions, events, discrepancies and letters as JSON for programs: times as RFC 3339 in UTC, amounts
-both as minor units and as exact decimal text."""
+"""Transactions, events, discrepancies and letters as JSON for programs: times as RFC 3339 in UTC,
+amounts both as minor units and as exact decimal text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tillwire.cli.times import rfc3339
+from tillwire.core.doubts import NEXT, Doubt
 from tillwire.core.letters import Letter
 from tillwire.core.model import Discrepancy, Event, Outcome, Transaction
 from tillwire.money import Money
@@ -52,6 +53,20 @@ def _outcome_view(outcome: Outcome) -> View:
     view.pop("receipts", None)
     view["at"] = rfc3339(outcome.at)
     return view
+
+
+def blocked_view(transaction: Transaction, doubt: Doubt, driver: str) -> View:
+    """A terminal that the transaction blocks."""
+    return {
+        "terminal": transaction.heading.terminal,
+        "terminal_id": transaction.terminal_id,
+        "driver": driver,
+        "since": rfc3339(transaction.created_at),
+        "transaction": transaction_view(transaction),
+        "awaits": doubt.awaits,
+        "last_heard": doubt.words,
+        "next": NEXT[doubt.awaits],
+    }
 
 
 def event_view(event: Event) -> View:

@@ -37,6 +37,16 @@ class Awaits(StrEnum):
     """Somebody has to look what happened, and decide."""
 
 
+NEXT: Final = {
+    Awaits.ANSWER: "The gateway goes on asking the terminal: see that it is on and can be reached.",
+    Awaits.PERSON: (
+        "Look at the terminal or at the acquirer's list what happened, then say it with `tillwire "
+        "transactions decide`; docs/how-to/resolve-an-unknown-payment.md tells how."
+    ),
+}
+"""What to do about it."""
+
+
 class Doubt(msgspec.Struct, frozen=True):
     """Why nobody knows yet what became of a transaction."""
 

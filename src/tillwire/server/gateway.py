@@ -75,7 +75,11 @@ class Gateway:
         self.configuration = configuration
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics(
-            lambda: self.engine.open_count(), self._connections, self._reached, self._waiting
+            lambda: self.engine.open_count(),
+            self._connections,
+            self._reached,
+            self._waiting,
+            blocked=lambda: self.engine.blocked_count(),
         )
         self.guide: Guide | None = None
         self.listeners: dict[str, AnyListener] = {}

@@ -7,7 +7,7 @@ runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -24,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tillwire.core.doubts import Awaits
 from tillwire.core.letters import LetterState
 from tillwire.core.model import OPEN_STATES, State, Transaction
 
@@ -32,6 +33,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # one more line for 
 OpenCount = Callable[[], Mapping[State, int]]
 Connections = Callable[[], Mapping[str, int]]
 Reached = Callable[[], Mapping[str, bool]]
+Blocked = Callable[[], Mapping[tuple[str, Awaits], int]]
 
 _OUTCOME_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 900, 3600)
 _COMMIT_SECONDS: Final = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.25, 1, 5)
@@ -51,61 +53,62 @@ class Route(StrEnum):
     """Nothing is served under this path."""
 
 
-class _OpenTransactions(Collector):
-    """Counted when asked, so that it cannot drift from what the engine holds."""
+class _Asked(Collector):
+    """A gauge that is read when it is asked for, so that it cannot drift from what it is of."""
 
-    def __init__(self, open_count: OpenCount) -> None:
-        self._open_count = open_count
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        labels: Sequence[str],
+        read: Callable[[], Iterable[tuple[Sequence[str], float]]],
+    ) -> None:
+        """`read` tells the values of the labels, and the number that goes with them."""
+        self._about = name, text, labels
+        self._read = read
 
     def collect(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily(
-            "tillwire_open_transactions", "Transactions that are not final.", labels=["state"]
-        )
-        counted = self._open_count()
+        name, text, labels = self._about
+        family = GaugeMetricFamily(name, text, labels=labels)
+        for values, number in self._read():
+            family.add_metric(values, number)
+        return [family]
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+
+def _gauges(
+    open_count: OpenCount, connections: Connections, reached: Reached, blocked: Blocked
+) -> Iterator[_Asked]:
+    """What is known at any moment."""
+
+    def states() -> Iterator[tuple[Sequence[str], float]]:
+        counted = open_count()
         for state in sorted(OPEN_STATES):
-            family.add_metric([state.value], counted.get(state, 0))
-        return [family]
+            yield (state.value,), counted.get(state, 0)
 
-    def describe(self) -> Iterable[Metric]:
-        return []
-
-
-class _OpenConnections(Collector):
-    """Counted when asked, for the same reason."""
-
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
-
-    def collect(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily(
-            "tillwire_open_connections", "Connections that are open.", labels=["listener"]
-        )
-        for listener, count in self._connections().items():
-            family.add_metric([listener], count)
-        return [family]
-
-    def describe(self) -> Iterable[Metric]:
-        return []
-
-
-class _ReachedTills(Collector):
-    """Read when asked, for the same reason."""
-
-    def __init__(self, reached: Reached) -> None:
-        self._reached = reached
-
-    def collect(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily(
-            "tillwire_till_reached",
-            "Whether the till that a listener dials is there (1) or not (0).",
-            labels=["listener"],
-        )
-        for listener, is_reached in self._reached().items():
-            family.add_metric([listener], int(is_reached))
-        return [family]
-
-    def describe(self) -> Iterable[Metric]:
-        return []
+    yield _Asked(
+        "tillwire_open_transactions", "Transactions that are not final.", ["state"], states
+    )
+    yield _Asked(
+        "tillwire_blocked_terminals",
+        "Terminals whose last transaction's outcome nobody knows, by what is waited for.",
+        ["driver", "awaits"],
+        lambda: [((driver, awaits), count) for (driver, awaits), count in blocked().items()],
+    )
+    yield _Asked(
+        "tillwire_open_connections",
+        "Connections that are open.",
+        ["listener"],
+        lambda: [((listener,), count) for listener, count in connections().items()],
+    )
+    yield _Asked(
+        "tillwire_till_reached",
+        "Whether the till that a listener dials is there (1) or not (0).",
+        ["listener"],
+        lambda: [((listener,), int(is_there)) for listener, is_there in reached().items()],
+    )
 
 
 class Metrics:
@@ -117,10 +120,12 @@ class Metrics:
         connections: Connections = dict,
         reached: Reached = dict,
         letters_waiting: Callable[[], int] = int,
+        blocked: Blocked = dict,
     ) -> None:
         """`open_count` says how many transactions are open, by state, `connections` how many
         connections each listener has, `reached` whether the tills that are dialled are there,
-        and `letters_waiting` how many letters wait."""
+        `letters_waiting` how many letters wait, and `blocked` how many terminals are blocked, by
+        driver and what is waited for."""
         self._registry = CollectorRegistry()
         self._transactions = Counter(
             "tillwire_transactions",
@@ -189,9 +194,8 @@ class Metrics:
             "Letters that wait or are under way.",
             registry=self._registry,
         ).set_function(letters_waiting)
-        self._registry.register(_OpenTransactions(open_count))
-        self._registry.register(_OpenConnections(connections))
-        self._registry.register(_ReachedTills(reached))
+        for gauge in _gauges(open_count, connections, reached, blocked):
+            self._registry.register(gauge)
         ProcessCollector(registry=self._registry)
         self._transition_children: dict[tuple[str, State], tuple[Counter, Histogram | None]] = {}
         self._request_children: dict[tuple[str, Route, int], Counter] = {}

@@ -272,3 +272,58 @@ def test_a_discrepancy_stays_until_a_person_closes_it(
     (kept,) = run("discrepancies", "list", "--all", "--json", "--journal", books).document
     assert (kept["closed_by"], kept["reason"]) == ("Ada", "refunded")
     assert run(*close, "--reason", "again").err.endswith(f"No open discrepancy {found['id']}.\n")
+
+
+# --- blocked terminals --------------------------------------------------------------------------
+
+
+async def asked_on(engine: Engine, driver: ScriptedDriver) -> Transaction:
+    """An answer that is still asked for."""
+    driver.at_once = AnswerLost("connection reset")
+    sale = await engine.accept(purchase(reference="sale-4", terminal="t2"), WhenBusy.REJECT)
+    return await engine.wait(sale.id, lambda each: each.state is State.UNKNOWN, 5)
+
+
+async def given_up(engine: Engine, driver: ScriptedDriver) -> Transaction:
+    """An answer that no terminal remembers, and nobody asks for any more."""
+    sale = await lost(engine, driver)
+    seen = sale.version
+    return await engine.wait(sale.id, lambda each: each.version > seen, 10)
+
+
+def test_blocked_terminals_are_listed_with_why_and_what_to_do(
+    run: Run, tmp_path: Path, books: Path
+) -> None:
+    nothing = run("transactions", "blocked", "--journal", books)
+    assert nothing.status == 2, "there is no journal"
+    played(tmp_path, paid)
+    nothing = run("transactions", "blocked", "--journal", books)
+    assert (nothing.out, nothing.err) == ("", "No terminal is blocked.\n")
+    first, second = played(tmp_path, given_up), played(tmp_path, asked_on)
+    shown = run("transactions", "blocked", "--journal", books)
+    header, *rows = shown.out.splitlines()
+    assert header.split()[:4] == ["TERMINAL", "DRIVER", "SINCE", "TRANSACTION"]
+    assert [row.split()[-1] for row in rows] == ["off.", "reset"]
+    assert first.id in rows[0]
+    assert " person " in rows[0]
+    assert second.id in rows[1]
+    assert " answer " in rows[1]
+    assert "tillwire transactions decide" in shown.err
+    assert "goes on asking" in shown.err
+    told = run("transactions", "blocked", "--journal", books, "--json").document
+    assert [(each["awaits"], each["transaction"]["id"]) for each in told] == [
+        ("person", first.id),
+        ("answer", second.id),
+    ]
+    assert told[0]["last_heard"] == "It was switched off."
+    assert told[0]["driver"] == "virtual"
+    assert "decide" in told[0]["next"]
+    ours = run("transactions", "blocked", "--journal", books, "-o", "shop", "--json")
+    assert len(ours.document) == 2
+
+
+def test_another_organisations_blocked_terminals_are_left_out(
+    run: Run, tmp_path: Path, books: Path
+) -> None:
+    played(tmp_path, lost)
+    assert run("transactions", "blocked", "--journal", books, "-o", "nobody").status != 0

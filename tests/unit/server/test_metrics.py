@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.estate_fixture import purchase
 from tillwire.clock import Instant, SystemClock
+from tillwire.core.doubts import Awaits
 from tillwire.core.model import Heading, State, Transaction
 from tillwire.watch.metrics import Metrics, Route
 
@@ -19,6 +20,8 @@ WORDS = {
     "status": {"200", "201", "204", "404"},
     "result": {"idle", "delivered"},
     "listener": {"tills"},
+    "driver": {"ecr17"},
+    "awaits": {each.value for each in Awaits},
     "direction": {"received", "sent"},
 }
 """Every label and every value that it may have here, but for the buckets' `le`."""
@@ -112,8 +115,20 @@ def test_connections_and_the_messages_over_them_are_counted() -> None:
     assert found["tillwire_stream_messages_total", ("sent", "nexo-tcp")] == 1
 
 
+def test_blocked_terminals_are_counted_by_driver_and_by_what_is_waited_for() -> None:
+    found = samples(
+        Metrics(blocked=lambda: {("ecr17", Awaits.PERSON): 2, ("ecr17", Awaits.ANSWER): 0})
+    )
+    assert found["tillwire_blocked_terminals", ("person", "ecr17")] == 2
+    assert found["tillwire_blocked_terminals", ("answer", "ecr17")] == 0
+
+
 def test_no_label_holds_an_id() -> None:
-    metrics = Metrics(lambda: {State.UNKNOWN: 1}, lambda: {"tills": 2})
+    metrics = Metrics(
+        lambda: {State.UNKNOWN: 1},
+        lambda: {"tills": 2},
+        blocked=lambda: {("ecr17", Awaits.PERSON): 1},
+    )
     for _ in range(20):
         sell(metrics)
     metrics.request("merchantapi", Route.WRITE, 201)

@@ -1,4 +1,5 @@
-"""Every published frame is read and written octet for octet."""
+"""Every frame of the table is read and written octet for octet: two that were captured at a
+terminal and published, and those that are made by the vendor's field tables."""
 
 from __future__ import annotations
 
