@@ -139,9 +139,9 @@ def _read(path: Path) -> bytes:
 
 def _make(path: Path) -> None:
     """A new key, whole or not at all; one that is there already stays."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     text = base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n"
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(text)
