@@ -45,7 +45,8 @@ def _values(kind: inspect.Type) -> st.SearchStrategy[Any]:
         least = 0 if kind.ge is None else int(kind.ge)
         return st.integers(least, MAX_MINOR if kind.le is None else int(kind.le))
     if isinstance(kind, inspect.VarTupleType):
-        return st.lists(_values(kind.item_type), max_size=2).map(tuple)
+        least = kind.min_length or 0
+        return st.lists(_values(kind.item_type), min_size=least, max_size=2).map(tuple)
     if isinstance(kind, inspect.DictType):
         return st.dictionaries(_values(kind.key_type), _values(kind.value_type), max_size=2)
     if isinstance(kind, inspect.StructType):

@@ -113,7 +113,7 @@ def test_a_void_is_of_all() -> None:
         ({"referenceId": None}, ""),
         (
             {"referenceId": ...,
-             "references": [{"id": "x"}, {"id": "r", "type": "CUSTOM", "customType": "referenceId"}]},
+             "references": [{"id": "x"}, {"id": "r", "customType": "referenceId"}]},
             "r",
         ),
         ({"references": [{"id": "7d3f6c0a", "customType": "REFERENCEID"}, 7]}, "7d3f6c0a"),

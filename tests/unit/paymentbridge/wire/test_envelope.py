@@ -93,7 +93,6 @@ def test_a_serial_number_or_a_broadcast_needs_no_device() -> None:
         ({"recipient": {"className": 1}}, "INVALID_PARAMETER", "recipient.className"),
         ({"collapseKey": 1}, "INVALID_PARAMETER", "collapseKey"),
         ({"storeDeviceId": "urn:tid:x"}, "INVALID_PARAMETER", "storeDeviceId"),
-        ({"ttl": 10**400}, "INVALID_PARAMETER", "ttl"),
         ({"more": "x" * 70_000}, "INVALID_PARAMETER", "body"),
     ],
 )
@@ -108,7 +107,10 @@ def test_what_is_wrong_with_who_is_meant_is_told_first(
 @pytest.mark.parametrize(
     ("others", "field"),
     [
-        *(({"ttl": ttl}, "ttl") for ttl in (0, -1, 2_419_201, True, 1.5, 60.0, "60", [], {})),
+        *(
+            ({"ttl": ttl}, "ttl")
+            for ttl in (0, -1, 2_419_201, True, 1.5, 60.0, "60", [], {}, 10**400)
+        ),
         *(({"data": data}, "data") for data in (7, {}, {"action": "sale"}, [], False)),
         ({"data": "x" * 4_097}, "data"),
         ({"data": "€" * 1_366}, "data"),

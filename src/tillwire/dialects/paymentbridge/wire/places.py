@@ -73,7 +73,7 @@ class StoreDevice(Part, frozen=True, kw_only=True):
     status: Status | None = None
     """CREATED, ACTIVATED, DEACTIVATED, REMOVED."""
     created_at: Word | None = None
-    activated_at: Annotated[str, Meta(max_length=64, extra=MUST)] | None = None
+    activated_at: Status | None = None
     updated_at: Word | None = None
     last_seen_at: Word | None = None
 
