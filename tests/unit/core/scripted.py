@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tests.unit.estate_fixture import found_shop
 from tillwire.clock import SystemClock
 from tillwire.core.engine import Engine
 from tillwire.core.errands import Ability, Errand, Result
+from tillwire.core.letters import Teller
 from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType, Verdict
 from tillwire.core.ports import (
     AbortResult,
@@ -98,7 +99,13 @@ class ScriptedDriver:
 
 @asynccontextmanager
 async def engine_on(
-    folder: Path, driver: ScriptedDriver, clock: Clock | None = None, *, inline: bool = False
+    folder: Path,
+    driver: ScriptedDriver,
+    clock: Clock | None = None,
+    *,
+    inline: bool = False,
+    tellers: Sequence[Teller] = (),
+    posted: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Engine]:
     """A started engine on the journal in `folder`, which it founds the shop in when it is new."""
     journal = SqliteJournal(folder / "journal.db", inline=inline)
@@ -106,7 +113,7 @@ async def engine_on(
     def driver_of(terminal: Terminal) -> ScriptedDriver:
         return driver
 
-    engine = Engine(journal, driver_of, clock or SystemClock())
+    engine = Engine(journal, driver_of, clock or SystemClock(), tellers=tellers, posted=posted)
     await engine.start()
     if not engine.estate.organisations:
         await engine.change_estate(found_shop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tillwire.clock import Instant
 from tillwire.core.model import (
+    Callback,
     Cause,
     Conversion,
     EntryMode,
@@ -51,6 +52,7 @@ def full_transaction() -> Transaction:
             card="token",
             valid_until="2027-01-31",
             language="nl",
+            collapse_key="key",
         ),
         waits=True,
         expires_at=Instant(2),
@@ -86,4 +88,6 @@ def full_transaction() -> Transaction:
         ended_at=Instant(10),
         cleared_at=Instant(11),
         reversed_at=Instant(12),
+        callback=Callback("face", "sealed", {"referenceId": "r"}),
+        received_at=Instant(13),
     )
