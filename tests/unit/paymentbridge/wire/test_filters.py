@@ -25,6 +25,8 @@ from tillwire.dialects.paymentbridge.wire.objects import next_page
         ("startAt=2023-07-03T11:18:03%2B02:00", {"start_at": 1_688_375_883_000}),
         ("startAt=2023-07-03T11:18:03+0200", {"start_at": 1_688_375_883_000}),
         ("startAt=1688375883", {"start_at": 1_688_375_883_000}),  # Python SDK
+        ("startAt=1788-01-01T00:00:00Z", {"start_at": 0}),  # nobody has paid before 1970
+        ("endAt=9999-12-31T23:59:59.999Z", {"end_at": 253_402_300_799_999}),
         ("endAt=1688375883000", {"end_at": 1_688_375_883_000}),
         ("startOffset=20&limit=100", {"start_offset": 20, "limit": 100}),
         ("timeType=updatedAt", {"time_type": "updatedAt"}),

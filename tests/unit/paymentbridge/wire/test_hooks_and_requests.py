@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tillwire.dialects.paymentbridge.wire import hooks, reading, requests
 from tillwire.dialects.paymentbridge.wire.errors import CodedRequest
+from tillwire.dialects.paymentbridge.wire.objects import Amounts
 
 UUID: Final = "5b4e9993-c815-4070-9859-35f48e492b4f"
 HOOK: Final[dict[str, Any]] = {
@@ -110,9 +111,12 @@ REFUND: Final[dict[str, Any]] = {
 
 def test_a_refund_of_a_part_or_of_all() -> None:
     part = requests.read_refund(octets(REFUND))
-    assert (part.parent_id, requests.wanted_total(part.amounts)) == (UUID, 500)
+    assert (part.parent_id, part.amounts) == (
+        UUID,
+        Amounts(transaction_amount=500, order_amount=500, tip_amount=0, currency="EUR"),
+    )
     whole = requests.read_refund(octets(REFUND, amounts=..., action="refund"))
-    assert requests.wanted_total(whole.amounts) is None
+    assert whole.amounts is None
 
 
 @pytest.mark.parametrize(
@@ -148,7 +152,9 @@ def test_a_refund_that_is_wrong_names_its_member(
 
 def test_a_capture_of_a_part_or_of_all() -> None:
     amounts = {"transactionAmount": 600, "orderAmount": 500, "tipAmount": 100}
-    assert requests.wanted_total(requests.read_capture(octets({"amounts": amounts})).amounts) == 600
+    assert requests.read_capture(octets({"amounts": amounts})).amounts == Amounts(
+        transaction_amount=600, order_amount=500, tip_amount=100
+    )
     for body in (b"", b"{}", b'{"amounts":null}'):
         assert requests.read_capture(body).amounts is None
 

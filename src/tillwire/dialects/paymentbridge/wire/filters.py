@@ -180,6 +180,6 @@ def _moment(given: Mapping[str, str], key: str) -> int | None:
     else:
         # A plus in a query is a blank, unless it is written as %2B.
         instant = fields.moment(text.replace(" ", "+"))
-    if instant is None or instant > _MOST_SECONDS * 1000:
+    if instant is None or instant >= (_MOST_SECONDS + 1) * 1000:
         raise wrong(key, "it is no moment", "ISO 8601 with its zone, or seconds since 1970")
-    return instant
+    return max(instant, 0)

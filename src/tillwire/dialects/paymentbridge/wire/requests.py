@@ -87,11 +87,6 @@ def read_cancel(octets: bytes) -> Cancel:
     return found
 
 
-def wanted_total(amounts: Amounts | None) -> int | None:
-    """Minor units of the whole that is wanted; None if it is all there is."""
-    return None if amounts is None else amounts.transaction_amount
-
-
 def _check(amounts: Amounts | None) -> None:
     """See to it that the total is there, more than nothing, and what its parts come to."""
     if amounts is None:
