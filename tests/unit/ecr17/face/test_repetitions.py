@@ -181,6 +181,24 @@ def test_a_late_acknowledgement_is_not_taken_for_that_of_the_next_result(disk: P
     live(disk, scenario)
 
 
+def test_a_till_that_answers_once_what_came_twice_is_understood(disk: Path) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        async with await Till.open() as till:
+            first = await till.asks(pay(), acknowledges=False)
+            await till.payload()
+            till.acknowledge()
+            second = await till.asks(pay())
+            assert second != first
+            copies = [await till.payload() for _ in range(2)]
+            assert wire.decode_result(copies[0], pay()) == second
+            await asyncio.sleep(4)
+            assert await till.asks(pay()) != second, "its one answer was for that"
+            assert await till.is_silent(60), "and this one is not sent again"
+            assert len(await gateway.charges()) == 3
+
+    live(disk, scenario)
+
+
 def test_an_acknowledgement_after_the_last_try_counts(disk: Path) -> None:
     async def scenario(gateway: GatewayUnderTest) -> None:
         async with await Till.open() as till:

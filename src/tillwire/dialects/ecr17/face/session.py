@@ -64,9 +64,6 @@ NEEDS_PERSON: Final = "ESITO DA CONTROLLARE"
 """The same when asking does not help any more: somebody has to look at the terminal."""
 _MOST_UNANSWERED: Final = 64
 """Frames on their way to the till of which we remember that they were sent."""
-_ANSWERED_WITHIN: Final = 30.0
-"""Seconds after which no answer is expected any more to a frame that was sent twice: a till may have
-answered it only once."""
 
 _WORDS: Final[dict[type[Any], str]] = {
     PaymentRequest: "payment",
@@ -131,8 +128,10 @@ class Session:
         """The data for the host that it has announced."""
         self._unheard: bytes | None = None
         """The frame that the till has not acknowledged yet."""
-        self._sent: deque[tuple[bytes, float]] = deque(maxlen=_MOST_UNANSWERED)
-        """Each frame that the till has not answered, and until when it may."""
+        self._sent: deque[bytes] = deque(maxlen=_MOST_UNANSWERED)
+        """What the till has not answered, as often as it was sent."""
+        self._answered_before = False
+        """Whether an answer came meanwhile that should be one to what was sent before."""
         self._given_up: _GivenUp | None = None
         self._heard: asyncio.Future[bool] | None = None
         self._then: Callable[[], None] | None = None
@@ -174,21 +173,22 @@ class Session:
 
     def _hear(self, *, acknowledged: bool) -> None:
         # A till answers every frame, in their order: this may be for one that was sent before.
-        now = asyncio.get_running_loop().time()
-        while self._sent and self._sent[0][1] < now:
-            self._sent.popleft()
-        answered = self._sent.popleft()[0] if self._sent else self._unheard
+        answered = self._sent.popleft() if self._sent else self._unheard
         if acknowledged and self._given_up is not None and answered is self._given_up.frame:
             self._given_up.then()
             self._given_up = None
-        if answered is not self._unheard or self._heard is None or self._heard.done():
-            return
-        self._heard.set_result(acknowledged)
-        if acknowledged:
-            # At once: the next request may stand right behind, and be the same again.
-            self._has_result, self._unheard = True, None
-            if self._then is not None:
-                self._then()
+        if answered is not self._unheard:
+            self._answered_before = self._answered_before or acknowledged
+        elif self._heard is not None and not self._heard.done():
+            self._heard.set_result(acknowledged)
+            if acknowledged:
+                self._has_it()
+
+    def _has_it(self) -> None:
+        # At once: the next request may stand right behind, and be the same again.
+        self._has_result, self._unheard = True, None
+        if self._then is not None:
+            self._then()
 
     def finish(self) -> None:
         """The till writes no more."""
@@ -460,7 +460,7 @@ class Session:
 
     def _send(self, frame: bytes) -> bool:
         """Send what is to be answered; whether there still is a connection."""
-        self._sent.append((frame, asyncio.get_running_loop().time() + _ANSWERED_WITHIN))
+        self._sent.append(frame)
         return self._connection.send(frame)
 
     async def _print(self, tid: str, text: str) -> None:
@@ -472,7 +472,7 @@ class Session:
         """Send it until the till acknowledges it, upon which `then` is called; whether it did."""
         loop, told = asyncio.get_running_loop(), self._settings
         frame = wire.application(payload, told.lrc)
-        self._then = then
+        self._then, self._answered_before = then, False
         try:
             for _ in range(told.transmissions):
                 self._unheard = frame
@@ -485,6 +485,11 @@ class Session:
                             return True
                 except TimeoutError:
                     continue
+            if self._answered_before:
+                # This till answers only once what it is sent twice: the answer was for this one.
+                self._sent.clear()
+                self._has_it()
+                return True
             self._give_up(frame, then)
             return False
         finally:
