@@ -259,6 +259,23 @@ def test_a_request_and_its_data_in_one_piece(disk: Path) -> None:
     live(disk, scenario)
 
 
+def test_data_in_one_piece_with_a_request_that_is_refused_are_of_nothing(disk: Path) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        async with await Till.open() as till, await Till.open() as other:
+            other.say(pay(SLOW, cash_register="00000002"))
+            assert await other.is_acked()
+            till.say(pay(additional_data=True), tags())
+            assert not await till.is_acked()
+            assert await till.is_silent(60)
+            till.say(tags())
+            assert not await till.is_acked()
+            assert len(await gateway.charges()) == 1
+            result = await handed_over(till, pay(additional_data=True), tags())
+            assert result.result == "00"
+
+    live(disk, scenario)
+
+
 @pytest.mark.parametrize("after", [0.0, 5.0])
 def test_a_till_that_lost_the_ack_says_both_again(disk: Path, after: float) -> None:
     async def scenario(gateway: GatewayUnderTest) -> None:
