@@ -30,6 +30,7 @@ def serve(
     """
     # The server's libraries take a while to load; the other commands need none of them.
     from tillwire import config
+    from tillwire.net.addresses import Addresses
     from tillwire.server import process
     from tillwire.server.faces import FACES
     from tillwire.server.listeners import tls_context
@@ -38,6 +39,7 @@ def serve(
     for listener in configuration.listeners:
         if listener.tls is not None:
             tls_context(listener.tls, listener.name)
+    Addresses(configuration.callbacks.allow)
     if check:
         typer.echo(f"{config_file} can be used.")
         return

@@ -33,6 +33,7 @@ async def test_whatever_takes_a_payment_up_it_is_polled_for(status: int) -> None
     assert (await counter.run(payment())).verdict is Verdict.APPROVED
     assert flat.polls == ["payment"]
     assert virtual_loop().time() == 0.5
+    assert [at for at, sign in counter.notes.signs if sign.received] == [0.0]
 
 
 @pytest.mark.parametrize(("status", "seconds"), [(201, 2.0), (206, 0.0)])
