@@ -171,8 +171,7 @@ class Delivery:
             # It waits in the journal for a start with the right key.
             self._log.error("a letter cannot be opened", letter=letter.id, reason=error.detail)
             return
-        host = urlsplit(destination.url).hostname or ""
-        if not self._rounds.take(letter, host):
+        if not self._rounds.take(letter, _host_of(destination.url)):
             trouble = "Too many letters wait for its host."
             await self._settle(_given_up(letter, self._clock.now(), trouble))
 
@@ -196,7 +195,7 @@ class Delivery:
             waits = settled.state is LetterState.WAITING
             again_at = settled.due_at if waits else None
             self._rounds.end(trip, again_at, failing=bool(settled.trouble))
-        except TillwireError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the letter waits
             self._log.warning("a letter was not sent", letter=trip.letter_id, reason=str(error))
             self._rounds.put_off(trip, Instant(self._clock.now() + round(LOOK_EVERY * 1000)))
         finally:
@@ -228,7 +227,7 @@ class Delivery:
         }
         body = letter.body
         if letter.gzip:
-            body = gzip.compress(body, mtime=0)
+            body = gzip.compress(body, compresslevel=6, mtime=0)
             headers["Content-Encoding"] = "gzip"
         try:
             answer = await self._client.request(
@@ -246,6 +245,8 @@ class Delivery:
             return "The connection was refused." if refused else "There was no connection."
         except PeerError:
             return f"It did not answer as a whole within {letter.patience:g} seconds."
+        except Exception as error:  # noqa: BLE001 - no letter may hold up the others
+            return f"It could not be sent ({type(error).__name__})."
         delivered = answer.status == 200 or (
             letter.channel != CALLBACK and 200 <= answer.status < 300
         )
@@ -285,6 +286,13 @@ class Delivery:
     async def _forget(self, before: Instant) -> None:
         while await self._journal.read(lambda reader: reader.has_old_letters(before)):
             await self._journal.commit(lambda unit: unit.drop_letters(before, FORGET_AT_ONCE))
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""  # the client refuses it
 
 
 def _given_up(letter: Letter, now: Instant, trouble: str) -> Letter:

@@ -232,7 +232,8 @@ class GuardedClient:
         try:
             self._addresses.check(url)
         except InvalidRequest as refusal:
-            raise AddressRefused(f"{refusal.problem}.") from refusal
+            problem = refusal.problem
+            raise AddressRefused(f"{problem[0].upper()}{problem[1:]}.") from refusal
         host = urlsplit(url).hostname or ""
         client = self._named if self._addresses.names(host) else self._others
         try:

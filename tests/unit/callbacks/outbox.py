@@ -38,7 +38,8 @@ class Receiver:
         assert method == "POST"
         host = url.split("/")[2]
         loop = asyncio.get_running_loop()
-        self.heard.append((loop.time(), f"{host} {options['body'].decode('latin-1')}"))
+        words = f"{host} {options['body'].decode('latin-1')}"
+        self.heard.append((loop.time(), words))
         self.headers.append(options["headers"])
         self.under_way[host] = self.under_way.get(host, 0) + 1
         self.most_under_way[host] = max(self.most_under_way.get(host, 0), self.under_way[host])
@@ -49,7 +50,7 @@ class Receiver:
                 raise NotDelivered("Nobody is there.")
         finally:
             self.under_way[host] -= 1
-        answer = self._answer(self.heard[-1][1] if seconds == 0 else host)
+        answer = self._answer(words)
         if isinstance(answer, Exception):
             raise answer
         return HttpResponse(answer, (), b"")

@@ -69,6 +69,7 @@ async def test_what_fails_is_sent_again_after_its_pauses_and_then_given_up(tmp_p
         (NotDelivered("http://till.example/s3cret", Proof.CONNECT_REFUSED), "was refused"),
         (NotDelivered("http://till.example/s3cret: no."), "There was no connection."),
         (AnswerLost("http://till.example/s3cret: reset."), "did not answer as a whole"),
+        (ZeroDivisionError("http://till.example/s3cret"), "could not be sent (ZeroDivisionError)"),
     ],
 )
 @virtual()
@@ -323,6 +324,17 @@ async def test_a_clock_that_is_set_back_delays_no_first_try(tmp_path: Path) -> N
         later = life.clock.now() + 3_600_000
         (number,) = await life.post(life.letter(created_at=later, due_at=later))
         await life.settled(number, within=1)
+
+
+@virtual()
+async def test_an_address_that_is_none_holds_up_nobody(tmp_path: Path) -> None:
+    receiver = Receiver(lambda words: 200 if "told" in words else 500)
+    async with outbox(tmp_path, receiver) as life:
+        odd = [life.letter("odd", url=url, transaction=url) for url in ("http://[::1", "//", "x")]
+        ids = await life.post(*odd, life.letter("told"))
+        assert (await life.settled(ids[-1], within=1)).state is LetterState.DELIVERED
+        for number in ids[:-1]:
+            assert (await life.settled(number)).state is LetterState.GIVEN_UP
 
 
 @virtual()
