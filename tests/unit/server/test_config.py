@@ -69,6 +69,9 @@ def test_paths_count_from_the_folder_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     found = load(tmp_path, SMALLEST.replace("journal.db", "data/journal.db"))
     assert found.journal.path == str(tmp_path / "data/journal.db")
+    assert found.journal.key_file == str(tmp_path / "data/journal.db.key")
+    named = SMALLEST.replace('journal.db"', 'journal.db"\nkey_file = "data/key"')
+    assert load(tmp_path, named).journal.key_file == str(tmp_path / "data/key")
 
 
 def test_a_whole_file_is_read(tmp_path: Path) -> None:
@@ -266,6 +269,14 @@ MISTAKES = {
     "a journal in a folder that is not there": (
         SMALLEST.replace("journal.db", "nowhere/journal.db"),
         "journal.path: the folder",
+    ),
+    "a key in a folder that is not there": (
+        SMALLEST.replace('journal.db"', 'journal.db"\nkey_file = "nowhere/key"'),
+        "journal.key_file: the folder",
+    ),
+    "no room for any letter": (
+        SMALLEST + "[callbacks]\nparallel = 0\n",
+        "callbacks.parallel",
     ),
     "not TOML": ("journal", "it is not valid TOML"),
 }
