@@ -56,7 +56,10 @@ def check_journal(directory: Path, sales: list[Sale], charged: dict[str, list[in
 
 def _history(journal: SqliteJournal, sale: Sale) -> tuple[Transaction, list[Event]]:
     number = sale.id
-    if number is None:  # a nexo till hears of its id when it is over
+    if sale.register:  # an ECR17 till never hears of its id
+        newest = journal.read_now(lambda reader: reader.newest_transactions(100))
+        [found] = [each for each in newest if each.register == sale.register]
+    elif number is None:  # a nexo till hears of its id when it is over
         [found] = journal.read_now(lambda reader: reader.by_reference(SHOP.id, sale.reference))
     else:
         known = journal.read_now(lambda reader: reader.transaction(number))

@@ -38,6 +38,12 @@ class Sale:
     """Under which number a nexo till has sent it last."""
     tries: int = 0
     """How many messages a nexo till has sent for it."""
+    register: str = ""
+    """The cash register of an ECR17 till that has asked for it, and for no other sale."""
+    before: bytes = b""
+    """The STAN of the lane's last result before an ECR17 till asked for it."""
+    stan: str = ""
+    """What an ECR17 till has heard of it."""
 
     def hear(self, told: Any) -> None:  # Any: JSON
         """Write down what the gateway says of it now."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.crash.ecr17_people import CarefulEcr17Till, RepeatingEcr17Till
 from tests.crash.nexo_people import CarefulNexoTill
 from tests.crash.people import CarefulTerminal, CarefulTill, Memory, Sale
 from tests.kit.sandbox_process import Card
@@ -114,6 +115,23 @@ def _nexo_reversal(card: Card, life: Life) -> None:
         till.settle(life.sale("reversal", 1000, refunds=sale.id))
 
 
+def _ecr17_sale(
+    minor: int, end: Ending, patience: float = 40.0, *, repeats: bool = False
+) -> Scenario:
+    def play(card: Card, life: Life) -> None:
+        till = RepeatingEcr17Till(card) if repeats else CarefulEcr17Till(card)
+        till.settle(life.sale("sale", minor), patience)
+
+    return Scenario(play, {"sale": end})
+
+
+def _ecr17_reversal(card: Card, life: Life) -> None:
+    till, sale = CarefulEcr17Till(card), life.sale("sale", 1000)
+    till.settle(sale)
+    if sale.heard[-1] == PAID:
+        till.settle(life.sale("reversal", 1000, refunds=sale.stan))
+
+
 SCENARIOS: Final = {
     "approved": _one_sale(1000, PAID),
     "declined": _one_sale(1040, REFUSED),
@@ -139,4 +157,13 @@ SCENARIOS: Final = {
     "nexo terminal forgets": _nexo_sale(1047, UNSURE, patience=4.0),
     "nexo slow": _nexo_sale(1049, PAID),
     "nexo reversal": Scenario(_nexo_reversal, {"sale": PAID, "reversal": PAID}),
+    "ecr17 approved": _ecr17_sale(1000, PAID),
+    "ecr17 repeated": _ecr17_sale(1000, PAID, repeats=True),
+    "ecr17 declined": _ecr17_sale(1040, REFUSED),
+    "ecr17 cardholder cancels": _ecr17_sale(1043, NOTHING),
+    "ecr17 answer lost": _ecr17_sale(1046, PAID),
+    "ecr17 terminal forgets": _ecr17_sale(1047, UNSURE, patience=4.0),
+    "ecr17 slow": _ecr17_sale(1049, PAID),
+    "ecr17 repeated slow": _ecr17_sale(1049, PAID, repeats=True),
+    "ecr17 reversal": Scenario(_ecr17_reversal, {"sale": PAID, "reversal": PAID}),
 }

@@ -37,19 +37,21 @@ MOST_COMMITS: Final = 40
 """More than any of the sales needs."""
 AT_ONCE: Final = 3
 """Second lives at a time: they mostly wait."""
+OF_PROTOCOLS: Final = ("nexo ", "ecr17 ")
 LIKE_OTHERS: Final = {
     "cardholder cancels": pytest.mark.long,
     **{
         name: pytest.mark.long
         for name in SCENARIOS
-        if name.startswith("nexo ") and name != "nexo approved"
+        if name.startswith(OF_PROTOCOLS) and not name.endswith(" approved")
     },
 }
-"""Their commits are those of `declined`; of `nexo approved`, and what others do at a terminal."""
+"""Their commits are those of `declined`; of a protocol's `approved`, and what others do at a
+terminal."""
 
 
 KILLED_TWICE: Final = [
-    name for name in SCENARIOS if name == "nexo approved" or not name.startswith("nexo ")
+    name for name in SCENARIOS if name.endswith(" approved") or not name.startswith(OF_PROTOCOLS)
 ]
 SIDES: Final = ("before", "after")
 
@@ -179,7 +181,9 @@ def charges(scenario: Scenario, directory: Path, life: Life) -> dict[str, list[i
         for transaction_id, minor in life.terminal.charged.items():
             found.setdefault(references[transaction_id], []).append(minor)
         return found
+    owners = {sale.register: sale.reference for sale in life.sales.values() if sale.register}
     for entry in read_ledger(directory / "virtual" / "world.db", None):
         if entry.approved:
-            found.setdefault(entry.reference, []).append(entry.amount)
+            register = entry.reference.partition("-")[0]  # a lane's reference begins with it
+            found.setdefault(owners.get(register, entry.reference), []).append(entry.amount)
     return found
