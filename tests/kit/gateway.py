@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import sqlite3
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,12 +23,14 @@ from tillwire.callbacks.deliver import Delivery
 from tillwire.clock import SystemClock
 from tillwire.core.engine import Engine
 from tillwire.core.model import Event, Terminal, Transaction
-from tillwire.core.ports import Clock, Connection, HttpClient, Reader
+from tillwire.core.ports import Clock, Connection, HttpClient, HttpResponse, Reader
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
 from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
 from tillwire.dialects.nexo.driver.dialling import Network, RealNetwork
 from tillwire.dialects.nexo.driver.driver import NexoDriver
+from tillwire.dialects.paymentbridge.driver.cloud import Clouds
+from tillwire.dialects.paymentbridge.driver.driver import PaymentBridgeDriver
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault, key_path
 from tillwire.net.addresses import Addresses
@@ -67,7 +69,7 @@ class GatewayUnderTest:
         """On the journal and the world in `directory`; `faces` says which face listens where (0: at
         a free port), `settings` what it is told, as in a configuration, `tls` which of them serve
         TLS. A face has a second listener by its name with a word behind it. `network` is what the
-        lines of nexo's and ECR17's drivers are made of. On a virtual loop everything runs inline,
+        lines of the drivers are made of. On a virtual loop everything runs inline,
         on its clock; on a real one, as in earnest."""
         loop = asyncio.get_running_loop()
         inline = isinstance(loop, VirtualLoop)
@@ -82,6 +84,7 @@ class GatewayUnderTest:
         self.delivery = Delivery(self.journal, self.vault, self.client(), self.clock)
         self.world = World(directory, self.clock, inline=inline)
         self.presence = Presence(self.clock)
+        clouds = Clouds(_HttpOverLines(lines), self.clock, self.vault)
         self.engine = Engine(
             self.journal,
             Drivers(
@@ -92,6 +95,9 @@ class GatewayUnderTest:
                         each, self.engine, self.clock, _OverLines(lines)
                     ),
                     "nexo": lambda each: NexoDriver(each, self.engine, self.clock, lines),
+                    "paymentbridge": lambda each: PaymentBridgeDriver(
+                        each, self.engine, self.clock, clouds
+                    ),
                 }
             ),
             self.clock,
@@ -202,3 +208,38 @@ class _OverLines:
     async def connect(self, host: str, port: int, *, timeout: float) -> Connection:
         """As the port says."""
         return await self._lines.dialer(None, "").connect(host, port, timeout=timeout)
+
+
+class _HttpOverLines:
+    """An HTTP client whose every request goes over what the lines are made of at that time."""
+
+    def __init__(self, lines: Network) -> None:
+        self._lines = lines
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout: float,
+        connect_within: float | None = None,
+        limit: int = 1 << 20,
+        ready: Callable[[], None] | None = None,
+    ) -> HttpResponse:
+        """As the port says."""
+        client = self._lines.http(None, "")
+        try:
+            return await client.request(
+                method,
+                url,
+                headers=headers,
+                body=body,
+                timeout=timeout,
+                connect_within=connect_within,
+                limit=limit,
+                ready=ready,
+            )
+        finally:
+            await client.close()

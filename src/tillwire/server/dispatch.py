@@ -62,6 +62,12 @@ class Mount(msgspec.Struct, frozen=True):
     """Paths below the prefix at which terminals ask for work."""
     routine: frozenset[int] = frozenset()
     """Statuses that tell of no refusal, though they are above 400."""
+    secret_paths: bool = False
+    """Whether paths below the prefix are not for the log."""
+
+    def shown(self, path: str) -> str:
+        """A path for the log."""
+        return f"{self.prefix}/..." if self.secret_paths else path
 
 
 class Dispatcher:
@@ -104,7 +110,7 @@ class Dispatcher:
                 raise
             await watched.unless_started(scope, HTTPStatus.SERVICE_UNAVAILABLE, STOPPING)
         except Exception:  # noqa: BLE001 - the last net below every face
-            self._log.exception("a face failed", face=face, path=scope["path"])
+            self._log.exception("a face failed", face=face, path=_shown(mount, scope))
             await watched.unless_started(scope, HTTPStatus.INTERNAL_SERVER_ERROR, FAULT)
         finally:
             self._note(scope, mount, route, watched.status, begun)
@@ -160,7 +166,7 @@ class Dispatcher:
         write(
             "request",
             method=scope["method"],
-            path=scope["path"],
+            path=_shown(mount, scope),
             status=status,
             face=face,
             ms=round((time.perf_counter() - begun) * 1000, 2),
@@ -212,6 +218,11 @@ class _Watched:
         """Answer with a problem, if nothing has been answered yet."""
         if not self.status:
             await problem(status, detail, scope, [CLOSE]).send(self)
+
+
+def _shown(mount: Mount | None, scope: Scope) -> str:
+    path: str = scope["path"]
+    return path if mount is None else mount.shown(path)
 
 
 def _of_page(page: OwnPage) -> App:

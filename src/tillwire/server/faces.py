@@ -25,6 +25,7 @@ from tillwire.dialects.nexo.face.flat import FlatFace
 from tillwire.dialects.nexo.face.held import HeldFace
 from tillwire.dialects.nexo.face.poi import Poi
 from tillwire.dialects.nexo.face.stream import StreamFace as NexoStreamFace
+from tillwire.dialects.paymentbridge.driver import callbacks as paymentbridge_callbacks
 from tillwire.net.addresses import Addresses
 from tillwire.net.asgi import App
 from tillwire.net.streams import StreamFace
@@ -66,6 +67,8 @@ class FaceKind:
     """Paths below its prefix at which terminals ask for work."""
     routine: frozenset[int] = frozenset()
     """Statuses that tell of no refusal, though they are above 400: not worth a line in the log."""
+    secret_paths: bool = False
+    """Whether its paths let in whoever knows them, so that no log has them."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Words -> path below its prefix, of documents for people."""
     teller: Callable[[Vault], Teller] | None = None
@@ -128,6 +131,10 @@ def _nexo_tcp(parts: Parts, settings: nexo_settings.Settings) -> StreamFace:
     return NexoStreamFace(_nexo(parts, settings), settings)
 
 
+def _paymentbridge_callbacks(parts: Parts, settings: NoSettings) -> App:
+    return paymentbridge_callbacks.create(parts.engine, parts.clock, parts.vault)
+
+
 def _nexo_place(settings: nexo_settings.Settings) -> str:
     return ", ".join(settings.terminals.values()) or f"all of {settings.organisation}"
 
@@ -179,6 +186,12 @@ FACES: Final[Mapping[str, AnyKind]] = {
         settings=ecr17_settings.Settings,
         place=_ecr17_place,
         reverse=True,
+    ),
+    "paymentbridge-callbacks": FaceKind(
+        "Callbacks of SmartPOS terminals that are paid on by Payment Bridge",
+        _paymentbridge_callbacks,
+        routine=frozenset({HTTPStatus.NOT_FOUND}),  # strangers, who are told nothing
+        secret_paths=True,
     ),
     "virtual": FaceKind(
         "The virtual world: terminals and the acquirer's ledger",

@@ -32,11 +32,14 @@ from tillwire.device.presence import Presence
 from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
 from tillwire.dialects.ecr17.driver.settings import awaited_at as awaited_by_ecr17
 from tillwire.dialects.nexo.driver.driver import NexoDriver
+from tillwire.dialects.paymentbridge.driver.cloud import Clouds
+from tillwire.dialects.paymentbridge.driver.driver import PaymentBridgeDriver
 from tillwire.errors import ConfigurationError, JournalError
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault, key_path
 from tillwire.net.addresses import Addresses, GuardedClient
 from tillwire.net.callers import Awaited
+from tillwire.net.http_client import AiohttpClient
 from tillwire.server.callers import Callers
 from tillwire.server.control import ControlFace, ControlSocket, control_path
 from tillwire.server.dialled import DialledLane
@@ -109,6 +112,7 @@ class Gateway:
             self._open_callbacks()
             self._bind_all()
             self._open_world()
+            self._open_clouds()
             self._open_control()
         except BaseException:
             await self._cleanup.aclose()
@@ -193,6 +197,11 @@ class Gateway:
             self._cleanup.callback(self.world.close)
             self._cleanup.push_async_callback(self.world.stop)
 
+    def _open_clouds(self) -> None:
+        client = AiohttpClient()
+        self._cleanup.push_async_callback(client.close)
+        self._clouds = Clouds(client, self.clock, self.vault)
+
     def _driver_kinds(self) -> dict[str, Build]:
         kinds: dict[str, Build] = {
             "device": lambda each: DeviceDriver(each, self.engine, self._presence),
@@ -200,6 +209,9 @@ class Gateway:
                 each, self.engine, self.clock, self._callers.dialer(each)
             ),
             "nexo": lambda each: NexoDriver(each, self.engine, self.clock),
+            "paymentbridge": lambda each: PaymentBridgeDriver(
+                each, self.engine, self.clock, self._clouds
+            ),
         }
         if (world := self.world) is not None:
             kinds["virtual"] = lambda each: VirtualDriver(each, world, self.engine)
@@ -329,7 +341,7 @@ class Gateway:
         lifespan = Lifespan(app, face.name)
         await lifespan.start()
         self._cleanup.push_async_callback(lifespan.stop)
-        return Mount(face.name, face.prefix, app, kind.polls, kind.routine)
+        return Mount(face.name, face.prefix, app, kind.polls, kind.routine, kind.secret_paths)
 
     def _stream_kinds(self) -> Mapping[str, StreamKind]:
         return {name: kind for name, kind in self._faces.items() if isinstance(kind, StreamKind)}

@@ -1,0 +1,172 @@
+"""The face at which terminals tell what came of an order: RECEIVED, STARTED, and the Payment.
+
+The terminal itself calls, from the shop's network, without a signature (source 000), so the address
+is the secret: it is of one transaction, and nobody guesses it (`addresses.py`). What is told is
+journaled before it is answered, which must be within 3 seconds; what is told twice, late or in
+another order does no harm. Whoever calls any other address learns nothing.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+
+from tillwire.core.model import Evidence, Transaction
+from tillwire.core.ports import Clock, Inbox, Sign, Vault
+from tillwire.dialects.paymentbridge.driver.addresses import CallbackAddresses
+from tillwire.dialects.paymentbridge.driver.orders import (
+    BY_CALLBACK,
+    RECEIVED,
+    Order,
+    operation_of,
+    order_of,
+)
+from tillwire.dialects.paymentbridge.driver.outcome import outcome_of
+from tillwire.dialects.paymentbridge.wire import status
+from tillwire.dialects.paymentbridge.wire.objects import Payment
+from tillwire.dialects.paymentbridge.wire.outcomes import of_payment
+from tillwire.dialects.paymentbridge.wire.status import STARTED, Told
+from tillwire.errors import (
+    AnswerLost,
+    JournalError,
+    NotDelivered,
+    RemoteProtocolError,
+    TillwireError,
+)
+from tillwire.net import asgi
+from tillwire.net.asgi import HttpError, Receive, Reply, Scope, Send
+
+MOST_AT_ONCE: Final = 256
+"""Callbacks that are read and journaled at the same time; those beyond come again."""
+MOST_OF_ONE: Final = 30
+"""Callbacks of one transaction in `WINDOW` seconds; an honest terminal sends nine at most."""
+WINDOW: Final = 60.0
+REMEMBERED: Final = 10_000
+"""Transactions whose callbacks are counted."""
+
+_TAKEN: Final = Reply(HTTPStatus.OK)
+_NOWHERE: Final = Reply(HTTPStatus.NOT_FOUND)
+_AGAIN: Final = Reply(HTTPStatus.SERVICE_UNAVAILABLE, headers=[(b"retry-after", b"5")])
+_TOO_MANY: Final = Reply(HTTPStatus.TOO_MANY_REQUESTS)
+_UNREADABLE: Final = Reply(HTTPStatus.BAD_REQUEST)
+_FAULT: Final = Reply(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def create(inbox: Inbox, clock: Clock, vault: Vault) -> CallbackFace:
+    """The face as an ASGI application."""
+    return CallbackFace(inbox, clock, CallbackAddresses(vault))
+
+
+class CallbackFace:
+    """Hears what terminals tell."""
+
+    def __init__(self, inbox: Inbox, clock: Clock, addresses: CallbackAddresses) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._addresses = addresses
+        self._at_work = 0
+        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        """By transaction: when its window began, and how many came since."""
+        self._log = structlog.get_logger().bind()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await asgi.serve(scope, receive, send, self._answer, self._tell)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        transaction_id = self._addresses.transaction_id(asgi.path_of(scope).removeprefix("/"))
+        if transaction_id is None or scope["method"] != "POST":
+            return _NOWHERE
+        if self._at_work >= MOST_AT_ONCE:
+            return _AGAIN
+        if self._is_too_much(transaction_id):
+            return _TOO_MANY
+        self._at_work += 1
+        try:
+            return await self._heard(transaction_id, scope, receive)
+        finally:
+            self._at_work -= 1
+
+    def _is_too_much(self, transaction_id: str) -> bool:
+        """Count it. An address that was given away is no way to fill the journal."""
+        now = self._clock.monotonic()
+        begun, count = self._counts.pop(transaction_id, (now, 0))
+        if now - begun > WINDOW:
+            begun, count = now, 0
+        self._counts[transaction_id] = begun, count + 1
+        if len(self._counts) > REMEMBERED:
+            self._counts.popitem(last=False)
+        return count >= MOST_OF_ONE
+
+    async def _heard(self, transaction_id: str, scope: Scope, receive: Receive) -> Reply:
+        encoding = asgi.header(scope, b"content-encoding") or ""
+        limit = status.LARGEST_PACKED if encoding else status.LARGEST
+        body = await asgi.read_body(scope, receive, limit)
+        transaction = await self._inbox.find(transaction_id)
+        order = None if transaction is None else order_of(transaction.peer)
+        if transaction is None or order is None or transaction.sent_at is None:
+            return _NOWHERE
+        log = self._log.bind(transaction=transaction_id)
+        try:
+            told = status.read(body, encoding)
+        except RemoteProtocolError as error:
+            log.warning("a callback cannot be read", reason=error.detail)
+            return _UNREADABLE
+        if told.reference.lower() != order.reference.lower():
+            log.warning("a callback is about another payment", status=told.status)
+            return _UNREADABLE
+        await self._take(transaction, order, told)
+        return _TAKEN
+
+    async def _take(self, transaction: Transaction, order: Order, told: Told) -> None:
+        if told.payment is not None:
+            await self._take_payment(transaction, order, told.payment)
+        elif not transaction.is_final:
+            await self._take_sign(transaction, started=told.status == STARTED)
+        elif transaction.outcome is None:
+            # It was FAILED or CANCELLED, with a proof that was none.
+            self._log.warning(
+                "a terminal works on what is over", transaction=transaction.id, status=told.status
+            )
+
+    async def _take_sign(self, transaction: Transaction, *, started: bool) -> None:
+        if transaction.peer.get(RECEIVED) == BY_CALLBACK and not (
+            started and transaction.started_at is None
+        ):
+            return
+        sign = Sign(received=True, started=started, peer={RECEIVED: BY_CALLBACK})
+        await self._inbox.heard_sign(transaction.id, sign)
+
+    async def _take_payment(self, transaction: Transaction, order: Order, payment: Payment) -> None:
+        """The last word, which implies those before. Where it says nothing definite, the cloud is
+        asked, as if it had not come."""
+        try:
+            reading = of_payment(
+                payment,
+                operation_of(transaction),
+                original=order.original,
+                currency=transaction.amount.currency,
+            )
+            outcome = outcome_of(reading, transaction, Evidence.REPORTED)
+        except (AnswerLost, NotDelivered) as unclear:
+            self._log.warning(
+                "a callback says nothing definite", transaction=transaction.id, reason=str(unclear)
+            )
+            if not transaction.is_final:
+                await self._take_sign(transaction, started=False)
+            return
+        await self._inbox.heard_outcome(transaction.id, outcome)
+
+    def _tell(self, error: Exception, scope: Scope) -> Reply:
+        """What the caller gets of an error: a status. The path is a secret, and is not logged."""
+        if isinstance(error, HttpError):
+            return Reply(error.status, headers=error.headers)
+        if isinstance(error, JournalError):
+            self._log.error("the journal failed a callback", reason=str(error))
+            return _AGAIN
+        reason = str(error) if isinstance(error, TillwireError) else type(error).__name__
+        self._log.error("a callback failed", reason=reason, exc_info=error)
+        return _FAULT
