@@ -229,7 +229,7 @@ class Session:
         elif self._task is None and self._closing:
             self._refuse(frame.code, "the connection is closing")
         elif self._task is None and not self._is_copy(request):
-            self._begin(request, tid)
+            self._begin(request, tid, frame.code)
 
     def _read(self, frame: Application) -> Request:
         if not frame.lrc_ok(self._settings.lrc):
@@ -284,26 +284,34 @@ class Session:
         self._send(given_up.frame)
         return True
 
-    def _begin(self, request: Request, tid: str) -> None:
+    def _begin(self, request: Request, tid: str, code: str) -> None:
         self._given_up = None
         self._request, self._taken, self._has_result = request, False, False
         if isinstance(request, Order) and request.additional_data and self._lane.hands_on:
             self._announced = Announced(self._lane)
-        self._task = self._tasks.spawn(self._serve(request, tid))
+        self._task = self._tasks.spawn(self._serve(request, tid, code))
         self._task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
+        self._free(task)
+        self._close_if_idle()
+
+    def _free(self, task: asyncio.Task[None] | None) -> None:
+        """Be ready for the next request, if this is the task of what is being served."""
         if task is self._task:
             self._task = self._request = self._unheard = self._heard = self._then = None
             self._taken = self._has_result = False
             if self._announced is not None:
                 self._announced.forget()
                 self._announced = None
-            self._close_if_idle()
 
     def _refuse(self, code: str, reason: str) -> None:
         structlog.get_logger().info(
-            "an ECR17 request was refused", peer=self._connection.peer, code=code, reason=reason
+            "an ECR17 request was refused",
+            terminal=self._settings.terminal,
+            peer=self._connection.peer,
+            code=code,
+            reason=reason,
         )
         self._connection.send(NAK)
 
@@ -311,23 +319,26 @@ class Session:
         self._taken = True
         self._connection.send(ACK)
 
-    async def _serve(self, request: Request, tid: str) -> None:
+    async def _serve(self, request: Request, tid: str, code: str) -> None:
         try:
             await self._answer(request, tid)
         except TillwireError as error:
             if self._taken:
                 self._let_go(str(error))
             else:
-                self._refuse(type(request).__name__, str(error))
+                # First: the till's next request may be there before this task has ended.
+                self._free(asyncio.current_task())
+                self._refuse(code, str(error))
         except Exception:  # noqa: BLE001 - nobody knows what became of it, so nothing is said
-            structlog.get_logger().exception(
-                "an ECR17 request failed", request=type(request).__name__
-            )
+            structlog.get_logger().exception("an ECR17 request failed", code=code)
             self._connection.close()
 
     def _let_go(self, reason: str) -> None:
         structlog.get_logger().warning(
-            "an ECR17 till was left without a result", peer=self._connection.peer, reason=reason
+            "an ECR17 till was left without a result",
+            terminal=self._settings.terminal,
+            peer=self._connection.peer,
+            reason=reason,
         )
         self._connection.close()
 
@@ -358,7 +369,7 @@ class Session:
             self._accept()
             await self._deliver(await self._lane.verify(request, tid))
         else:
-            raise Unsupported(f"There is no {type(request).__name__} here.")
+            raise Unsupported("No lane knows this message.")
 
     async def _pay(self, order: Order, tid: str) -> None:
         try:
