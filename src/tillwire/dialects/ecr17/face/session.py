@@ -177,7 +177,8 @@ class Session:
         if acknowledged and self._given_up is not None and answered is self._given_up.frame:
             self._given_up.then()
             self._given_up = None
-        if answered is not self._unheard:
+        if answered is not self._unheard and self._then is not None:
+            # Of what is acknowledged for good; of the parts of a ticket nothing hangs on it.
             self._answered_before = self._answered_before or acknowledged
         elif self._heard is not None and not self._heard.done():
             self._heard.set_result(acknowledged)
