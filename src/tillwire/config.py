@@ -9,7 +9,7 @@ and what is allowed. Paths in the file count from the folder that the file is in
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
@@ -184,6 +184,10 @@ class FaceType(Protocol):
     def reverse(self) -> bool:
         """Whether it can be served over a connection that we open."""
 
+    @property
+    def only_on_loopback(self) -> Callable[[Any], str]:  # Any: a face's own settings
+        """The path of what in its settings is for a loopback listener alone; empty: nothing."""
+
 
 FaceTypes = Mapping[str, FaceType]
 """The faces there are, by name."""
@@ -340,6 +344,10 @@ def _checked_face(
         raise mistake(source, path, problem, "a listener on 127.0.0.1 or ::1")
     at = f"{path}.settings"
     given = strict_toml.convert(face.settings, faces[face.name].settings, source=source, at=at)
+    risky = faces[face.name].only_on_loopback(given)
+    if risky and not is_loopback(listener.address):
+        problem = f"it is for testing, and {listener.address} is public"
+        raise mistake(source, f"{at}.{risky}", problem, "a listener on 127.0.0.1 or ::1")
     located = _located(given, source, folder, at)
     return msgspec.structs.replace(face, settings=msgspec.to_builtins(located))
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from tillwire.core.estate import Estate
-from tillwire.core.letters import Teller, letters_of
+from tillwire.core.letters import Letter, Teller, letters_of
 from tillwire.core.mirror import Mirror
 from tillwire.core.model import Transaction
 from tillwire.core.moves import Keeper, Move
@@ -118,6 +118,11 @@ class Changes:
             return result
 
         return await self._tasks.finish(commit())
+
+    async def post(self, letter: Letter) -> None:
+        """Have a letter delivered that tells of no move. Raises `JournalError`."""
+        await self._journal.commit(lambda unit: unit.post(letter))
+        self._posted()
 
     async def _commit_and_tell(
         self, work: Callable[[Unit], T], moves_of: Callable[[T], list[Move]]

@@ -141,8 +141,10 @@ class Engine:
             posted=posted,
             estate=lambda: self._estate,
         )
+        self.post = self._changes.post
         self._mirror = self._changes.mirror
         self._recovery = Recovery(self, self._driver_for)
+        self.open_at = self._mirror.open_at
         self._claims = Claims(self._mirror, clock)
         self.errand_at = self._claims.errand_at
         self._displays = Displays()

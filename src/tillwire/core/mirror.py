@@ -26,6 +26,7 @@ class Mirror:
         self._ended: dict[str, Transaction] = {}
         self._holders: dict[str, str] = {}
         self._counts: Counter[State] = Counter()
+        self._open_at: Counter[str] = Counter()
         self._by_transaction: dict[str, list[asyncio.Future[None]]] = defaultdict(list)
         self._by_terminal: dict[str, list[asyncio.Future[None]]] = defaultdict(list)
 
@@ -36,11 +37,13 @@ class Mirror:
             return
         if known is not None and not known.is_final:
             self._counts[known.state] -= 1
+            self._open_at[known.terminal_id] -= 1
         if transaction.is_final:
             self._end(transaction)
         else:
             self._open[transaction.id] = transaction
             self._counts[transaction.state] += 1
+            self._open_at[transaction.terminal_id] += 1
             if transaction.token:
                 self._holders[transaction.terminal_id] = transaction.id
         _wake(self._by_transaction.pop(transaction.id, ()))
@@ -71,6 +74,10 @@ class Mirror:
         """The open transaction that holds the terminal."""
         holder = self._holders.get(terminal_id)
         return self._open.get(holder) if holder else None
+
+    def open_at(self, terminal_id: str) -> int:
+        """How many open transactions the terminal has, under way or waiting."""
+        return self._open_at[terminal_id]
 
     def open_count(self) -> Mapping[State, int]:
         """How many open transactions there are in each state."""

@@ -333,6 +333,12 @@ class Reader(Protocol):
     ) -> tuple[int, list[Transaction]]:
         """How many of these types the terminal has, and one page of them, newest first."""
 
+    def transactions_between(
+        self, terminal_id: str, first: str, behind: str, limit: int
+    ) -> list[Transaction]:
+        """The newest of the terminal whose ids are in [first, behind), newest first. Ids sort by
+        the time of acceptance."""
+
     def newest_transactions(self, limit: int) -> list[Transaction]:
         """The newest of all terminals, newest first."""
 

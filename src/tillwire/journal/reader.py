@@ -90,6 +90,18 @@ class SqlReader:
         page = self._transactions("terminal_transactions", **which, offset=offset, limit=limit)
         return count, page
 
+    def transactions_between(
+        self, terminal_id: str, first: str, behind: str, limit: int
+    ) -> list[Transaction]:
+        """The newest of the terminal whose ids are in [first, behind), newest first."""
+        return self._transactions(
+            "transactions_between",
+            terminal_id=terminal_id,
+            first=first,
+            behind=behind,
+            limit=limit,
+        )
+
     def newest_transactions(self, limit: int) -> list[Transaction]:
         """The newest of all terminals, newest first."""
         return self._transactions("newest_transactions", limit=limit)

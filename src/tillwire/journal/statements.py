@@ -96,6 +96,14 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     "count_transactions": select(func.count())
     .select_from(transactions)
     .where(transactions.c.terminal_id == bindparam("terminal_id"), _is_of_types),
+    "transactions_between": select(transactions)
+    .where(
+        transactions.c.terminal_id == bindparam("terminal_id"),
+        _id >= bindparam("first"),
+        _id < bindparam("behind"),
+    )
+    .order_by(_id.desc())
+    .limit(bindparam("limit")),
     "by_reference": select(transactions)
     .where(
         transactions.c.organisation_id == bindparam("organisation_id"),

@@ -22,8 +22,11 @@ class Routes(Generic[T]):
         for method, path, served in routes:
             by_path.setdefault(path, {})[method] = served
         self._fixed = {path: found for path, found in by_path.items() if "{" not in path}
-        # The deepest paths first: those are asked for most.
-        variable = sorted(by_path.keys() - self._fixed.keys(), key=lambda path: -path.count("/"))
+        # The deepest paths first: those are asked for most. Of equals, a name before any text.
+        variable = sorted(
+            by_path.keys() - self._fixed.keys(),
+            key=lambda path: (-path.count("/"), path.count("{"), path),
+        )
         self._variable = [(_pattern(path), by_path[path]) for path in variable]
 
     def find(self, method: str, path: str) -> tuple[T, tuple[str, ...]]:

@@ -26,6 +26,9 @@ from tillwire.dialects.nexo.face.held import HeldFace
 from tillwire.dialects.nexo.face.poi import Poi
 from tillwire.dialects.nexo.face.stream import StreamFace as NexoStreamFace
 from tillwire.dialects.paymentbridge.driver import callbacks as paymentbridge_callbacks
+from tillwire.dialects.paymentbridge.face import face as paymentbridge_face
+from tillwire.dialects.paymentbridge.face import settings as paymentbridge_settings
+from tillwire.dialects.paymentbridge.face.teller import BridgeTeller
 from tillwire.net.addresses import Addresses
 from tillwire.net.asgi import App
 from tillwire.net.streams import StreamFace
@@ -54,6 +57,10 @@ class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings of a face that has none."""
 
 
+def _fit_for_all(settings: Any) -> str:  # Any: a face's own
+    return ""
+
+
 @dataclass(frozen=True)
 class FaceKind:
     """One face that speaks HTTP, in its kind."""
@@ -71,6 +78,8 @@ class FaceKind:
     """Whether its paths let in whoever knows them, so that no log has them."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Words -> path below its prefix, of documents for people."""
+    only_on_loopback: Callable[[Any], str] = _fit_for_all
+    """The path of what in its settings is for a loopback listener alone; empty: nothing."""
     teller: Callable[[Vault], Teller] | None = None
     """Builds who writes what this face's tills and applications are told, if they are. It writes
     for transactions of this journal also where the face itself is not configured any more."""
@@ -87,6 +96,8 @@ class StreamKind:
     create: Callable[[Parts, Any], StreamFace]
     """As in `FaceKind`."""
     settings: type[msgspec.Struct] = NoSettings
+    only_on_loopback: Callable[[Any], str] = _fit_for_all
+    """As in `FaceKind`."""
     place: Callable[[Any], str] = lambda settings: ""
     """Whose place its settings make it, in words for an operator."""
     stream: Literal[True] = True
@@ -153,6 +164,17 @@ def _ecr17(parts: Parts, settings: ecr17_settings.Settings) -> StreamFace:
     return LaneFace(Lane(parts.engine, parts.clock, settings))
 
 
+def _paymentbridge(parts: Parts, settings: paymentbridge_settings.Settings) -> App:
+    ours = settings.organisation
+    if ours and ours not in parts.engine.estate.organisations:
+        structlog.get_logger().warning(
+            "a Payment Bridge face serves nobody: there is no such organisation", organisation=ours
+        )
+    return paymentbridge_face.create(
+        parts.engine, parts.clock, settings, parts.vault, parts.addresses
+    )
+
+
 FACES: Final[Mapping[str, AnyKind]] = {
     "merchantapi": FaceKind(
         "MerchantAPI, for tills",
@@ -192,6 +214,13 @@ FACES: Final[Mapping[str, AnyKind]] = {
         _paymentbridge_callbacks,
         routine=frozenset({HTTPStatus.NOT_FOUND}),  # strangers, who are told nothing
         secret_paths=True,
+    ),
+    "paymentbridge": FaceKind(
+        "Payment Bridge, for cloud applications of SmartPOS terminals",
+        _paymentbridge,
+        settings=paymentbridge_settings.Settings,
+        teller=BridgeTeller,
+        only_on_loopback=paymentbridge_settings.only_on_loopback,
     ),
     "virtual": FaceKind(
         "The virtual world: terminals and the acquirer's ledger",

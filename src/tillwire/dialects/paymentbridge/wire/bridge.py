@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -113,6 +113,34 @@ def decode(data: str) -> BridgeOrder:
     if not isinstance(payment, dict):
         raise InvalidRequest("payment", "it is no object", "a Payment, as text or as an object")
     return _order(_Members((("", outer), ("payment.", payment))))
+
+
+class Salvaged(NamedTuple):
+    """To whom it can be said that an order cannot be done."""
+
+    reference: str = ""
+    url: str = ""
+    """Empty if nobody can be told."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def salvaged(data: str) -> Salvaged:
+    """Of an order that cannot be read, where its caller wants to be told. Without a reference that
+    can be read, nobody would know what is meant. Raises nothing."""
+    try:
+        outer = _object(data.encode("utf-8", "replace"), "data")
+        members = _Members((("", outer),))
+        inner = outer.get("payment")
+        if isinstance(inner, str):
+            inner = _object(inner.encode("utf-8", "replace"), "payment")
+        if isinstance(inner, dict):
+            members = _Members((("", outer), ("payment.", inner)))
+        _, header = members.one(_CUSTOM_HEADER)
+        headers = () if header is None else callback_headers(header, _CUSTOM_HEADER)
+        found = Salvaged(_reference(members), _address(members), headers)
+    except InvalidRequest:
+        return Salvaged()
+    return found if found.reference else Salvaged()
 
 
 def _object(octets: bytes, name: str) -> dict[str, Any]:
