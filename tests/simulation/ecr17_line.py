@@ -51,6 +51,8 @@ class Line:
         self._reader = reader
         self._writer = writer
         self._held = b""
+        self.doubled = False
+        """Whether something was sent twice."""
 
     @classmethod
     async def open(cls, port: int, within: float) -> Line:

@@ -66,6 +66,7 @@ class Hour:
             keeps=dice.random() < 0.4,
             asks_first=dice.random() < 0.5,
             prints=dice.random() < 0.3,
+            ack_within=dice.choice((2.0, 5.0)),
         )
 
     def play(self) -> list[Transaction]:

@@ -34,7 +34,6 @@ NO_STAN: Final = "000000"
 """In a KO to what never became a transaction."""
 TRIES: Final = 3
 CONNECTS_WITHIN: Final = 10.0
-ACK_WITHIN: Final = 5.0
 RESULT_WITHIN: Final = 130.0
 """Since the last sign of life."""
 AGAIN_WITHIN: Final = 15.0
@@ -89,6 +88,8 @@ class Till:
     """Whether it asks for the last result before each sale."""
     prints: bool = False
     """Whether it prints receipts."""
+    ack_within: float = 5.0
+    """Seconds after which it sends again what was not answered."""
     sales: list[Sale] = field(default_factory=list)
     heard: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """STANs of results, newest last."""
@@ -147,17 +148,19 @@ class Till:
         is_again, self.kept = sale.written is not None, None
         keeps = False
         try:
-            connection = connection or await Line.open(self.port, CONNECTS_WITHIN)
             if self.asks_first and not is_again:
+                connection = await self._usable(connection)
                 await self._last(connection)
             if self.prints:
+                connection = await self._usable(connection)
                 await self._is_taken(connection, line.receipt_here())
+            connection = await self._usable(connection)
             await self._ask(connection, sale)
             if sale.result is not None:
                 sale.found_by = "repetition" if is_again else "answer"
                 if self.prints:
                     await self._print(connection)
-            keeps = self.keeps
+            keeps = self.keeps and not connection.doubled
         except OSError:
             pass  # the connection broke, or nothing came in time
         finally:
@@ -165,6 +168,14 @@ class Till:
                 self.kept = connection
             elif connection is not None:
                 connection.close()
+
+    async def _usable(self, connection: Line | None) -> Line:
+        """This connection, or another one if what was sent twice on it may be answered twice."""
+        if connection is not None:
+            if not connection.doubled:
+                return connection
+            connection.close()
+        return await Line.open(self.port, CONNECTS_WITHIN)
 
     async def _ask(self, connection: Line, sale: Sale) -> None:
         first = sale.written if sale.written is not None else _now()
@@ -184,10 +195,11 @@ class Till:
         sent = refused = 0
         while True:
             connection.write(line.framed(payload))
+            connection.doubled = connection.doubled or sent > 0
             sent += 1
             with suppress(TimeoutError):
                 while True:
-                    frame = await connection.frame(ACK_WITHIN)
+                    frame = await connection.frame(self.ack_within)
                     if frame[0] == ACK[0]:
                         return True
                     if line.is_message(frame):
@@ -235,7 +247,7 @@ class Till:
         if not await self._is_taken(connection, line.last_result(self.register)):
             return None
         while True:
-            frame = await connection.frame(ACK_WITHIN)
+            frame = await connection.frame(self.ack_within)
             payload = line.payload_of(frame) if line.is_message(frame) else None
             if payload is not None:
                 connection.write(ACK)
@@ -269,7 +281,7 @@ class Till:
     async def _is_ready(self, connection: Line) -> bool:
         if not await self._is_taken(connection, line.status()):
             return False
-        while not line.is_message(await connection.frame(ACK_WITHIN)):
+        while not line.is_message(await connection.frame(self.ack_within)):
             continue
         connection.write(ACK)
         return True
