@@ -86,6 +86,7 @@ def show(card: Card, path: Path) -> None:
         ("nexo, polled", card.nexo.http),
         ("nexo, held", card.nexo.https.url),
         ("nexo, TCP", f"{card.nexo.tcp.host}:{card.nexo.tcp.port}"),
+        ("Payment Bridge", card.paymentbridge.url),
         ("Acquirer's ledger", card.virtual.ledger),
         ("Metrics", card.metrics.url),
         ("Sandbox card", str(path)),

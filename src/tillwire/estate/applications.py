@@ -140,10 +140,10 @@ def read_public_key(pem: bytes) -> str:
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def new_key_pair() -> tuple[bytes, bytes]:
+def new_key_pair(bits: int = _MADE_BITS) -> tuple[bytes, bytes]:
     """(private, public) of a new RSA key, in PEM. The private one is in the older of its forms
     (PKCS #1), which every client reads."""
-    key = generate_private_key(_RSA_EXPONENT, _MADE_BITS)
+    key = generate_private_key(_RSA_EXPONENT, bits)
     return (
         key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
         key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),

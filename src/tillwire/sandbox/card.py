@@ -97,6 +97,22 @@ class Ecr17(msgspec.Struct, frozen=True):
     """Over what the check character of a frame is (`stx`: all of it, from STX to ETX)."""
 
 
+class PaymentBridge(msgspec.Struct, frozen=True):
+    """The cloud of SmartPOS terminals, for cloud applications."""
+
+    url: str
+    """The API's host, as the vendor's SDKs call it."""
+    application_id: str
+    private_key: str
+    """The path of a PEM file: what the application signs its assertions with."""
+    business_id: str
+    store_id: str
+    device_id: str
+    """Of the device that stood at the terminal when the card was written; it changes with a swap,
+    the TID does not."""
+    tid: str
+
+
 class Virtual(msgspec.Struct, frozen=True):
     """The virtual world, and what its acquirer really charged."""
 
@@ -114,10 +130,18 @@ class Card(msgspec.Struct, frozen=True):
     merchantapi: MerchantApi
     nexo: Nexo
     ecr17: Ecr17
+    paymentbridge: PaymentBridge
     virtual: Virtual
 
 
-def card(base_url: str, keyring: Keyring, nexo: Nexo, ecr17: Ecr17, pid: int) -> Card:
+def card(
+    base_url: str,
+    keyring: Keyring,
+    nexo: Nexo,
+    ecr17: Ecr17,
+    paymentbridge: PaymentBridge,
+    pid: int,
+) -> Card:
     """The card of the sandbox at `base_url`, run by the process `pid`."""
     device = Device(
         url=f"{base_url}/device",
@@ -143,6 +167,7 @@ def card(base_url: str, keyring: Keyring, nexo: Nexo, ecr17: Ecr17, pid: int) ->
         merchantapi=merchantapi,
         nexo=nexo,
         ecr17=ecr17,
+        paymentbridge=paymentbridge,
         virtual=Virtual(f"{base_url}/v1/virtual", f"{base_url}/v1/virtual/ledger"),
     )
 

@@ -27,6 +27,8 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     """Of the second organisation."""
     device_tokens: dict[str, str] = {}
     """Terminal id -> the token with which it polls."""
+    application_id: str = ""
+    """Of the first organisation's cloud application, whose key is a file of its own."""
 
 
 def load(directory: Path) -> Keyring:

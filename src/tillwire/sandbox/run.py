@@ -20,7 +20,7 @@ from tillwire.config import (
     VirtualSettings,
 )
 from tillwire.errors import ConfigurationError
-from tillwire.sandbox import card, ecr17, keyring, nexo, virtual_estate
+from tillwire.sandbox import card, ecr17, keyring, nexo, paymentbridge, virtual_estate
 from tillwire.sandbox.card import Card
 from tillwire.sandbox.guide import guide
 from tillwire.sandbox.nexo import NexoFiles
@@ -87,6 +87,7 @@ def settings(directory: Path, files: NexoFiles, options: Options) -> Configurati
                 pages=tuple(Page),
                 faces=(
                     FaceSettings(name="merchantapi", prefix="/merchantapi"),
+                    paymentbridge.FACE,
                     FaceSettings(name="device", prefix="/device"),
                     FaceSettings(name="virtual", prefix="/v1/virtual"),
                 ),
@@ -118,18 +119,21 @@ async def serve(
         nonlocal keys
         card.remove(directory)  # of one that was killed
         known = keyring.load(directory)
+        public_key = paymentbridge.public_key(directory)
         keys = await gateway.journal.commit(
-            lambda unit: virtual_estate.ensure(unit, known, gateway.clock)
+            lambda unit: virtual_estate.ensure(unit, known, public_key, gateway.clock)
         )
         keyring.save(directory, keys)
 
     def written() -> Card:
         listening = gateway.listeners
+        base_url = listening[LISTENER].url
         return card.card(
-            listening[LISTENER].url,
+            base_url,
             keys,
             nexo.member(listening, files),
             ecr17.member(listening[ecr17.LANE].port),
+            paymentbridge.member(base_url, keys, directory, gateway.engine.estate),
             os.getpid(),
         )
 

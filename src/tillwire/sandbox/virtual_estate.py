@@ -22,6 +22,7 @@ from tillwire.core.model import (
     Terminal,
 )
 from tillwire.core.ports import Clock, EstateThing, Unit
+from tillwire.estate.applications import new_application
 from tillwire.estate.keys import digest_of, new_api_key, new_device_token
 from tillwire.sandbox.keyring import Keyring
 
@@ -82,15 +83,19 @@ VIRTUAL: Final = tuple(
 """V-terminals act at once, on the amount's ending."""
 ECR17_TERMINAL: Final = VIRTUAL[3]
 """The terminal whose place the ECR17 lane is: V1-0004."""
+BRIDGE_TERMINAL: Final = VIRTUAL[4]
+"""The terminal that the card names for Payment Bridge: V1-0005."""
 POLLING: Final = tuple(
     _terminal(CORNER_SHOP, SHOP, "P1", serial, f"3036{serial}") for serial in POLLING_SERIALS
 )
 """P-terminals are played by whoever polls with their token."""
+_APPLICATION: Final = f"urn:aid:{_id('application')}"
 _OTHERS: Final = _terminal(OTHER_STORE, OTHER, "V1", OTHER_SERIAL, f"3035{OTHER_SERIAL}")
 
 
-def ensure(unit: Unit, keyring: Keyring, clock: Clock) -> Keyring:
-    """Put what is missing into the estate; the keyring that opens it from now on."""
+def ensure(unit: Unit, keyring: Keyring, public_key: bytes, clock: Clock) -> Keyring:
+    """Put what is missing into the estate; the keyring that opens it from now on. `public_key`
+    (PEM) is the cloud application's."""
     estate = unit.estate()
     now = clock.now()
     for thing in _things(now):
@@ -107,7 +112,14 @@ def ensure(unit: Unit, keyring: Keyring, clock: Clock) -> Keyring:
         )
         for terminal in POLLING
     }
-    return Keyring(api_key=api_key, other_api_key=other_key, device_tokens=tokens)
+    return Keyring(
+        api_key=api_key,
+        other_api_key=other_key,
+        device_tokens=tokens,
+        application_id=_ensured_application(
+            unit, estate, keyring.application_id, public_key, clock
+        ),
+    )
 
 
 def _things(now: Instant) -> list[EstateThing]:
@@ -158,6 +170,26 @@ def _ensured_key(unit: Unit, estate: Estate, owner: Organisation, secret: str, c
     key, secret = new_api_key(owner.id, "sandbox", clock)
     unit.put(key)
     return secret
+
+
+def _ensured_application(
+    unit: Unit, estate: Estate, application_id: str, public_key: bytes, clock: Clock
+) -> str:
+    known = estate.applications.get(application_id or _APPLICATION)
+    told = new_application(
+        SHOP.id,
+        "Sandbox application",
+        public_key,
+        clock,
+        # What was revoked stays so, and its id with it.
+        application_id="" if known and known.revoked_at else application_id or _APPLICATION,
+    )
+    if known is None or known.revoked_at:
+        unit.put(told)
+        return told.id
+    if known.public_key != told.public_key:
+        unit.put(msgspec.structs.replace(known, public_key=told.public_key))
+    return known.id
 
 
 def _ensured_token(unit: Unit, terminal: Terminal, token: str, clock: Clock) -> str:

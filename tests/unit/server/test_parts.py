@@ -14,9 +14,10 @@ from tillwire.core.model import Lifecycle, Terminal
 from tillwire.core.ports import Driver
 from tillwire.device.driver import DeviceDriver
 from tillwire.errors import ConfigurationError, Unsupported
+from tillwire.estate import applications
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.net.asgi import Receive, Scope, Send
-from tillwire.sandbox import virtual_estate
+from tillwire.sandbox import paymentbridge, virtual_estate
 from tillwire.sandbox.keyring import Keyring
 from tillwire.server.drivers import Drivers
 from tillwire.server.lifespan import Lifespan
@@ -102,13 +103,24 @@ def test_the_service_manager_hears_of_the_start(
 async def test_the_sandbox_s_estate_is_made_once(tmp_path: Path) -> None:
     journal = SqliteJournal(tmp_path / "journal.db", inline=True)
     clock = SystemClock()
-    keys = await journal.commit(lambda unit: virtual_estate.ensure(unit, Keyring(), clock))
+    public_key = paymentbridge.public_key(tmp_path)
+
+    async def ensured(known: Keyring) -> Keyring:
+        return await journal.commit(
+            lambda unit: virtual_estate.ensure(unit, known, public_key, clock)
+        )
+
+    keys = await ensured(Keyring())
     before = await journal.read(lambda reader: reader.estate())
-    again = await journal.commit(lambda unit: virtual_estate.ensure(unit, keys, clock))
+    assert await ensured(keys) == keys
     after = await journal.read(lambda reader: reader.estate())
-    assert again == keys
     assert after.version == before.version
     tids = {each.name: each.tid for each in after.terminals_of(virtual_estate.SHOP.id)}
+    revoked, _ = applications.revoked(after, keys.application_id, clock.now())
+    await journal.commit(lambda unit: unit.put(revoked))
+    replaced = await ensured(keys)
+    assert replaced.application_id != keys.application_id
+    assert await ensured(replaced) == replaced
     assert tids["TILLWIRE-V1-0004"] == "30350004"
     assert tids["TILLWIRE-V1-0007"] == "30350007"
     journal.close()
