@@ -14,6 +14,10 @@ VENV_PYTHON := .venv/bin/python
 UV := .venv/bin/uv
 UV_STAMP := .venv/.uv-$(UV_VERSION)
 READY := .venv/.ready
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command 'make lock' $(LOCK_OPTIONS)
+# Of conformance tests, in an environment of its own.
+SDK := tests/conformance/paymentbridge/sdk
 PYTEST := $(VENV_PYTHON) -m pytest -n $(JOBS) --dist worksteal
 
 help: ## Say what can be made (this)
@@ -43,9 +47,8 @@ bench-full: $(READY) ## Measure speed at full length
 	$(VENV_PYTHON) -m benchmarks --full
 
 lock: $(UV_STAMP) ## Pin the dependencies of pyproject.toml anew (LOCK_OPTIONS=--upgrade for newer ones)
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --custom-compile-command 'make lock' $(LOCK_OPTIONS) \
-		--group dev pyproject.toml -o requirements-dev.lock
+	$(COMPILE) --group dev pyproject.toml -o requirements-dev.lock
+	$(COMPILE) $(SDK)/requirements.in -o $(SDK)/requirements.lock
 
 clean: ## Remove the environment and all caches; ./sandbox stays, since it holds payments
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
