@@ -345,8 +345,8 @@ def _checked_face(
     at = f"{path}.settings"
     given = strict_toml.convert(face.settings, faces[face.name].settings, source=source, at=at)
     risky = faces[face.name].only_on_loopback(given)
-    if risky and not is_loopback(listener.address):
-        problem = f"it is for testing, and {listener.address} is public"
+    if risky and (listener.public_url or not is_loopback(listener.address)):
+        problem = f"it is for testing, and {listener.public_url or listener.address} is public"
         raise mistake(source, f"{at}.{risky}", problem, "a listener on 127.0.0.1 or ::1")
     located = _located(given, source, folder, at)
     return msgspec.structs.replace(face, settings=msgspec.to_builtins(located))

@@ -16,6 +16,8 @@ ROUTES: Final = Routes(
         ("GET", "/things/{maker}-{model}", "read"),
         ("GET", "/things/newest", "newest"),
         ("DELETE", "/things/{id}/parts/{id}", "remove"),
+        ("GET", "/things/{id}/{part}", "part"),
+        ("GET", "/things/{id}/all", "all"),
         ("GET", "/a.b", "dot"),
     ]
 )
@@ -29,6 +31,8 @@ ROUTES: Final = Routes(
         ("GET", "/things/a-b-c", ("read", ("a-b-c",))),
         ("GET", "/things/newest", ("newest", ())),
         ("DELETE", "/things/ä\n/parts/2", ("remove", ("ä\n", "2"))),
+        ("GET", "/things/1/2", ("part", ("1", "2"))),
+        ("GET", "/things/1/all", ("all", ("1",))),
         ("GET", "/a.b", ("dot", ())),
     ],
 )
@@ -38,9 +42,7 @@ def test_a_path_leads_to_what_serves_it(
     assert ROUTES.find(method, path) == found
 
 
-@pytest.mark.parametrize(
-    "path", ["", "/", "/things/", "/things//parts/2", "/things/1/parts", "/aXb"]
-)
+@pytest.mark.parametrize("path", ["", "/", "/things/", "/things//parts/2", "/things/1/", "/aXb"])
 def test_what_is_not_there_is_404(path: str) -> None:
     with pytest.raises(HttpError) as refused:
         ROUTES.find("GET", path)

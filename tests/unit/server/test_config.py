@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,15 +28,21 @@ class LaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: dict[str, str] = {}
 
 
+def _only_small_pages(given: Any) -> str:
+    return "page_size" if given.page_size > 10 else ""
+
+
 class Kind(msgspec.Struct, frozen=True):
     settings: type[msgspec.Struct] = TillSettings
     stream: bool = False
     reverse: bool = False
+    only_on_loopback: Callable[[Any], str] = lambda given: ""
 
 
 FACES = {
     "tills": Kind(),
     "virtual": Kind(),
+    "testing": Kind(only_on_loopback=_only_small_pages),
     "lanes": Kind(LaneSettings, stream=True),
     "dialling": Kind(stream=True, reverse=True),
 }
@@ -164,7 +172,7 @@ MISTAKES = {
     "no such face": (
         SMALLEST + FACE.replace("tills", "till"),
         "listener[0].face[0].name: there is no face 'till'. "
-        "Allowed: dialling, lanes, tills, virtual.",
+        "Allowed: dialling, lanes, testing, tills, virtual.",
     ),
     "a prefix that ends with a slash": (
         SMALLEST + FACE + 'prefix = "/tills/"',
@@ -207,6 +215,19 @@ MISTAKES = {
         + FACE.replace("tills", "virtual")
         + 'prefix = "/virtual"',
         "listener[0].face[0]: the face 'virtual' has no authentication, and 0.0.0.0 is public.",
+    ),
+    "what is for testing in public": (
+        SMALLEST.replace("8080", '8080\naddress = "0.0.0.0"')
+        + FACE.replace("tills", "testing")
+        + 'prefix = "/t"\nsettings = { page_size = 11 }',
+        "listener[0].face[0].settings.page_size: it is for testing, and 0.0.0.0 is public.",
+    ),
+    "what is for testing behind a proxy": (
+        SMALLEST
+        + 'public_url = "https://pay.example.com"\n'
+        + FACE.replace("tills", "testing")
+        + 'prefix = "/t"\nsettings = { page_size = 11 }',
+        "settings.page_size: it is for testing, and https://pay.example.com is public.",
     ),
     "a virtual world that is not there": (
         SMALLEST + FACE.replace("tills", "virtual") + 'prefix = "/virtual"',
