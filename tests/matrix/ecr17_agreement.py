@@ -24,7 +24,7 @@ async def check_pair(pair: Pair) -> None:
     assert charges.keys() <= {each.id for each in far}, "what is charged was journaled before"
     for each in far:
         check_charged(each, charges.get(each.id))
-    carried = _carried(pair, near, far)
+    carried = carried_out(pair)
     for here in near:
         there = carried.get(here.id)
         check_charged(here, charges.get(there.id) if there else None)
@@ -37,9 +37,10 @@ async def check_pair(pair: Pair) -> None:
             assert there.original_id == carried[here.original_id].id
 
 
-def _carried(pair: Pair, near: list[Transaction], far: list[Transaction]) -> dict[str, Transaction]:
+def carried_out(pair: Pair) -> dict[str, Transaction]:
     """By the near gateway's id, the far gateway's transaction for it: one at most, and each one is
     for one."""
+    near, far = pair.near.transactions(), pair.far.transactions()
     registers = {each.register for each in pair.tills.values()}
     found: dict[str, Transaction] = {}
     for each in far:
@@ -54,7 +55,7 @@ def _carried(pair: Pair, near: list[Transaction], far: list[Transaction]) -> dic
     return found
 
 
-async def carried_out(pair: Pair, here: Transaction) -> Transaction | None:
+async def carried_for(pair: Pair, here: Transaction) -> Transaction | None:
     """The far gateway's transaction for one of the near gateway's newest."""
     newest = await pair.far.engine.newest_at(pair.tills[here.terminal_id].there, 20)
     found = [each for each in newest if each.dialect == DIALECT and _is_of(pair, each, here)]
@@ -75,7 +76,7 @@ async def settled(pair: Pair, order: Transaction | str) -> Transaction:
     tell, a person has looked at the acquirer's statement, and the answer is told as it was then:
     UNKNOWN."""
     ended = await pair.ended(order, FOUND_OUT_AFTER)
-    there = await carried_out(pair, ended)
+    there = await carried_for(pair, ended)
     if ended.state is State.UNKNOWN and (there is None or there.is_final):
         charged = None if there is None else (await pair.far.charges()).get(there.id)
         await pair.near.engine.decide(

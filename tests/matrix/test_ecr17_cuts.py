@@ -17,7 +17,7 @@ import pytest
 
 from tests.kit.faults import CLEAN, Connect, Faults, Flow, Noticed
 from tests.kit.virtual_loop import virtual_loop
-from tests.matrix.ecr17_agreement import carried_out, check_pair, settled
+from tests.matrix.ecr17_agreement import carried_for, check_pair, settled
 from tests.matrix.ecr17_pair import HURRY, PORTS, Pair, Till, break_next, live
 from tests.matrix.ecr17_wire import Do, Rule, ack, end_within, request, result, tills_ack
 from tillwire.core.model import State, Transaction, TransactionType
@@ -75,7 +75,7 @@ async def paid_through(
     if here.state is State.FAILED:
         assert here.proof in (Proof.NEVER_SENT, Proof.CONNECT_REFUSED), here
     if here.state is State.UNKNOWN and KINDS[kind]:
-        assert await carried_out(pair, here) is None, "it could be found out"
+        assert await carried_for(pair, here) is None, "it could be found out"
     return here
 
 

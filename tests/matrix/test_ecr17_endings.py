@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pytest
 
-from tests.matrix.ecr17_agreement import carried_out, check_pair, evidence_of, settled
+from tests.matrix.ecr17_agreement import carried_for, check_pair, evidence_of, settled
 from tests.matrix.ecr17_pair import FOUND_OUT_AFTER, TILL, Pair, Till, live
-from tillwire.core.errands import AskLast, Count, Counted, LastSeen
+from tillwire.core.errands import AskLast, Count, Counted, LastSeen, Reprint
 from tillwire.core.model import Evidence, State, Transaction, TransactionType, Verdict
 from tillwire.dialects.ecr17.wire import Lrc
 from tillwire.errors import Proof
@@ -55,7 +55,7 @@ def test_every_ending_of_an_amount(disk: Path, ending: int) -> None:
     async def day(pair: Pair) -> None:
         order = await pair.order(TILL, 1000 + ending)
         here = await settled(pair, order)
-        there = await carried_out(pair, here)
+        there = await carried_for(pair, here)
         assert there is not None
         assert End(here.state, there.state) == ENDS[ending], (here, there)
         if here.is_final:
@@ -70,7 +70,7 @@ def test_a_tip_that_a_result_cannot_tell_from_another_sale_is_for_a_person(disk:
         await pair.open()
         order = await pair.order(TILL, 1054)
         here = await pair.ended(order, FOUND_OUT_AFTER)
-        there = await carried_out(pair, here)
+        there = await carried_for(pair, here)
         assert there is not None
         assert (here.state, there.approved_amount) == (State.UNKNOWN, 1159)
         why = str(pair.near.events(here.id)[-1].detail)
@@ -91,7 +91,7 @@ def test_what_the_far_gateway_learns_late_the_near_one_learns_from_it(
         await pair.open()
         order = await pair.order(TILL, 1047)
         assert (await settled(pair, order)).state is State.UNKNOWN
-        there = await carried_out(pair, order)
+        there = await carried_for(pair, order)
         assert there is not None
         await pair.far.engine.decide(there.id, verdict, person="Ada", reason="So it says.")
         here = await settled(pair, order)
@@ -120,7 +120,7 @@ async def whole_day(pair: Pair, till: Till) -> None:
     for kind in OPERATIONS:
         done = await operate(pair, till, kind)
         assert (done.state, evidence_of(done)) == (State.APPROVED, Evidence.ANSWER), done
-        there = await carried_out(pair, done)
+        there = await carried_for(pair, done)
         assert there is not None
         assert there.outcome is not None
         assert done.outcome is not None
@@ -135,7 +135,9 @@ async def whole_day(pair: Pair, till: Till) -> None:
 
 
 async def _errands(pair: Pair, till: Till) -> None:
-    """`T`, `G` with `R`, `C`, and the totals that come of it."""
+    """`G`, `R`, `T`, `C`, and the totals that come of it."""
+    if till.settings.get("receipts") != "till":
+        await pair.errand(till, Reprint())
     last = await pair.errand(till, AskLast())
     assert isinstance(last, LastSeen)
     period = sum(

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from tests.matrix.ecr17_agreement import carried_out, check_pair, evidence_of, settled
+from tests.matrix.ecr17_agreement import carried_for, check_pair, evidence_of, settled
 from tests.matrix.ecr17_pair import Pair, Till, live
 from tests.matrix.ecr17_wire import (
     Rule,
@@ -162,7 +162,7 @@ def expected(kind: TransactionType, end: End) -> End:
 
 async def check_end(pair: Pair, here: Transaction, end: End) -> None:
     """Raise `AssertionError` unless it has ended so."""
-    there = await carried_out(pair, here)
+    there = await carried_for(pair, here)
     told = End(here.state, evidence_of(here), here.proof, arrived=there is not None)
     assert told == end, (told, end, pair.near.events(here.id)[-1].detail)
 

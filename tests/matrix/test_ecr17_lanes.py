@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.kit.faults import Faults, Flow
-from tests.matrix.ecr17_agreement import carried_out, check_pair, evidence_of, settled
+from tests.matrix.ecr17_agreement import carried_for, check_pair, evidence_of, settled
 from tests.matrix.ecr17_pair import PORTS, Pair, Till, break_next, live
 from tests.unit.ecr17.face import till as raw
 from tillwire.core.model import Evidence, State, Transaction, TransactionType, Verdict
@@ -122,7 +122,7 @@ def test_a_lane_that_an_unknown_blocks_refuses_everybody_and_tells_it_later(disk
         order = await pair.order(ONE, FORGETS)
         await asyncio.sleep(100)
         here = await pair.ended(order, 0)
-        there = await carried_out(pair, order)
+        there = await carried_for(pair, order)
         assert there is not None
         assert (here.state, there.state) == (State.UNKNOWN, State.UNKNOWN)
         with pytest.raises(TerminalBusy):

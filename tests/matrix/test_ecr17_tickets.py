@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.matrix.ecr17_agreement import carried_out, check_pair
+from tests.matrix.ecr17_agreement import carried_for, check_pair
 from tests.matrix.ecr17_pair import Pair, Till, live
 from tests.matrix.ecr17_wire import (
     Rule,
@@ -63,7 +63,7 @@ PARTS: Final[dict[str, tuple[bool, tuple[Rule, ...]]]] = {
 
 async def stan_there(pair: Pair, sale: Transaction) -> str:
     """The STAN that the far gateway has of it, which is on its receipt."""
-    there = await carried_out(pair, sale)
+    there = await carried_for(pair, sale)
     assert there is not None
     assert there.outcome is not None
     return there.outcome.stan
