@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-FOUNDATION: Final = frozenset({"money", "pan", "errors", "clock", "version", "__init__"})
+FOUNDATION: Final = frozenset({"money", "pan", "uuids", "errors", "clock", "version", "__init__"})
 _ABOVE_CORE: Final = FOUNDATION | {"core"}
 
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
@@ -22,6 +22,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "version": frozenset(),
     "money": frozenset({"errors"}),
     "pan": frozenset(),
+    "uuids": frozenset(),
     "strict_toml": frozenset({"errors"}),
     "config": FOUNDATION | {"strict_toml"},
     "core": frozenset({"money", "errors", "clock"}),
@@ -39,7 +40,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
 
 KNOW_EVERYBODY: Final = frozenset({"server", "sandbox", "cli", "__main__"})
 
-WIRE_MAY_IMPORT: Final = frozenset({"money", "pan", "errors"})
+WIRE_MAY_IMPORT: Final = frozenset({"money", "pan", "uuids", "errors"})
 WIRE_PACKAGES: Final = frozenset({"msgspec", "joserfc", "cryptography"})
 NO_WORLD: Final = frozenset(
     {"asyncio", "http", "random", "secrets", "select", "selectors", "socket", "sqlite3", "ssl"}

@@ -13,9 +13,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from tillwire import pan
+from tillwire import pan, uuids
 
-UUID: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+UUID: Final = uuids.PATTERN
 _ID: Final = re.compile(rf"(?:urn:[a-z]{{3}}:)?{UUID}")
 _MOST_SHOWN: Final = 12
 """Digits of a card number that may be shown: eight of its BIN and the last four."""

@@ -1,0 +1,1 @@
+"""SmartConnect (source 002): registers that are paired with terminals, and pay through a cloud."""
