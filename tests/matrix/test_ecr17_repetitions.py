@@ -124,7 +124,7 @@ def test_repeated_on_the_same_connection_it_is_done_once(
 
 
 @every_request
-@pytest.mark.parametrize("seconds", [0.0, 1.0, 21.0])
+@pytest.mark.parametrize("seconds", [0.0, pytest.param(1.0, marks=pytest.mark.long), 21.0])
 def test_repeated_on_another_connection_it_is_done_once(
     disk: Path, kind: str, minor: int, seconds: float
 ) -> None:
@@ -143,7 +143,7 @@ def test_repeated_on_another_connection_it_is_done_once(
 
 
 @every_request
-@pytest.mark.parametrize("seconds", [0.0, 1.0, 21.0])
+@pytest.mark.parametrize("seconds", [0.0, pytest.param(1.0, marks=pytest.mark.long), 21.0])
 def test_repeated_at_the_next_life_it_is_done_once(
     disk: Path, kind: str, minor: int, seconds: float
 ) -> None:

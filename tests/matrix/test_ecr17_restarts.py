@@ -28,7 +28,9 @@ KINDS: Final = (_T.PURCHASE, _T.REVERSAL, _T.PREAUTH, _T.INCREMENT, _T.CAPTURE, 
 TELL_AMOUNT: Final = {_T.PURCHASE, _T.PREAUTH}
 """Whose repeated results can be proven to be theirs."""
 
-away = pytest.mark.parametrize("seconds", [0.0, pytest.param(2.0, marks=pytest.mark.long), 90.0])
+away = pytest.mark.parametrize(
+    "seconds", [0.0, *(pytest.param(each, marks=pytest.mark.long) for each in (2.0, 90.0))]
+)
 every_till = pytest.mark.parametrize("till", [TILL, TICKETED], ids=["X", "E and X"])
 thorough = pytest.mark.parametrize("stride", [13, pytest.param(1, marks=pytest.mark.long)])
 
