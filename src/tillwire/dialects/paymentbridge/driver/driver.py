@@ -226,8 +226,8 @@ class PaymentBridgeDriver:
         except RemoteProtocolError as error:
             raise AnswerLost(f"The cloud's answer cannot be read. {error.detail}") from error
         operation = orders.operation_of(transaction)
-        about = answer.id if operation is Operation.VOID else answer.parent_id
-        if about is not None and about.lower() != order.original.lower():
+        about = {answer.parent_id, answer.id if operation is Operation.VOID else None} - {None}
+        if about and order.original not in about:
             raise AnswerLost("The cloud's answer is about another transaction.")
         reading = of_transactions(
             [answer],

@@ -80,8 +80,8 @@ class Ladder:
 
     async def _found(self, transaction: Transaction, order: Order) -> Sequence[Listed]:
         operation = operation_of(transaction)
-        if operation is Operation.VOID:
-            return await self._voided(order)
+        if operation is Operation.VOID and (voided := await self._voided(order)):
+            return voided
         assert transaction.sent_at is not None, "what is looked for was dispatched"
         since = Instant(transaction.sent_at - round(self._settings.clock_seconds * 1000))
         listed = await self._cloud.transactions(since, self._settings)
@@ -94,7 +94,7 @@ class Ladder:
         return await self._children(transaction, order, listed, _FOLLOWING[operation])
 
     async def _voided(self, order: Order) -> Sequence[Listed]:
-        """The original, if it is reversed: as long as it is as it was, nothing has happened."""
+        """The original, if it is reversed."""
         original = await self._cloud.transaction(order.original, self._settings)
         reading = of_transactions([original], Operation.VOID, original=order.original)
         return [original] if reading.ending is Ending.APPROVED else []
