@@ -217,3 +217,22 @@ def test_a_fault_while_the_cardholder_takes_his_time(disk: Path, name: str) -> N
         await check_pair(pair)
 
     live(disk, day, tills=[till])
+
+
+@pytest.mark.parametrize("minor", [QUICK, SLOW])
+def test_a_result_of_the_sale_before_is_not_taken_for_that_of_an_equal_one(
+    disk: Path, minor: int
+) -> None:
+    """A driver that does not ask before it pays, and whose ACK was lost: the lane takes the next
+    equal sale for the same one, and repeats its result. Nothing is charged, and it is known."""
+    till = Till(wired=True, settings={"last_stan": "journal"})
+
+    async def day(pair: Pair) -> None:
+        await pair.open(till)
+        pair.wire.meddle("X", Rule(tills_ack, lose))
+        await check_end(pair, await settled(pair, await pair.order(till, minor)), HEARD)
+        await check_end(pair, await settled(pair, await pair.order(till, minor)), LOST)
+        await check_end(pair, await settled(pair, await pair.order(till, minor)), HEARD)
+        await check_pair(pair)
+
+    live(disk, day, tills=[till])
