@@ -33,6 +33,7 @@ from tests.unit.ecr17.face.till import (
 )
 from tillwire.core.model import ForHost, HostTag, State, Transaction
 from tillwire.dialects.ecr17 import wire
+from tillwire.dialects.ecr17.face.host_data import MOST_AT_ONCE
 from tillwire.dialects.ecr17.wire import (
     AdditionalData,
     CardVerificationRequest,
@@ -240,8 +241,9 @@ def test_a_flood_of_data_is_one_sale(disk: Path) -> None:
     async def scenario(gateway: GatewayUnderTest) -> None:
         async with await Till.open() as till:
             till.say(pay(additional_data=True), *[tags()] * 200)
-            answers = [await till.is_acked() for _ in range(200)]
-            assert True in answers
+            answers = [await till.is_acked() for _ in range(201)]
+            taken = 1 + MOST_AT_ONCE
+            assert answers == [False] * (201 - taken) + [True] * taken, "no task for each of them"
             assert list((await gateway.charges()).values()) == [APPROVED]
 
     live(disk, scenario)
@@ -309,6 +311,29 @@ def test_a_till_whose_result_was_lost_says_both_again_and_hears_it(disk: Path) -
             second = await handed_over(till, pay(additional_data=True), tags())
             assert second != first, "the first result was acknowledged"
             assert len(await gateway.charges()) == 2
+
+    live(disk, scenario)
+
+
+def test_a_till_that_says_both_again_on_its_connection_hears_it_behind_its_data(
+    disk: Path,
+) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        async with await Till.open() as till:
+            till.say(pay(additional_data=True))
+            assert await till.is_acked()
+            till.say(tags())
+            assert await till.is_acked()
+            copies = {await till.payload() for _ in range(3)}
+            assert await till.is_silent(5)
+            till.say(pay(additional_data=True))
+            assert await till.is_acked()
+            assert await till.is_silent(1), "a till looks for the ACK of its data first"
+            till.say(tags())
+            assert await till.is_acked()
+            assert {await till.payload()} == copies
+            till.acknowledge()
+            assert len(await gateway.charges()) == 1
 
     live(disk, scenario)
 

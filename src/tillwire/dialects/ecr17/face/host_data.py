@@ -32,6 +32,8 @@ class Announced:
         self._job: asyncio.Future[Job | None] = asyncio.get_running_loop().create_future()
         self._came = asyncio.Event()
         self.being_taken = 0
+        """How many messages with them are being taken. Whoever has `take` called counts it before,
+        for its task begins later."""
 
     def begun(self, job: Job | None) -> None:
         """The request was acknowledged: what it has begun; None for nothing (a KO)."""
@@ -44,7 +46,6 @@ class Announced:
     async def take(self, data: AdditionalData) -> None:
         """Hand the data on, when the request was acknowledged. Raises `TillwireError`, upon which
         they are refused: they cannot be, others were before, or it is too late."""
-        self.being_taken += 1
         try:
             job = await asyncio.shield(self._job)
             wanted = for_host(data)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -87,6 +87,7 @@ class _GivenUp(NamedTuple):
     """A result that the till has not acknowledged on this connection, however often it was sent."""
 
     request: Request
+    job: Job
     frame: bytes
     then: Callable[[], None]
     """What to do when it is acknowledged all the same."""
@@ -242,6 +243,7 @@ class Session:
         announced = self._announced
         is_flagged = getattr(self._request, "additional_data", False)
         if announced is not None and announced.being_taken < MOST_AT_ONCE:
+            announced.being_taken += 1
             self._tasks.spawn(self._hand_on(announced, data))
         elif self._taken and is_flagged and self._settings.additional_data is Tags.IGNORE:
             self._connection.send(ACK)
@@ -281,16 +283,22 @@ class Session:
             return False
         if given_up.until < asyncio.get_running_loop().time():
             return False
-        self._connection.send(ACK)
-        self._send(given_up.frame)
+        self._work_on(request, self._tell_again(given_up))
         return True
+
+    async def _tell_again(self, given_up: _GivenUp) -> None:
+        await self._accept_with_data(given_up.job)
+        self._send(given_up.frame)
 
     def _begin(self, request: Request, tid: str, code: str) -> None:
         self._given_up = None
+        self._work_on(request, self._serve(request, tid, code))
+
+    def _work_on(self, request: Request, work: Coroutine[Any, Any, None]) -> None:
         self._request, self._taken, self._has_result = request, False, False
         if isinstance(request, Order) and request.additional_data and self._lane.hands_on:
             self._announced = Announced(self._lane)
-        self._task = self._tasks.spawn(self._serve(request, tid, code))
+        self._task = self._tasks.spawn(work)
         self._task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
@@ -362,7 +370,7 @@ class Session:
         elif isinstance(request, CloseSessionRequest):
             job, payload = await self._lane.close(request, tid, self._host)
             self._accept()
-            await self._deliver(payload, partial(self._lane.acknowledged, job, payload))
+            await self._deliver(payload, job)
         elif isinstance(request, ReprintRequest):
             await self._reprint(request, tid)
         elif isinstance(request, CardVerificationRequest):
@@ -386,7 +394,7 @@ class Session:
             self._let_go(f"the outcome is not known: {why}")
             return
         payload = self._lane.result(job, transaction)
-        is_heard = await self._deliver(payload, partial(self._lane.acknowledged, job, payload))
+        is_heard = await self._deliver(payload, job)
         if is_heard and await self._tell_answer(job, transaction):
             await self._print(tid, self._lane.ticket(job, transaction))
 
@@ -408,8 +416,7 @@ class Session:
         self._accept()
         # What is another till's is not acknowledged in its place.
         is_own = self._lane.is_of(job, request, self._host)
-        then = partial(self._lane.acknowledged, job, payload) if is_own else None
-        if await self._deliver(payload, then) and request.additional_data:
+        if await self._deliver(payload, job if is_own else None) and request.additional_data:
             await self._tell_answer(job, transaction)
 
     async def _reprint(self, request: ReprintRequest, tid: str) -> None:
@@ -463,12 +470,13 @@ class Session:
         needs_person = doubt is not None and doubt.awaits is Awaits.PERSON
         return NEEDS_PERSON if needs_person else UNRESOLVED
 
-    def _give_up(self, frame: bytes, then: Callable[[], None] | None) -> None:
+    def _give_up(self, frame: bytes, job: Job | None) -> None:
         """Wait no more for an answer, which may still come."""
-        request = self._request
-        if then is not None and isinstance(request, Order | CloseSessionRequest):
-            until = asyncio.get_running_loop().time() + self._settings.repeat_within
-            self._given_up = _GivenUp(request, frame, then, until)
+        request, then = self._request, self._then
+        if job is None or then is None or not isinstance(request, Order | CloseSessionRequest):
+            return
+        until = asyncio.get_running_loop().time() + self._settings.repeat_within
+        self._given_up = _GivenUp(request, job, frame, then, until)
 
     def _send(self, frame: bytes) -> bool:
         """Send what is to be answered; whether there still is a connection."""
@@ -480,11 +488,13 @@ class Session:
             if not await self._deliver(wire.encode(part)):
                 return
 
-    async def _deliver(self, payload: bytes, then: Callable[[], None] | None = None) -> bool:
-        """Send it until the till acknowledges it, upon which `then` is called; whether it did."""
+    async def _deliver(self, payload: bytes, job: Job | None = None) -> bool:
+        """Send it until the till acknowledges it; whether it did. The till has the job's result
+        then, if it is that."""
         loop, told = asyncio.get_running_loop(), self._settings
         frame = wire.application(payload, told.lrc)
-        self._then, self._answered_before = then, False
+        self._then = None if job is None else partial(self._lane.acknowledged, job, payload)
+        self._answered_before = False
         try:
             for _ in range(told.transmissions):
                 self._unheard = frame
@@ -502,7 +512,7 @@ class Session:
                 self._sent.clear()
                 self._has_it()
                 return True
-            self._give_up(frame, then)
+            self._give_up(frame, job)
             return False
         finally:
             if self._unheard is frame:
