@@ -113,11 +113,9 @@ class Result(
     polling_url: str = ""
     """Holds a token: it is never logged."""
 
-    sold: ClassVar[frozenset[str]] = frozenset(
-        {"pos_vendor", "pos_register_id", "pos_business_name", "sale_data", "polling_url"}
-        | {"transaction_reference"}
-    )
-    """Members whose text is the till's or the cloud's own, not the terminal's."""
+    prose: ClassVar[frozenset[str]] = frozenset({"receipt", "result_text"})
+    """What a terminal writes for people. The other members are names, moments and words: one in
+    ten numbers of that length would pass for a card's."""
 
     def __post_init__(self) -> None:
         """Cut card numbers out of all texts."""
@@ -141,6 +139,13 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     merchant_access_token: str = ""
     """The token of the polling URL: it is never logged."""
 
+    def __post_init__(self) -> None:
+        """Cut card numbers out of all texts."""
+        for name in ("transaction_id", "merchant_id", "device_id", "merchant_access_token"):
+            value = getattr(self, name)
+            if value and (kept := cuts.sold(value)) != value:
+                msgspec.structs.force_setattr(self, name, kept)
+
 
 def read(octets: bytes) -> Envelope:
     """The answer in `octets`, PENDING or COMPLETED. Raises `RemoteProtocolError`."""
@@ -152,11 +157,11 @@ def read(octets: bytes) -> Envelope:
         raise RemoteProtocolError("It is not JSON.") from None
     if not isinstance(loose, dict):
         raise RemoteProtocolError("It is not a JSON object.")
+    inner = loose.pop("data", None)
     found = _texts(loose, Envelope)
     status = found.pop("transaction_status", "").strip().upper()
     if status not in (PENDING, COMPLETED):
         raise RemoteProtocolError(f"Its transactionStatus is neither {PENDING} nor {COMPLETED}.")
-    inner = loose.get("data")
     return Envelope(
         transaction_status=status,
         data=Result(**_texts(inner, Result)) if isinstance(inner, dict) else None,
@@ -198,4 +203,4 @@ def _texts(loose: dict[str, Any], struct: type[msgspec.Struct]) -> dict[str, str
 def _cut(name: str, value: str) -> str:
     if name == "card_pan":
         return cuts.shown(value)
-    return cuts.sold(value) if name in Result.sold else cuts.written(value)
+    return cuts.written(value) if name in Result.prose else cuts.sold(value)
