@@ -20,7 +20,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import lanes, messages, open_sales, restart, sales
+from benchmarks import ecr17, lanes, messages, open_sales, restart, sales
 from benchmarks.processes import fsyncs_per_second
 from tillwire.server.process import raise_open_files
 from tillwire.version import __version__
@@ -54,6 +54,7 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
     say(f"{os.cpu_count()} cores, Python {platform.python_version()}, {rate:.0f} fsyncs/s")
     sold = sales.measure(directory, rounds=9 if full else 5, seconds=12 if full else 5, say=say)
     opened, resident, before = open_sales.measure(directory, sales=10_000, say=say)
+    italian = ecr17.measure(directory, rounds=5 if full else 3, seconds=6 if full else 3, say=say)
     idle = lanes.measure(directory, lanes=10_000, say=say)
     say("reading and writing the messages of nexo")
     timings = messages.measure()
@@ -63,6 +64,9 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
     share = gateway.rate / floor.rate
     console.print(_sales_table(sold))
     console.print(_messages_table(timings))
+    for table in _ecr17_tables(italian):
+        console.print(table)
+    console.print(ecr17.words(italian))
     console.print(
         f"Own overhead of a sale, alone: p50 {gateway.alone_p50 - floor.alone_p50:.2f} ms"
     )
@@ -85,6 +89,7 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
         "gateway": vars(gateway),
         "nexo": {name: vars(each) for name, each in sold.items() if name in sales.NEXO},
         "messages": [vars(each) for each in timings],
+        "ecr17": ecr17.told(italian),
         "open_sales": opened,
         "resident_bytes": resident,
         "idle_lanes": vars(idle),
@@ -154,6 +159,20 @@ def _messages_table(timings: list[messages.Timing]) -> Table:
     )
     table.add_row("slowest of all", "", *worst)
     return table
+
+
+def _ecr17_tables(found: ecr17.Ecr17) -> tuple[Table, Table]:
+    rates = Table(title="Exchanges of ECR17 with virtual terminals (medians)")
+    codec = Table(title="Frames of ECR17, µs each")
+    for table, headings, body in (
+        (rates, ("", "s", "X"), ecr17.rows(found)),
+        (codec, ("", "octets", "decode", "encode"), ecr17.message_rows(found)),
+    ):
+        for heading in headings:
+            table.add_column(heading, justify="right" if heading else "left")
+        for row in body:
+            table.add_row(*row)
+    return rates, codec
 
 
 if __name__ == "__main__":

@@ -67,8 +67,9 @@ def terminal(number: int) -> Terminal:
     )
 
 
-def configuration(directory: Path) -> Configuration:
-    """Listeners on free ports, and logs as a gateway in earnest has them."""
+def configuration(directory: Path, more: tuple[ListenerSettings, ...] = ()) -> Configuration:
+    """Listeners on free ports, those of `more` beside the usual ones, and logs as a gateway in
+    earnest has them."""
     limits = Limits(connections=50_000)
     nexo = {"organisation": "bench"}
     return Configuration(
@@ -92,15 +93,16 @@ def configuration(directory: Path) -> Configuration:
                 limits=limits,
                 faces=(FaceSettings(name="nexo-tcp", settings=nexo),),
             ),
+            *more,
         ),
         stop_seconds=1.0,
     )
 
 
-async def serve(directory: Path, terminals: int) -> None:
-    """Serve until SIGTERM."""
+async def serve(directory: Path, terminals: int, more: tuple[ListenerSettings, ...] = ()) -> None:
+    """Serve until SIGTERM, on the listeners of `more`, too."""
     begun = time.perf_counter()
-    settings = configuration(directory)
+    settings = configuration(directory, more)
     configure(settings.log.level, settings.log.format)
     raise_open_files()
     spare_the_collector()
@@ -125,6 +127,7 @@ async def serve(directory: Path, terminals: int) -> None:
                 "pid": os.getpid(),
                 "port": gateway.listeners["bench"].port,
                 "lanes_port": gateway.listeners["lanes"].port,
+                "ports": {each.name: gateway.listeners[each.name].port for each in more},
                 "path": "/merchantapi",
                 "api_key": secret,
                 "terminals": [terminal(number).name for number in range(1, terminals + 1)],

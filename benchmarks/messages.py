@@ -45,13 +45,14 @@ def _timing(path: Path) -> Timing:
     return Timing(
         path.stem,
         len(octets),
-        decode=_microseconds(lambda: wire.decode(octets, limit=LARGEST)),
-        encode=_microseconds(lambda: wire.encode(message, flat=False)),
-        parse=_microseconds(lambda: msgspec.json.decode(octets)),
+        decode=microseconds(lambda: wire.decode(octets, limit=LARGEST)),
+        encode=microseconds(lambda: wire.encode(message, flat=False)),
+        parse=microseconds(lambda: msgspec.json.decode(octets)),
     )
 
 
-def _microseconds(work: Callable[[], object]) -> float:
+def microseconds(work: Callable[[], object]) -> float:
+    """How long it takes, the best of a few tries."""
     timer = timeit.Timer(work)
     number = 1
     while timer.timeit(number) < _AT_LEAST:
