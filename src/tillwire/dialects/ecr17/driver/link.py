@@ -52,10 +52,14 @@ class Link:
 
     async def _quiet_line(self) -> Line:
         for _ in range(2):
-            line = await self._dial()
-            if await line.is_quiet(PROBE):
+            line, is_quiet = await self._dial(), False
+            try:
+                is_quiet = await line.is_quiet(PROBE)
+            finally:
+                if not is_quiet:
+                    await line.close()
+            if is_quiet:
                 return line
-            await line.close()
         raise NotDelivered("It hangs up, or says something, before it is asked.")
 
     async def _dial(self) -> Line:
