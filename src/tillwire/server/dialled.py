@@ -99,10 +99,10 @@ class DialledLane:
 
     async def _dial(self) -> None:
         while True:
+            self._hurry.clear()
             self._in_vain += 1  # until something comes of it
             if (problem := await self._served()) and self._in_vain:
                 self._away(problem)
-            self._hurry.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause()):
                     await self._hurry.wait()

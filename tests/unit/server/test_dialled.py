@@ -304,6 +304,18 @@ async def test_a_reset_dials_a_till_at_once_that_was_away() -> None:
         assert len(tries) == before + 1, "and pauses as before"
 
 
+@virtual()
+async def test_a_reset_of_a_connection_that_hangs_is_not_followed_by_a_long_pause() -> None:
+    till, lines = Till(), Lines()
+    async with lane(lines) as made:
+        await asyncio.sleep(601)
+        await listening(till)
+        await till.is_dialled(1)
+        assert made.reset(None) == 1
+        await till.is_dialled(2)
+        assert till.dialled[1] - till.dialled[0] < 1
+
+
 @pytest.mark.parametrize("state", ["pausing", "dialling", "connected"])
 def test_a_stop_ends_it_wherever_it_is(state: str) -> None:
     @virtual()
