@@ -180,7 +180,7 @@ async def test_every_ending(counter: Counter, behaviour: Any, state: State, move
     assert ended.outcome.tip == max(0, moved - 4250)
 
 
-@pytest.mark.parametrize("status", ["FAILED", "HOLD", "READ_CARD_ONLY", "PROCESSED"])
+@pytest.mark.parametrize("status", ["HOLD", "READ_CARD_ONLY", "PROCESSED"])
 @at_a_counter()
 async def test_a_last_word_that_says_nothing_has_the_cloud_asked(
     counter: Counter, status: str
@@ -204,6 +204,15 @@ async def test_a_sale_in_several_ways_has_no_follow_up(counter: Counter) -> None
     paid = await counter.pay(4250)
     refund = await counter.pay(4250, _T.REFUND, original=paid)
     assert (refund.state, refund.proof) == (State.FAILED, Proof.NEVER_SENT)
+
+
+@at_a_counter()
+async def test_what_failed_and_is_not_listed_never_was(counter: Counter) -> None:
+    counter.cloud.terminal = there.ends("FAILED")
+    failed = await counter.pay()
+    assert (failed.state, failed.proof) == (State.FAILED, Proof.ABSENT_AT_PEER)
+    assert failed.ended_at is not None
+    assert 12_000 < failed.ended_at - failed.created_at < 30_000, "once it would be listed"
 
 
 # --- follow-ups -----------------------------------------------------------------------------------

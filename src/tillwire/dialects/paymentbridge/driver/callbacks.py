@@ -19,6 +19,7 @@ from tillwire.core.ports import Clock, Inbox, Sign, Vault
 from tillwire.dialects.paymentbridge.driver.addresses import CallbackAddresses
 from tillwire.dialects.paymentbridge.driver.orders import (
     BY_CALLBACK,
+    FAILED_AT,
     RECEIVED,
     Order,
     operation_of,
@@ -44,6 +45,8 @@ MOST_AT_ONCE: Final = 256
 MOST_OF_ONE: Final = 30
 """Callbacks of one transaction in `WINDOW` seconds; an honest terminal sends nine at most."""
 WINDOW: Final = 60.0
+FAILED: Final = "FAILED"
+"""The status of a Payment that came to nothing."""
 REMEMBERED: Final = 10_000
 """Transactions whose callbacks are counted."""
 
@@ -155,10 +158,20 @@ class CallbackFace:
             self._log.warning(
                 "a callback says nothing definite", transaction=transaction.id, reason=str(unclear)
             )
-            if not transaction.is_final:
+            if payment.status == FAILED and not payment.transactions:
+                await self._take_failure(transaction)
+            elif not transaction.is_final:
                 await self._take_sign(transaction, started=False)
             return
         await self._inbox.heard_outcome(transaction.id, outcome)
+
+    async def _take_failure(self, transaction: Transaction) -> None:
+        """It is over, and the terminal knows of no transaction: if the cloud knows of none, either,
+        there is none."""
+        if transaction.is_final or FAILED_AT in transaction.peer:
+            return
+        peer = {RECEIVED: BY_CALLBACK, FAILED_AT: str(self._clock.now())}
+        await self._inbox.heard_sign(transaction.id, Sign(received=True, peer=peer))
 
     def _tell(self, error: Exception, scope: Scope) -> Reply:
         """What the caller gets of an error: a status. The path is a secret, and is not logged."""

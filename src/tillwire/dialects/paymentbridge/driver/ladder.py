@@ -17,6 +17,7 @@ from tillwire.dialects.paymentbridge.driver.cloud import Clouds
 from tillwire.dialects.paymentbridge.driver.orders import (
     BY_CALLBACK,
     BY_LIST,
+    FAILED_AT,
     HANDLE,
     RECEIVED,
     Order,
@@ -150,11 +151,15 @@ class Ladder:
             if begun <= _later_by(send_by, settings.rest_seconds + settings.settle_seconds):
                 return CannotTell("The cloud may still carry it out.")
             return Absent("The cloud has not carried it out, and would have by now.")
+        latest = await self._inbox.find(transaction.id) or transaction
+        if (failed := latest.peer.get(FAILED_AT)) and begun > _later_by(
+            Instant(int(failed)), settings.settle_seconds
+        ):
+            return Absent(f"{self._name} said that it failed, and the cloud lists nothing of it.")
         taken = taken_at or _later_by(send_by, settings.request_seconds)
         unheard_from = _later_by(taken, settings.unheard)
         if begun <= unheard_from:
             return CannotTell(f"{self._name} may still get it, or be at work on it.")
-        latest = await self._inbox.find(transaction.id) or transaction
         if RECEIVED not in latest.peer and latest.started_at is None:
             self._cloud.forget_devices(settings, asked_before=unheard_from)
             if await self._would_have_told(latest, order):

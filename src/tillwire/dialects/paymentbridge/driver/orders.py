@@ -38,6 +38,8 @@ HANDLE: Final = "transaction_id"
 several ways."""
 RECEIVED: Final = "received"
 """In `Transaction.peer`: how we know that the terminal has got the order."""
+FAILED_AT: Final = "failed_at"
+"""In `Transaction.peer`: when the terminal told that it has failed, in milliseconds."""
 BY_CALLBACK: Final = "callback"
 BY_LIST: Final = "list"
 
