@@ -31,6 +31,8 @@ from tillwire.dialects.nexo.driver.dialling import Network, RealNetwork
 from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.dialects.paymentbridge.driver.cloud import Clouds
 from tillwire.dialects.paymentbridge.driver.driver import PaymentBridgeDriver
+from tillwire.dialects.smartconnect.driver.cloud import Cloud
+from tillwire.dialects.smartconnect.driver.driver import SmartConnectDriver
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault, key_path
 from tillwire.net.addresses import Addresses
@@ -84,7 +86,9 @@ class GatewayUnderTest:
         self.delivery = Delivery(self.journal, self.vault, self.client(), self.clock)
         self.world = World(directory, self.clock, inline=inline)
         self.presence = Presence(self.clock)
-        clouds = Clouds(_HttpOverLines(lines), self.clock, self.vault)
+        http = _HttpOverLines(lines)
+        clouds = Clouds(http, self.clock, self.vault)
+        smartconnect = Cloud(http, self.clock, self.vault)
         self.engine = Engine(
             self.journal,
             Drivers(
@@ -97,6 +101,9 @@ class GatewayUnderTest:
                     "nexo": lambda each: NexoDriver(each, self.engine, self.clock, lines),
                     "paymentbridge": lambda each: PaymentBridgeDriver(
                         each, self.engine, self.clock, clouds
+                    ),
+                    "smartconnect": lambda each: SmartConnectDriver(
+                        each, self.engine, self.clock, smartconnect
                     ),
                 }
             ),

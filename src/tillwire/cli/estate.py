@@ -27,6 +27,7 @@ from tillwire.core.model import Store
 from tillwire.dialects.ecr17.driver.settings import DriverSettings as Ecr17Settings
 from tillwire.dialects.nexo.driver.settings import DriverSettings
 from tillwire.dialects.paymentbridge.driver.settings import DriverSettings as PaymentBridgeSettings
+from tillwire.dialects.smartconnect.driver.settings import DriverSettings as SmartConnectSettings
 from tillwire.estate.apply import apply
 from tillwire.estate.changes import Plan
 from tillwire.estate.file import DriverKinds, load
@@ -48,6 +49,7 @@ DRIVERS: Final[DriverKinds] = {
     "ecr17": Ecr17Settings,
     "nexo": DriverSettings,
     "paymentbridge": PaymentBridgeSettings,
+    "smartconnect": SmartConnectSettings,
     "virtual": NoSettings,
 }
 """The drivers of this version, and the settings that they take in an estate file."""

@@ -34,6 +34,8 @@ from tillwire.dialects.ecr17.driver.settings import awaited_at as awaited_by_ecr
 from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.dialects.paymentbridge.driver.cloud import Clouds
 from tillwire.dialects.paymentbridge.driver.driver import PaymentBridgeDriver
+from tillwire.dialects.smartconnect.driver.cloud import Cloud
+from tillwire.dialects.smartconnect.driver.driver import SmartConnectDriver
 from tillwire.errors import ConfigurationError, JournalError
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault, key_path
@@ -201,6 +203,7 @@ class Gateway:
         client = AiohttpClient()
         self._cleanup.push_async_callback(client.close)
         self._clouds = Clouds(client, self.clock, self.vault)
+        self._smartconnect = Cloud(client, self.clock, self.vault)
 
     def _driver_kinds(self) -> dict[str, Build]:
         kinds: dict[str, Build] = {
@@ -211,6 +214,9 @@ class Gateway:
             "nexo": lambda each: NexoDriver(each, self.engine, self.clock),
             "paymentbridge": lambda each: PaymentBridgeDriver(
                 each, self.engine, self.clock, self._clouds
+            ),
+            "smartconnect": lambda each: SmartConnectDriver(
+                each, self.engine, self.clock, self._smartconnect
             ),
         }
         if (world := self.world) is not None:
