@@ -20,7 +20,8 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ecr17, lanes, messages, open_sales, restart, sales
+from benchmarks import bridge, bridge_messages, ecr17, lanes, messages, open_sales, restart, sales
+from benchmarks.bridge_till import RECEIVED, STARTED
 from benchmarks.processes import fsyncs_per_second
 from tillwire.server.process import raise_open_files
 from tillwire.version import __version__
@@ -52,18 +53,25 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
     raise_open_files()
     rate = fsyncs_per_second(directory)
     say(f"{os.cpu_count()} cores, Python {platform.python_version()}, {rate:.0f} fsyncs/s")
-    sold = sales.measure(directory, rounds=9 if full else 5, seconds=12 if full else 5, say=say)
+    sold = sales.measure(directory, rounds=5 if full else 3, seconds=12 if full else 5, say=say)
     opened, resident, before = open_sales.measure(directory, sales=10_000, say=say)
-    italian = ecr17.measure(directory, rounds=5 if full else 3, seconds=6 if full else 3, say=say)
+    flying = bridge.measure(directory, payments=5000, say=say)
+    italian = ecr17.measure(directory, rounds=5 if full else 3, seconds=6 if full else 2, say=say)
     idle = lanes.measure(directory, lanes=10_000, say=say)
-    say("reading and writing the messages of nexo")
+    say("reading and writing the messages of nexo and Payment Bridge")
     timings = messages.measure()
+    bridge_timings = bridge_messages.measure()
     events = 3_000_000 if full else 1_000_000
     ready, found_open = restart.measure(directory, events=events, open_sales=1000, say=say)
     floor, gateway = sold[sales.FLOOR], sold[sales.MERCHANTAPI]
     share = gateway.rate / floor.rate
     console.print(_sales_table(sold))
+    console.print(_callbacks_table(sold[sales.BRIDGE]))
     console.print(_messages_table(timings))
+    console.print(
+        "Payment Bridge, µs each: "
+        + ", ".join(f"{what} {time:.1f}" for what, time in bridge_timings.items())
+    )
     for table in _ecr17_tables(italian):
         console.print(table)
     console.print(ecr17.words(italian))
@@ -73,6 +81,12 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
     console.print(
         f"{opened} open sales: {resident / 1e6:.0f} MB resident ({before / 1e6:.0f} MB before), "
         f"{(resident - before) / opened / 1000:.1f} kB a sale"
+    )
+    console.print(
+        f"{flying.sent} payments in flight by cloud message: "
+        f"{flying.resident / 1e6:.0f} MB resident ({flying.before / 1e6:.0f} MB before), "
+        f"{flying.bytes_each / 1000:.1f} kB each; "
+        f"{flying.approved} ended approved, all told within {flying.seconds:.1f} s of the first"
     )
     console.print(
         f"{idle.connected} idle lanes over TCP: {idle.silent / 1e6:.0f} MB resident "
@@ -89,6 +103,9 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
         "gateway": vars(gateway),
         "nexo": {name: vars(each) for name, each in sold.items() if name in sales.NEXO},
         "messages": [vars(each) for each in timings],
+        "paymentbridge": vars(sold[sales.BRIDGE]),
+        "paymentbridge_messages": bridge_timings,
+        "paymentbridge_in_flight": vars(flying),
         "ecr17": ecr17.told(italian),
         "open_sales": opened,
         "resident_bytes": resident,
@@ -128,6 +145,19 @@ def _sales_table(sold: Mapping[str, sales.Sales]) -> Table:
             for each in sold.values()
         ]
         table.add_row(words, *(f"{value:.{digits}f}" for value in values))
+    return table
+
+
+def _callbacks_table(sold: sales.Sales) -> Table:
+    """When an application hears of its payment, counted from its cloud message."""
+    table = Table(title="Callbacks of Payment Bridge, ms after the cloud message")
+    for heading in ("", "alone, p50", "p99", f"{sales.LANES} at once, p50", "p99"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for status in (RECEIVED, STARTED):
+        times = (*sold.alone_steps[status], *sold.busy_steps[status])
+        table.add_row(status, *(f"{time:.1f}" for time in times))
+    last = (sold.alone_p50, sold.alone_p99, sold.busy_p50, sold.busy_p99)
+    table.add_row("the last one", *(f"{time:.1f}" for time in last))
     return table
 
 

@@ -1,8 +1,8 @@
 """The gateway under load, in a process of its own: `python -m benchmarks.gateway_process DIR N`.
 
-A journal in DIR, N virtual terminals of one shop, the MerchantAPI face and nexo in its HTTP
-bindings on a free port, nexo over TCP on another. Says where it is in one line of JSON on standard
-output, and serves until SIGTERM.
+A journal in DIR, N virtual terminals of one shop, the MerchantAPI face, Payment Bridge and nexo in
+its HTTP bindings on a free port, nexo over TCP on another. Says where it is in one line of JSON on
+standard output, and serves until SIGTERM.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import uvloop
 
 from tillwire.clock import SystemClock
 from tillwire.config import (
+    CallbackSettings,
     Configuration,
     FaceSettings,
     Format,
@@ -30,6 +31,7 @@ from tillwire.config import (
 )
 from tillwire.core.model import Lifecycle, Merchant, Organisation, Store, Terminal
 from tillwire.core.ports import Unit
+from tillwire.estate.applications import SHORTEST_KEY, new_application, new_key_pair
 from tillwire.estate.keys import new_api_key
 from tillwire.server.gateway import Gateway
 from tillwire.server.process import raise_open_files, spare_the_collector
@@ -38,6 +40,10 @@ from tillwire.watch.logs import configure
 FLAT = "/flat"
 HELD = "/nexo"
 """Where the HTTP bindings of nexo stand."""
+BRIDGE = "/poynt"
+"""Where Payment Bridge stands."""
+PACE = 0.5
+"""Cardholders who are slow, or do not come, take twice their time: many can wait at once."""
 STORE = Store(
     id="3fa85f64-5717-4562-b3fc-2c963f66afa6",
     merchant_id="bench",
@@ -60,7 +66,7 @@ def terminal(number: int) -> Terminal:
         manufacturer="TILLWIRE",
         model="V1",
         serial=f"{number:05d}",
-        tid="",
+        tid=f"{number:08d}",
         driver="virtual",
         settings={},
         lifecycle=Lifecycle.ACTIVATED,
@@ -75,7 +81,9 @@ def configuration(directory: Path, more: tuple[ListenerSettings, ...] = ()) -> C
     return Configuration(
         journal=JournalSettings(path=str(directory / "journal.db")),
         log=LogSettings(format=Format.JSON),
-        virtual=VirtualSettings(directory=str(directory / "world")),
+        virtual=VirtualSettings(directory=str(directory / "world"), pace=PACE),
+        # All callbacks of these lanes go to one host, which is as near as hosts can be.
+        callbacks=CallbackSettings(allow=("127.0.0.0/8",), parallel_per_host=64),
         listeners=(
             ListenerSettings(
                 name="bench",
@@ -85,6 +93,7 @@ def configuration(directory: Path, more: tuple[ListenerSettings, ...] = ()) -> C
                     FaceSettings(name="merchantapi", prefix="/merchantapi"),
                     FaceSettings(name="nexo-http", prefix=FLAT, settings=nexo),
                     FaceSettings(name="nexo-held", prefix=HELD, settings=nexo),
+                    FaceSettings(name="paymentbridge", prefix=BRIDGE),
                 ),
             ),
             ListenerSettings(
@@ -110,13 +119,17 @@ async def serve(directory: Path, terminals: int, more: tuple[ListenerSettings, .
     await gateway.open()
     await gateway.start()
     ready = time.perf_counter() - begun
-    key, secret = new_api_key("bench", "bench", SystemClock())
+    clock = SystemClock()
+    key, secret = new_api_key("bench", "bench", clock)
+    private_key, public_key = new_key_pair(SHORTEST_KEY)
+    application = new_application("bench", "bench", public_key, clock)
 
     def found(unit: Unit) -> None:
         unit.put(Organisation("bench", "Bench"))
         unit.put(Merchant("bench", "bench", "Bench"))
         unit.put(STORE)
         unit.put(key)
+        unit.put(application)
         for number in range(1, terminals + 1):
             unit.put(terminal(number))
 
@@ -131,6 +144,8 @@ async def serve(directory: Path, terminals: int, more: tuple[ListenerSettings, .
                 "path": "/merchantapi",
                 "api_key": secret,
                 "terminals": [terminal(number).name for number in range(1, terminals + 1)],
+                "application": application.id,
+                "private_key": private_key.decode(),
                 "ready_seconds": ready,
                 "open": sum(gateway.open_count().values()),
             }

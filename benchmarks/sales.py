@@ -14,9 +14,10 @@ from pathlib import Path
 
 import uvloop
 
+from benchmarks.bridge_till import Access, BridgeLane
 from benchmarks.nexo_till import FlatLane, HeldLane, TcpLane
 from benchmarks.processes import Server, running
-from benchmarks.till import Lane, Load, Till, sell_for
+from benchmarks.till import Lane, Load, Till, percentile, sell_for
 
 LANES = 32
 PATIENCE = 0.8
@@ -29,6 +30,7 @@ MERCHANTAPI = "MerchantAPI"
 NEXO_TCP = "nexo TCP"
 NEXO_HELD = "nexo held"
 NEXO_FLAT = "nexo flat"
+BRIDGE = "Payment Bridge"
 NEXO = (NEXO_TCP, NEXO_HELD, NEXO_FLAT)
 """nexo, in each of its bindings."""
 
@@ -49,6 +51,9 @@ class Sales:
     alone_p50: float
     """Milliseconds, one sale at a time."""
     alone_p99: float
+    busy_steps: dict[str, tuple[float, float]]
+    """What the till is told before the outcome -> p50 and p99, in milliseconds, of all rounds."""
+    alone_steps: dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,14 @@ class Way:
 
 def _ways(floor: Server, gateway: Server) -> dict[str, Way]:
     lanes, port = int(gateway.said["lanes_port"]), gateway.shop.port
+    access = Access.to(gateway.said)
     return {
         FLOOR: Way(floor, lambda terminal: Lane(floor.shop, terminal)),
         MERCHANTAPI: Way(gateway, lambda terminal: Lane(gateway.shop, terminal)),
         NEXO_TCP: Way(gateway, lambda terminal: TcpLane(lanes, terminal)),
         NEXO_HELD: Way(gateway, lambda terminal: HeldLane(port, terminal)),
         NEXO_FLAT: Way(gateway, lambda terminal: FlatLane(port, terminal)),
+        BRIDGE: Way(gateway, lambda terminal: BridgeLane(access, terminal)),
     }
 
 
@@ -122,4 +129,14 @@ def _summary(busy: list[tuple[Load, float]], alone: list[Load]) -> Sales:
         alone_rate=median_of([load.rate for load in alone]),
         alone_p50=median_of([load.percentile(0.5) for load in alone]),
         alone_p99=median_of([load.percentile(0.99) for load in alone]),
+        busy_steps=_steps([load for load, _ in busy]),
+        alone_steps=_steps(alone),
     )
+
+
+def _steps(loads: list[Load]) -> dict[str, tuple[float, float]]:
+    found: dict[str, list[float]] = {}
+    for load in loads:
+        for step, seconds in load.steps.items():
+            found.setdefault(step, []).extend(seconds)
+    return {step: (percentile(each, 0.5), percentile(each, 0.99)) for step, each in found.items()}

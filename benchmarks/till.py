@@ -68,6 +68,8 @@ class Load:
     """Seconds from the create to the read that shows the outcome, for each sale."""
     usual: float = 0.0
     """Seconds that sales took lately."""
+    steps: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds until what a till is told before the outcome, by what it is."""
 
     def sold(self, seconds: float) -> None:
         """One more."""
@@ -82,8 +84,13 @@ class Load:
 
     def percentile(self, share: float) -> float:
         """The latency, in milliseconds, that `share` of the sales stayed within."""
-        ordered = sorted(self.latencies)
-        return 1000 * ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+        return percentile(self.latencies, share)
+
+
+def percentile(latencies: Sequence[float], share: float) -> float:
+    """In milliseconds, what `share` of the latencies (in seconds) stayed within."""
+    ordered = sorted(latencies)
+    return 1000 * ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
 @dataclass(frozen=True)
