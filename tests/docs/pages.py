@@ -4,7 +4,6 @@ A block is an example when its fence says so behind the language:
 
     ```sh run       typed once
     ```sh ask       a question: asked until the answer is the page's, for a few seconds
-    ```sh stopped   typed while the sandbox is stopped
     ```text shown   what the block before it prints (or ```json shown)
 
 Other blocks are pictures only, and nothing types them.
@@ -26,7 +25,7 @@ _LINK: Final = re.compile(r"\]\((?P<target>[^)\s]+)[^)]*\)")
 _TAG: Final = re.compile(r"(?:src|srcset|href)=\"(?P<target>[^\"]+)\"")
 _INLINE: Final = re.compile(r"`(?P<code>[^`\n]+)`")
 _HEADING: Final = re.compile(r"^#+ (?P<words>.+)$", re.MULTILINE)
-HOW: Final = ("run", "ask", "stopped")
+HOW: Final = ("run", "ask")
 """How a block is typed."""
 
 

@@ -29,8 +29,7 @@ class Reader:
     """Somebody who types what a page says, beside a sandbox of their own."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / "sandbox"
-        self._sandbox: SandboxProcess = start_sandbox(self._folder)
+        self._sandbox = start_sandbox(folder / "sandbox")
 
     def close(self) -> None:
         self._sandbox.stop()
@@ -43,11 +42,6 @@ class Reader:
             assert _fits(example, printed), f"{where} prints this instead:\n{printed}"
 
     def _typed(self, example: Example, terminal: Shell) -> str:
-        if example.how == "stopped":
-            self._sandbox.stop()
-            printed = terminal.type(example.commands)
-            self._sandbox = start_sandbox(self._folder)
-            return printed
         here = int(self._sandbox.card["base_url"].rpartition(":")[2])
         commands = _moved(example.commands, _ON_THE_PAGE, here)
         end = time.monotonic() + _ASKED_FOR

@@ -50,8 +50,17 @@ class _Connection(http.client.HTTPConnection):
             self.sock.connect(name)
 
 
-def ask(journal: Path, method: str, target: str, answer: type[T], order: object = None) -> T | None:
-    """What the journal's gateway answers; None when nobody runs the journal.
+def ask(
+    journal: Path,
+    method: str,
+    target: str,
+    answer: type[T],
+    order: object = None,
+    *,
+    look: str = "tillwire lanes",
+) -> T | None:
+    """What the journal's gateway answers; None when nobody runs the journal. `look` is the command
+    that shows what became of it when the answer is lost.
 
     Raises `NotPermitted`; `NotFound`, `Conflict` or `PeerError` with what the gateway says; and
     `AnswerLost` when it may have done what it was asked for.
@@ -60,7 +69,7 @@ def ask(journal: Path, method: str, target: str, answer: type[T], order: object 
     try:
         if not _reached(connection, journal):
             return None
-        status, octets = _exchange(connection, method, target, order)
+        status, octets = _exchange(connection, method, target, order, look)
     finally:
         connection.close()
     try:
@@ -86,7 +95,7 @@ def _reached(connection: _Connection, journal: Path) -> bool:
         return False
     except PermissionError:
         raise NotPermitted(
-            "Only the user who runs the gateway, and root, can ask it for its lanes."
+            "Only the user who runs the gateway, and root, can ask anything of it."
         ) from None
     except OSError as error:
         raise Conflict(f"The gateway cannot be reached: {error.strerror or error}.") from None
@@ -94,7 +103,7 @@ def _reached(connection: _Connection, journal: Path) -> bool:
 
 
 def _exchange(
-    connection: _Connection, method: str, target: str, order: object
+    connection: _Connection, method: str, target: str, order: object, look: str
 ) -> tuple[int, bytes]:
     body = None if order is None else msgspec.json.encode(order)
     try:
@@ -105,7 +114,5 @@ def _exchange(
             raise http.client.IncompleteRead(octets, response.length)
     except (OSError, http.client.HTTPException) as error:
         why = "is silent" if isinstance(error, TimeoutError) else "has ended"
-        raise AnswerLost(
-            f"The gateway {why}; `tillwire lanes` shows what has become of it."
-        ) from None
+        raise AnswerLost(f"The gateway {why}; `{look}` shows what has become of it.") from None
     return response.status, octets

@@ -1,8 +1,8 @@
 """`tillwire transactions decide`: a named person ends an UNKNOWN transaction.
 
-A running gateway alone moves its transactions, so this owns the journal while it works, and is
-refused beside one. It reaches no terminal: what waits behind the decided transaction gets its turn
-in the journal, and is carried when the gateway starts again.
+A running gateway alone moves its transactions, so it is asked to, over its operator's socket. Where
+none runs, this owns the journal while it works, and reaches no terminal: what waits behind the
+decided transaction gets its turn in the journal, and is carried when the gateway starts again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from tillwire.cli.control import ask
 from tillwire.cli.journals import (
     ConfigOption,
     DataOption,
@@ -40,7 +41,8 @@ from tillwire.core.ports import (
 from tillwire.errors import InvalidRequest, NotDelivered, NotFound, Unsupported
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault
-from tillwire.money import from_text, positive
+from tillwire.money import Money, from_text, positive
+from tillwire.server.control import DecideDone, DecideOrder
 
 
 def decide(
@@ -54,7 +56,10 @@ def decide(
     person: Annotated[str, typer.Option("--person", help="Who decides.", show_default=False)],
     reason: Annotated[str, typer.Option("--reason", help="How it is known.", show_default=False)],
     amount: Annotated[
-        str, typer.Option("--amount", help="What was approved, if less than was asked for.")
+        str, typer.Option("--amount", help="What was approved in all, if not what was asked for.")
+    ] = "",
+    tip: Annotated[
+        str, typer.Option("--tip", help="How much of it was added on the terminal as a tip.")
     ] = "",
     journal: JournalOption = None,
     config: ConfigOption = None,
@@ -64,29 +69,53 @@ def decide(
     """End a transaction that is UNKNOWN, on a person's word.
 
     For when asking the terminal will not help any more. No money moves: this writes down what has
-    happened. The gateway of this journal must be stopped meanwhile.
+    happened. The gateway may run meanwhile.
     """
     path = locate(journal, config, data)
     vault = KeyFileVault(key_file(path, config))
     with opened(path) as books:
-        books.own()
-        ended = asyncio.run(_decided(books, vault, transaction_id, verdict, person, reason, amount))
+        known = books.read_now(lambda reader: reader.transaction(transaction_id))
+        if known is None:
+            raise NotFound(f"No transaction {transaction_id!r} in this journal.")
+        order = _order(known, verdict, person, reason, amount, tip)
+        look = f"tillwire transactions show {transaction_id}"
+        running = ask(path, "POST", "/decide", DecideDone, order, look=look) is not None
+        if not running:
+            books.own()
+            asyncio.run(_decided(books, vault, order))
+        ended = books.read_now(lambda reader: reader.transaction(transaction_id))
+        assert ended is not None, "transactions stay"
     if as_json:
         say_json(transaction_view(ended))
         return
     say(f"Transaction {ended.id} is {ended.state} now, as {person} decided.")
-    remark("When the gateway starts again, it goes on with what waits.")
+    if not running:
+        remark("When the gateway starts again, it goes on with what waits.")
 
 
-async def _decided(
-    books: SqliteJournal,
-    vault: KeyFileVault,
-    transaction_id: str,
-    verdict: Verdict,
-    person: str,
-    reason: str,
-    amount: str,
-) -> Transaction:
+def _order(
+    known: Transaction, verdict: Verdict, person: str, reason: str, amount: str, tip: str
+) -> DecideOrder:
+    if verdict is not Verdict.APPROVED and (amount or tip):
+        option = "--amount" if amount else "--tip"
+        raise InvalidRequest(option, f"nothing moved if it was {verdict.value.lower()}", "leave it")
+    added = _minor(known, tip, "--tip") if tip else 0
+    most = known.amount.minor + added
+    approved = _minor(known, amount, "--amount") if amount else most
+    if approved > most:
+        problem = f"{amount} is more than was asked for" + (", and the tip" if tip else "")
+        allowed = f"up to {Money(most, known.amount.currency).decimal()}"
+        if not tip:
+            allowed += ", or --tip with what was added on the terminal"
+        raise InvalidRequest("--amount", problem, allowed)
+    return DecideOrder(known.id, verdict, person, reason, approved, added)
+
+
+def _minor(known: Transaction, text: str, option: str) -> int:
+    return positive(from_text(text, known.amount.currency, option), option).minor
+
+
+async def _decided(books: SqliteJournal, vault: KeyFileVault, order: DecideOrder) -> None:
     from tillwire.server.faces import FACES, tellers
 
     engine = Engine(
@@ -98,26 +127,16 @@ async def _decided(
     )
     await engine.refresh_estate()
     try:
-        asked = await engine.find(transaction_id)
-        if asked is None:
-            raise NotFound(f"No transaction {transaction_id!r} in this journal.")
-        return await engine.decide(
-            transaction_id,
-            verdict,
-            person=person,
-            reason=reason,
-            approved_amount=_approved(asked, amount) if amount else None,
+        await engine.decide(
+            order.transaction,
+            order.verdict,
+            person=order.person,
+            reason=order.reason,
+            approved_amount=order.approved_amount,
+            tip=order.tip,
         )
     finally:
         await engine.stop()
-
-
-def _approved(asked: Transaction, text: str) -> int:
-    approved = positive(from_text(text, asked.amount.currency, "--amount"), "--amount")
-    if approved.minor > asked.amount.minor:
-        problem = f"{approved} is more than was asked for"
-        raise InvalidRequest("--amount", problem, f"up to {asked.amount.decimal()}")
-    return approved.minor
 
 
 class Undriven:

@@ -86,6 +86,7 @@ from tillwire.errors import (
     NotFound,
     PeerError,
     Proof,
+    RemoteProtocolError,
     TerminalBusy,
     Unsupported,
 )
@@ -577,9 +578,11 @@ class Engine:
         person: str,
         reason: str,
         approved_amount: int | None = None,
+        tip: int = 0,
     ) -> Transaction:
         """A named person ends an UNKNOWN transaction. `approved_amount` (minor units) is the
-        amount asked for unless given. Raises `InvalidRequest`, `Conflict`, `NotFound`."""
+        amount asked for, and the tip that was added on the terminal, unless given. Raises
+        `InvalidRequest`, `Conflict`, `NotFound`."""
         for field, text in (("person", person), ("reason", reason)):
             if not text.strip():
                 raise InvalidRequest(field, "it is empty", "a text that says who or why")
@@ -587,15 +590,19 @@ class Engine:
         def settle(current: Transaction) -> Move | None:
             if current.state is not State.UNKNOWN:
                 raise Conflict(f"Transaction {current.id} is {current.state}, not UNKNOWN.")
-            approved = current.amount.minor if approved_amount is None else approved_amount
+            approved = current.amount.minor + tip if approved_amount is None else approved_amount
             outcome = Outcome(
                 verdict,
                 evidence=Evidence.PERSON,
                 approved_amount=approved if verdict is Verdict.APPROVED else 0,
+                tip=tip if verdict is Verdict.APPROVED else 0,
                 at=self.clock.now(),
                 reason=reason,
             )
-            return decided(current, outcome, person, reason, self.clock.now())
+            try:
+                return decided(current, outcome, person, reason, self.clock.now())
+            except RemoteProtocolError as error:
+                raise InvalidRequest("amount", str(error)) from None
 
         return await self._changes.change(transaction_id, settle)
 

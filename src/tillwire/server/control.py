@@ -3,11 +3,12 @@
 A Unix socket beside the journal, open to the user who runs the gateway (and root) alone, with HTTP
 and JSON on it. Whoever makes it owns the journal, so what stands in its place is of a gateway that
 is dead, and is replaced. It goes when the gateway stops. The system says which user calls, so who
-did what needs nobody's word. What can be done is the business of `lanes.py`.
+did what needs nobody's word. What is done with lanes is the business of `lanes.py`.
 
     GET  /lanes   the lanes, where they are and who is connected
     POST /reset   close a lane's connections
     POST /port    set a lane's port, or go back to the configuration's
+    POST /decide  end an UNKNOWN transaction on a person's word
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
+import structlog
 import uvicorn
 from msgspec import Meta
 from uvicorn.server import ServerState
 
 from tillwire.config import Limits
+from tillwire.core.engine import Engine
+from tillwire.core.model import State, Verdict
 from tillwire.core.ports import LanePort
 from tillwire.errors import InvalidRequest
 from tillwire.net import asgi
@@ -90,12 +94,31 @@ class PortDone(msgspec.Struct, frozen=True):
     lane: Lane | None
 
 
+class DecideOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person says has become of a transaction."""
+
+    transaction: str
+    verdict: Verdict
+    person: str
+    reason: str
+    approved_amount: int | None
+    """Minor units; None: as asked for, and the tip."""
+    tip: int
+
+
+class DecideDone(msgspec.Struct, frozen=True):
+    """Where the transaction is now."""
+
+    state: State
+
+
 Call = asgi.Call[str]
 """A request, by the user who makes it."""
 Handler = Callable[[Call], Awaitable[Reply]]
 
 _reset_order: Final = msgspec.json.Decoder(ResetOrder)
 _port_order: Final = msgspec.json.Decoder(PortOrder)
+_decide_order: Final = msgspec.json.Decoder(DecideOrder)
 
 
 def control_path(journal: Path) -> Path:
@@ -127,13 +150,15 @@ def user_name(uid: int) -> str:
 class ControlFace:
     """What an operator can have done, over HTTP."""
 
-    def __init__(self, lanes: Lanes) -> None:
+    def __init__(self, lanes: Lanes, engine: Engine) -> None:
         self._lanes = lanes
+        self._engine = engine
         self._routes: Routes[Handler] = Routes(
             [
                 ("GET", "/lanes", self._list),
                 ("POST", "/reset", self._reset),
                 ("POST", "/port", self._port),
+                ("POST", "/decide", self._decide),
             ]
         )
 
@@ -158,6 +183,21 @@ class ControlFace:
     async def _port(self, call: Call) -> Reply:
         order = await _read(call, _port_order)
         return _reply(PortDone(await self._lanes.set_port(order.lane, order.port, call.caller)))
+
+    async def _decide(self, call: Call) -> Reply:
+        order = await _read(call, _decide_order)
+        ended = await self._engine.decide(
+            order.transaction,
+            order.verdict,
+            person=order.person,
+            reason=order.reason,
+            approved_amount=order.approved_amount,
+            tip=order.tip,
+        )
+        structlog.get_logger().info(
+            "a person decided", transaction=ended.id, state=ended.state, user=call.caller
+        )
+        return _reply(DecideDone(ended.state))
 
 
 async def _read(call: Call, decoder: msgspec.json.Decoder[asgi.C]) -> asgi.C:

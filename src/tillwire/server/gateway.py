@@ -273,7 +273,7 @@ class Gateway:
             metrics=self.metrics,
             moved=lambda: self.moved(),
         )
-        mount = Mount("control", "", ControlFace(lanes))
+        mount = Mount("control", "", ControlFace(lanes, self.engine))
         self._cleanup.push_async_callback(self._control.stop)
         await self._control.serve(Dispatcher([mount], {}, self.metrics))
 

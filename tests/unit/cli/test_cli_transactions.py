@@ -195,11 +195,34 @@ def test_less_may_have_been_approved_but_not_more(run: Run, tmp_path: Path, book
     more = run(*decide, "--amount", "12.51")
     assert (more.status, more.err) == (
         2,
-        "Error: --amount: 12.51 EUR is more than was asked for. Allowed: up to 12.50.\n",
+        "Error: --amount: 12.51 is more than was asked for. Allowed: up to 12.50, or --tip with "
+        "what was added on the terminal.\n",
     )
+    for option in ("--amount", "--tip"):
+        declined = ("transactions", "decide", sale.id, "declined", *WHO, "--journal", books)
+        ran = run(*declined, option, "1")
+        assert (ran.status, ran.err) == (
+            2,
+            f"Error: {option}: nothing moved if it was declined. Allowed: leave it.\n",
+        )
     run(*decide, "--amount", "10")
     document = run("transactions", "show", sale.id, "--json", "--journal", books).document
     assert document["approved_amount"]["decimal"] == "10.00"
+
+
+@pytest.mark.parametrize(
+    ("amounts", "moved"), [(("--tip", "1.25"), 1375), (("--tip", "2", "--amount", "14"), 1400)]
+)
+def test_a_tip_that_was_added_on_the_terminal_is_decided_too(
+    run: Run, tmp_path: Path, books: Path, amounts: tuple[str, ...], moved: int
+) -> None:
+    sale = played(tmp_path, lost)
+    decide = ("transactions", "decide", sale.id, "approved", *WHO, "--journal", books)
+    more = run(*decide, "--tip", "1.25", "--amount", "13.76")
+    assert "13.76 is more than was asked for, and the tip. Allowed: up to 13.75." in more.err
+    assert run(*decide, *amounts).status == 0
+    document = run("transactions", "show", sale.id, "--json", "--journal", books).document
+    assert document["approved_amount"]["minor"] == moved
 
 
 def test_what_is_known_is_not_decided(run: Run, tmp_path: Path, books: Path) -> None:
@@ -209,7 +232,9 @@ def test_what_is_known_is_not_decided(run: Run, tmp_path: Path, books: Path) -> 
     assert "is APPROVED, not UNKNOWN" in ran.err
 
 
-def test_nothing_is_decided_beside_a_running_gateway(run: Run, tmp_path: Path, books: Path) -> None:
+def test_nothing_is_decided_beside_a_gateway_that_cannot_be_asked(
+    run: Run, tmp_path: Path, books: Path
+) -> None:
     sale = played(tmp_path, lost)
     gateway = SqliteJournal(books)
     gateway.own()
@@ -217,8 +242,8 @@ def test_nothing_is_decided_beside_a_running_gateway(run: Run, tmp_path: Path, b
         ran = run("transactions", "decide", sale.id, "approved", *WHO, "--journal", books)
     finally:
         gateway.close()
-    assert ran.status == 2
-    assert "is already run by the gateway with process id" in ran.err
+    assert ran.status == 1
+    assert "but no operator's socket" in ran.err
     document = run("transactions", "show", sale.id, "--json", "--journal", books).document
     assert document["state"] == "UNKNOWN"
 
