@@ -15,7 +15,7 @@ import pytest
 from tests.docs.likeness import alike
 from tests.docs.pages import Example, examples, name_of, pages
 from tests.docs.shell import Shell, shell
-from tests.kit.sandbox_process import PORTS, SandboxProcess, start_sandbox
+from tests.kit.sandbox_process import PORTS, start_sandbox
 
 PAGES: Final = [page for page in pages() if examples(page)]
 _ON_THE_PAGE: Final = 8700
