@@ -487,9 +487,7 @@ class Engine:
 
     async def newest_at(self, terminal_id: str, limit: int) -> list[Transaction]:
         """The newest transactions of a terminal, as committed, newest first."""
-        _, found = await self.journal.read(
-            lambda reader: reader.terminal_transactions(terminal_id, offset=0, limit=limit)
-        )
+        found = await self.journal.read(lambda reader: reader.newest_at(terminal_id, limit))
         return [self._mirror.newest(each) for each in found]
 
     async def wait(

@@ -333,6 +333,9 @@ class Reader(Protocol):
     ) -> tuple[int, list[Transaction]]:
         """How many of these types the terminal has, and one page of them, newest first."""
 
+    def newest_at(self, terminal_id: str, limit: int) -> list[Transaction]:
+        """The newest of the terminal, newest first. What it has beside them costs nothing."""
+
     def transactions_between(
         self, terminal_id: str, first: str, behind: str, limit: int
     ) -> list[Transaction]:

@@ -90,6 +90,16 @@ class SqlReader:
         page = self._transactions("terminal_transactions", **which, offset=offset, limit=limit)
         return count, page
 
+    def newest_at(self, terminal_id: str, limit: int) -> list[Transaction]:
+        """The newest of the terminal, newest first."""
+        return self._transactions(
+            "terminal_transactions",
+            terminal_id=terminal_id,
+            **{name: kind.value for name, kind in TYPE_PARAMETERS.items()},
+            offset=0,
+            limit=limit,
+        )
+
     def transactions_between(
         self, terminal_id: str, first: str, behind: str, limit: int
     ) -> list[Transaction]:

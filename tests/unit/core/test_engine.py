@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,7 @@ from tillwire.errors import (
     TerminalBusy,
     Unsupported,
 )
+from tillwire.journal.reader import SqlReader
 from tillwire.journal.sqlite import SqliteJournal
 
 
@@ -699,3 +701,19 @@ async def test_a_driver_can_look_back_at_what_its_terminal_did(tmp_path: Path) -
         assert await engine.newest_at("t1", 10) == done[::-1]
         assert await engine.newest_at("t1", 2) == done[:0:-1]
         assert await engine.newest_at("t3", 2) == []
+
+
+async def test_looking_back_costs_the_same_however_much_a_terminal_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    run = SqlReader._run
+
+    def watched(reader: SqlReader, name: str, *values: Any) -> Any:
+        asked.append(name)
+        return run(reader, name, *values)
+
+    async with engine_on(tmp_path, ScriptedDriver()) as engine:
+        monkeypatch.setattr(SqlReader, "_run", watched)
+        await engine.newest_at("t1", 10)
+    assert asked == ["terminal_transactions"], "which is limited; and nothing is counted"
