@@ -24,6 +24,9 @@ from tillwire.server.listeners import load_certificate, url_host
 
 CLOSE_WITHIN: Final = 10.0
 """Seconds in which the peer must take what was written before a close; then it is cut off."""
+PER_TURN: Final = 4096
+"""Octets of one connection that are taken at once. The rest waits until the event loop has been
+round: who writes without end must not keep other tills from being heard."""
 
 Count = Callable[[str, int], None]
 """Told of messages: `received` or `sent`, and how many."""
@@ -217,6 +220,7 @@ class Connection(asyncio.Protocol):
         "_listener",
         "_loop",
         "_message",
+        "_rest",
         "_session",
         "_since",
         "_transport",
@@ -233,6 +237,8 @@ class Connection(asyncio.Protocol):
         self._idle: asyncio.TimerHandle | None = None
         self._message: asyncio.TimerHandle | None = None
         self._used = 0.0
+        self._rest = b""
+        """What has arrived and was not taken yet."""
 
     # --- what asyncio says --------------------------------------------------------------------
 
@@ -253,10 +259,27 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand octets to the session, and see that a message that has begun ends in time."""
+        waits = bool(self._rest)
+        self._rest += data
+        if not waits:
+            self._take_some()
+
+    def _take_some(self) -> None:
         if self._session is None or self._transport.is_closing():
+            self._rest = b""
             return
+        octets, self._rest = self._rest[:PER_TURN], self._rest[PER_TURN:]
         self._used = self._loop.time()
-        self._guarded(self._take, data)
+        self._guarded(self._take, octets)
+        if self._rest:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._take_some)
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._time_message()
+
+    def _time_message(self) -> None:
+        assert self._session is not None, "there is a session while octets are taken"
         if not self._session.unfinished or self._transport.is_closing():
             self._stop_message_timer()
         elif self._message is None:

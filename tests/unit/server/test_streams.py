@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from tests.unit.server import rig
-from tests.unit.server.rig import Echo, Lines
+from tests.unit.server.rig import Echo, Lines, LineSession
 from tests.unit.server.test_tls import SERVER, trusting
 from tillwire.config import FaceSettings, Limits, Page, TlsSettings
 from tillwire.errors import ConfigurationError
@@ -73,6 +73,46 @@ async def test_octets_are_handed_over_and_messages_come_back(tmp_path: Path) -> 
             gateway.listeners["lanes"].url
             == f"tcp://127.0.0.1:{peer.writer.get_extra_info('peername')[1]}"
         )
+
+
+async def test_who_writes_without_end_leaves_the_others_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, taken = 0, list[tuple[int, int]]()
+    receive = LineSession.received
+
+    def received(session: LineSession, octets: bytes) -> int:
+        taken.append((turn, len(octets)))
+        return receive(session, octets)
+
+    monkeypatch.setattr(LineSession, "received", received)
+    lines, stop = Lines(), asyncio.Event()
+
+    async def others() -> None:
+        nonlocal turn
+        while not stop.is_set():
+            turn += 1
+            await asyncio.sleep(0)
+
+    async with serving(tmp_path, lines) as gateway, asyncio.TaskGroup() as group:
+        group.create_task(others())
+        peer = await connect(gateway)
+        flood = [b"%d" % each for each in range(30_000)]
+        peer.writer.write(b"\n".join(flood) + b"\n")
+        assert [await peer.hear() for _ in flood] == flood
+        stop.set()
+    assert max(size for _, size in taken) == streams.PER_TURN
+    assert len({when for when, _ in taken}) == len(taken)
+
+
+async def test_what_was_not_taken_yet_is_lost_with_the_connection(tmp_path: Path) -> None:
+    lines = Lines()
+    async with serving(tmp_path, lines) as gateway:
+        peer = await connect(gateway)
+        peer.writer.write(b"x" * streams.PER_TURN + b"\nfail\n" + b"more\n" * 10_000)
+        await lines.until(lambda: any(each.is_over for each in lines.sessions))
+        assert lines.sessions[0].heard == 0
+        assert await (await connect(gateway)).ask(b"hello") == b"hello"
 
 
 async def test_the_numbers_and_the_start_page_know_of_it(tmp_path: Path) -> None:
