@@ -19,13 +19,15 @@ from tillwire.core.model import (
     Lifecycle,
     Merchant,
     Organisation,
+    Register,
     Store,
     Terminal,
 )
 
 
 class Estate:
-    """Organisations with their keys and applications, merchants, stores, terminals and hooks."""
+    """Organisations with their keys, applications and registers, merchants, stores, terminals and
+    hooks."""
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class Estate:
         devices: Sequence[Device] = (),
         applications: Sequence[Application] = (),
         hooks: Sequence[Hook] = (),
+        registers: Sequence[Register] = (),
     ) -> None:
         self.version = version
         self.organisations = {thing.id: thing for thing in organisations}
@@ -55,6 +58,8 @@ class Estate:
         for hook in sorted(hooks, key=lambda each: (each.created_at, each.id)):
             if hook.removed_at is None:
                 self._hooks_by_merchant[hook.merchant_id].append(hook)
+        self.registers = {thing.id: thing for thing in registers}
+        self._by_registration = {_registration(thing): thing for thing in registers}
         self._by_name: dict[tuple[str, str], Terminal] = {}
         self._by_tid: dict[tuple[str, str], Terminal] = {}
         self._by_digest: dict[bytes, Terminal] = {}
@@ -135,6 +140,20 @@ class Estate:
             if each.active and each.dialect == dialect
         ]
 
+    def register(
+        self, organisation_id: str, dialect: str, vendor_name: str, register_id: str
+    ) -> Register | None:
+        """The organisation's register of this name of the vendor's, paired or not: no two have
+        it."""
+        return self._by_registration.get((organisation_id, dialect, vendor_name, register_id))
+
+    def registers_at(self, terminal_id: str) -> list[Register]:
+        """The registers that are paired with a terminal, the longest first."""
+        return sorted(
+            (each for each in self.registers.values() if each.terminal_id == terminal_id),
+            key=lambda each: (each.paired_at, each.id),
+        )
+
     def stores_of(self, organisation_id: str) -> list[Store]:
         """The stores of all the organisation's merchants, by name."""
         return sorted(
@@ -172,3 +191,13 @@ class Estate:
             terminal=terminal.name,
             tid=terminal.tid,
         )
+
+
+def _registration(register: Register) -> tuple[str, str, str, str]:
+    """What a register is found by."""
+    return (
+        register.organisation_id,
+        register.dialect,
+        register.vendor_name,
+        register.register_id,
+    )

@@ -164,6 +164,58 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     removed_at: Instant | None = None
 
 
+class Register(msgspec.Struct, frozen=True, kw_only=True):
+    """A till that was paired with a terminal, in dialects in which tills are."""
+
+    id: str
+    """UUID text."""
+    organisation_id: str
+    dialect: str
+    """The face through which it was paired."""
+    register_id: str
+    """Its own name for itself, which no other register of the vendor's has; with `vendor_name` it
+    is unique within organisation and dialect."""
+    business_name: str
+    vendor_name: str
+    """Who made its software."""
+    name: str
+    """For people."""
+    terminal_id: str | None
+    """The terminal that it pays on; None after it was unpaired."""
+    paired_at: Instant
+    unpaired_at: Instant | None = None
+    last_seen_at: Instant | None = None
+    """When it last asked for something; written now and then."""
+    last_seen_from: str = ""
+    """From where: an address, and the business that it named."""
+    clashed_at: Instant | None = None
+    """When it was last used from two places in a short time."""
+    clashed_with: str = ""
+    """The other one of the two places."""
+    clashes: int = 0
+    """How often that was noticed."""
+    detail: Mapping[str, str] = {}
+    """What else it said of itself, in the dialect's own names."""
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether it has a terminal."""
+        return self.terminal_id is not None
+
+
+class PairingCode(msgspec.Struct, frozen=True, kw_only=True):
+    """A code that a terminal shows: whoever enters it at a register pairs that with the terminal,
+    once."""
+
+    digest: bytes
+    """HMAC-SHA-256 of the code under a key of the vault's: it has few digits, so a mere hash of it
+    would be found."""
+    terminal_id: str
+    created_at: Instant
+    expires_at: Instant | None = None
+    """First instant at which it is worth nothing; None: it lives until it is used."""
+
+
 # --- transactions ---------------------------------------------------------------------------
 
 

@@ -27,6 +27,8 @@ from tillwire.core.model import (
     Merchant,
     Organisation,
     Outcome,
+    PairingCode,
+    Register,
     Session,
     Store,
     Terminal,
@@ -213,7 +215,9 @@ class StaleError(JournalError):
     """The journal has moved on since this was read."""
 
 
-EstateThing = Organisation | ApiKey | Merchant | Store | Terminal | Device | Application | Hook
+EstateThing = (
+    Organisation | ApiKey | Merchant | Store | Terminal | Device | Application | Hook | Register
+)
 
 
 class Unit(Protocol):
@@ -269,6 +273,25 @@ class Unit(Protocol):
 
     def put(self, thing: EstateThing) -> None:
         """Create or overwrite a thing of the estate."""
+
+    def saw_register(self, register_id: str, at: Instant, place: str) -> None:
+        """A register was used from this place; no change of the estate that anybody must hear
+        of. `register_id` is its `Register.id`."""
+
+    def register_clashed(self, register_id: str, at: Instant, place: str) -> None:
+        """It was used from this place, too, in a short time: counted once more."""
+
+    def pairing_code(self, digest: bytes) -> PairingCode | None:
+        """The code of this digest that was not used."""
+
+    def put_pairing_code(self, code: PairingCode) -> None:
+        """A new code."""
+
+    def drop_pairing_code(self, digest: bytes) -> bool:
+        """Forget a code; False when there is none of this digest."""
+
+    def drop_pairing_codes(self, terminal_id: str, expired: Instant) -> None:
+        """Forget the terminal's codes, and all that had expired by `expired`."""
 
     def exchange(
         self, terminal_id: str, dialect: str, register: str, number: str
@@ -422,6 +445,9 @@ class Reader(Protocol):
 
     def count_letters(self, state: LetterState) -> int:
         """How many are in this state."""
+
+    def pairing_code(self, digest: bytes) -> PairingCode | None:
+        """The code of this digest that was not used."""
 
     def has_old_letters(self, before: Instant) -> bool:
         """Whether any is older."""

@@ -22,6 +22,8 @@ from tillwire.core.model import (
     Hook,
     Merchant,
     Organisation,
+    PairingCode,
+    Register,
     Session,
     Store,
     Terminal,
@@ -171,12 +173,18 @@ class SqlReader:
             devices=everything(Device),
             applications=everything(Application),
             hooks=everything(Hook),
+            registers=everything(Register),
         )
 
     def estate_version(self) -> int:
         """A number that grows with every change of the estate."""
         row = self._run("estate_version").fetchone()
         return row[0] if row else 0
+
+    def pairing_code(self, digest: bytes) -> PairingCode | None:
+        """The code of this digest that was not used."""
+        row = self._run("pairing_code", {"is_digest": digest}).fetchone()
+        return rows.pairing_code(row) if row else None
 
     def lane_ports(self) -> list[LanePort]:
         """The ports that were set, by the lanes' names."""

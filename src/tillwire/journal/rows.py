@@ -25,6 +25,8 @@ from tillwire.core.model import (
     Merchant,
     Organisation,
     Outcome,
+    PairingCode,
+    Register,
     Session,
     State,
     Store,
@@ -64,6 +66,7 @@ ESTATE_TABLES: Final[dict[type[msgspec.Struct], Table]] = {
     Device: tables.devices,
     Application: tables.applications,
     Hook: tables.hooks,
+    Register: tables.registers,
 }
 
 _LETTER: Final = tuple(tables.letters.columns.keys())
@@ -336,9 +339,22 @@ def estate_thing(kind: type[S], row: Row) -> S:
     for listed in ("permissions", "events"):
         if listed in values:
             values[listed] = _texts.decode(values[listed])
+    if "detail" in values:
+        values["detail"] = _peer.decode(values["detail"])
     if "active" in values:
         values["active"] = bool(values["active"])
     for binary in ("digest", "device_digest"):
         if values.get(binary) is not None:
             values[binary] = bytes(values[binary])
     return kind(**values)
+
+
+def pairing_code(row: Row) -> PairingCode:
+    """A pairing code from a row of its table."""
+    digest, terminal_id, created_at, expires_at = row
+    return PairingCode(
+        digest=bytes(digest),
+        terminal_id=terminal_id,
+        created_at=created_at,
+        expires_at=expires_at,
+    )

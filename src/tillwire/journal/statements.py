@@ -40,6 +40,8 @@ from tillwire.journal.tables import (
     lane_ports,
     letters,
     occupancy,
+    pairing_codes,
+    registers,
     sessions,
     transactions,
 )
@@ -314,6 +316,27 @@ _STATEMENTS: Final[dict[str, Executable]] = {
         or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < bindparam("at")),
     )
     .values(last_used_at=bindparam("at")),
+    "saw_register": update(registers)
+    .where(registers.c.id == bindparam("which"))
+    .values(last_seen_at=bindparam("at"), last_seen_from=bindparam("place")),
+    "register_clashed": update(registers)
+    .where(registers.c.id == bindparam("which"))
+    .values(
+        clashed_at=bindparam("at"),
+        clashed_with=bindparam("place"),
+        clashes=registers.c.clashes + 1,
+    ),
+    "pairing_code": select(pairing_codes).where(pairing_codes.c.digest == bindparam("is_digest")),
+    "put_pairing_code": insert(pairing_codes),
+    "drop_pairing_code": delete(pairing_codes).where(
+        pairing_codes.c.digest == bindparam("is_digest")
+    ),
+    "drop_pairing_codes": delete(pairing_codes).where(
+        or_(
+            pairing_codes.c.terminal_id == bindparam("of_terminal"),
+            pairing_codes.c.expires_at <= bindparam("expired"),
+        )
+    ),
     **{f"put_{table.name}": _upsert(table) for table in ESTATE_TABLES.values()},
     **{f"all_{table.name}": select(table) for table in ESTATE_TABLES.values()},
 }

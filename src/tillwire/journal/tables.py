@@ -140,6 +140,36 @@ hooks = Table(
     Column("removed_at", BigInteger),
 )
 
+registers = Table(
+    "registers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organisation_id", ForeignKey("organisations.id"), nullable=False),
+    _required("dialect"),
+    _required("register_id"),
+    _required("business_name"),
+    _required("vendor_name"),
+    _required("name"),
+    Column("terminal_id", ForeignKey("terminals.id")),
+    _required("paired_at", BigInteger),
+    Column("unpaired_at", BigInteger),
+    Column("last_seen_at", BigInteger),
+    _required("last_seen_from"),
+    Column("clashed_at", BigInteger),
+    _required("clashed_with"),
+    _required("clashes", Integer),
+    _required("detail"),
+    UniqueConstraint("organisation_id", "dialect", "vendor_name", "register_id"),
+)
+pairing_codes = Table(
+    "pairing_codes",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("terminal_id", ForeignKey("terminals.id"), nullable=False, index=True),
+    _required("created_at", BigInteger),
+    Column("expires_at", BigInteger, index=True),
+)
+
 # --- transactions ---------------------------------------------------------------------------
 
 transactions = Table(

@@ -12,7 +12,7 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.letters import Letter
-from tillwire.core.model import Event, Exchange, Session, Transaction
+from tillwire.core.model import Event, Exchange, PairingCode, Session, Transaction
 from tillwire.core.ports import EstateThing, Hold, LanePort, StaleError
 from tillwire.core.totals import Closing
 from tillwire.journal import rows
@@ -162,6 +162,26 @@ class SqlUnit(SqlReader):
         table = rows.ESTATE_TABLES[type(thing)]
         self._write(f"put_{table.name}", rows.estate_values(thing))
         self._write("estate_changed")
+
+    def saw_register(self, register_id: str, at: Instant, place: str) -> None:
+        """A register was used; no change of the estate that anybody must hear of."""
+        self._write("saw_register", {"which": register_id, "at": at, "place": place})
+
+    def register_clashed(self, register_id: str, at: Instant, place: str) -> None:
+        """It was used from this place, too: counted once more."""
+        self._write("register_clashed", {"which": register_id, "at": at, "place": place})
+
+    def put_pairing_code(self, code: PairingCode) -> None:
+        """A new code."""
+        self._write("put_pairing_code", msgspec.structs.asdict(code))
+
+    def drop_pairing_code(self, digest: bytes) -> bool:
+        """Forget a code; False when there is none of this digest."""
+        return self._write("drop_pairing_code", {"is_digest": digest}).rowcount == 1
+
+    def drop_pairing_codes(self, terminal_id: str, expired: Instant) -> None:
+        """Forget the terminal's codes, and all that had expired by then."""
+        self._write("drop_pairing_codes", {"of_terminal": terminal_id, "expired": expired})
 
     def put_lane_port(self, lane_port: LanePort) -> None:
         """A lane's port from now on, in place of the one set before."""
