@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from tests.kit.gateway import GatewayUnderTest
 from tests.kit.serving import Served, serve_app
-from tests.kit.shop import SHOP, STORE, VIRTUAL, found
+from tests.kit.shop import POLLING, SHOP, STORE, VIRTUAL, found
 from tests.kit.virtual_loop import EPOCH, VirtualLoop
 from tillwire.core.letters import Letter
 from tillwire.core.model import (
@@ -93,6 +94,8 @@ def furnish(unit: Unit) -> None:
     unit.put(Store(**{**fields, "id": OTHER_STORE, "merchant_id": "other merchant"}))
     for terminal in VIRTUAL:
         unit.put(_device(terminal))
+    # In the kit's shop it has the TID and the serial number of a virtual one.
+    unit.put(msgspec.structs.replace(POLLING, serial="7001", tid="30360001"))
     unit.put(_application(APPLICATION, SHOP, "cloud-messages:write"))
     unit.put(_application(READER, SHOP))
     unit.put(_application(STRANGER, OTHER, "cloud-messages:write"))
@@ -195,7 +198,9 @@ class CloudApplication:
         """Send it."""
         return await self.ask("POST", "/cloudMessages", self.envelope(data, **envelope))
 
-    def order(self, action: str = "sale", amount: int | None = 1234, **more: Json) -> dict[str, Json]:
+    def order(
+        self, action: str = "sale", amount: int | None = 1234, **more: Json
+    ) -> dict[str, Json]:
         """An order in the flat dialect, with a reference of its own."""
         said: dict[str, Json] = {
             "action": action,

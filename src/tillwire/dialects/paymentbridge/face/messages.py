@@ -60,8 +60,7 @@ def _meant(context: Context, merchant: Merchant, told: Envelope) -> Spot:
         if spot is not None and told.serial_num not in (None, spot.device.serial):
             spot = None
     elif told.serial_num:
-        mine = [each for each in places.spots(merchant) if each.device.serial == told.serial_num]
-        spot = max(mine, key=places.is_operating) if mine else None
+        spot = _of_serial(context, merchant, told.serial_num)
     else:
         spot = _any_of_store(context, merchant, told)
     elsewhere = spot is not None and told.store_id not in (None, spot.terminal.store_id)
@@ -70,6 +69,17 @@ def _meant(context: Context, merchant: Merchant, told: Envelope) -> Spot:
     if spot.device.lifecycle is not Lifecycle.ACTIVATED:
         raise Refused("STORE_DEVICE_NOT_ACTIVATED", f"The device is {spot.device.lifecycle}.")
     return spot
+
+
+def _of_serial(context: Context, merchant: Merchant, serial: str) -> Spot | None:
+    """The only device of this serial number that operates, else one that did. Makers number their
+    devices apart from each other, and between two of a number nobody shall choose."""
+    places = context.places
+    mine = [each for each in places.spots(merchant) if each.device.serial == serial]
+    operating = [each for each in mine if places.is_operating(each)]
+    if len(operating) > 1:
+        raise Refused("STORE_DEVICE_NOT_FOUND", "Several devices have this serial number.")
+    return next(iter(operating or reversed(mine)), None)
 
 
 def _any_of_store(context: Context, merchant: Merchant, told: Envelope) -> Spot | None:

@@ -207,7 +207,7 @@ def device_at(estate: Estate, terminal_id: str, at: Instant) -> str:
     """The `deviceId` of the device that stood at the terminal at that moment."""
     number = 1
     for device in estate.devices.get(terminal_id, ()):
-        if device.activated_at is not None and device.activated_at <= at:
+        if device.created_at <= at:
             number = device.number
     return ids.device_id(terminal_id, number)
 

@@ -209,19 +209,23 @@ async def _accepted(
 
 
 def _terminal_for(context: Context, original: Transaction, kind: TransactionType) -> Terminal:
-    """The original's terminal, or another one of its store that can do it. Raises `Refused`."""
-    estate = context.engine.estate
-    own = estate.terminals[original.terminal_id]
+    """The original's terminal, or another one of its store that can do it: one that is reached
+    before one that fetches, which may not come. Raises `Refused`."""
+    engine = context.engine
+    own = engine.estate.terminals[original.terminal_id]
     if own.lifecycle is Lifecycle.ACTIVATED:
         return own
-    for terminal in sorted(estate.terminals.values(), key=lambda each: each.name):
-        there = terminal.store_id == original.heading.store_id
-        able = terminal.lifecycle is Lifecycle.ACTIVATED and (
-            kind in context.engine.capabilities(terminal.id).types
-        )
-        if there and able:
-            return terminal
-    raise Refused("STORE_DEVICE_NOT_ACTIVATED", "The store has no terminal that could do this.")
+    there = [
+        (capabilities.pull, each.name, each)
+        for each in engine.estate.terminals.values()
+        if each.store_id == original.heading.store_id
+        and each.lifecycle is Lifecycle.ACTIVATED
+        and kind in (capabilities := engine.capabilities(each.id)).types
+    ]
+    if not there:
+        detail = "The store has no terminal that could do this."
+        raise Refused("STORE_DEVICE_NOT_ACTIVATED", detail)
+    return min(there, key=lambda each: each[:2])[2]
 
 
 async def _ended(context: Context, made: Transaction) -> Transaction:

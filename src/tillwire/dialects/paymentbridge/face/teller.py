@@ -17,6 +17,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 import msgspec
+import structlog
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
@@ -27,7 +28,7 @@ from tillwire.dialects.paymentbridge.face import transactions
 from tillwire.dialects.paymentbridge.face.places import device_at
 from tillwire.dialects.paymentbridge.wire import hooks, ids, objects, reading, status
 from tillwire.dialects.paymentbridge.wire.fields import stamp
-from tillwire.errors import Proof
+from tillwire.errors import JournalError, Proof
 
 FACE: Final = "paymentbridge"
 PAUSES: Final = (5.0, 10.0)
@@ -43,6 +44,7 @@ _EVENTS: Final = UUID("d5a0a3e4-2f0e-5bd0-9d39-6f1e3cde0b52")
 """The name space of events' ids."""
 _FINAL: Final = "FINAL"
 _T = TransactionType
+_log = structlog.get_logger()
 
 
 class Notes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,8 +100,12 @@ class BridgeTeller:
 
     def _deliveries(self, after: Transaction, kind: str, estate: Estate) -> Iterator[Letter]:
         for hook in estate.hooks_for(after.heading.store_id, FACE):
-            if kind in hook.events:
+            if kind not in hook.events:
+                continue
+            try:
                 yield self._delivery(hook, after, kind, estate)
+            except JournalError as error:  # what else is told must not be lost with it
+                _log.error("a hook cannot be told", hook=hook.id, reason=error.detail)
 
     def _delivery(self, hook: Hook, after: Transaction, kind: str, estate: Estate) -> Letter:
         secret = msgspec.json.decode(self._vault.open(hook.sealed_secret), type=Secret)
@@ -162,6 +168,9 @@ def _hook_event(before: Transaction | None, after: Transaction, event: str) -> s
         return None if after.type is _T.INCREMENT else "TRANSACTION_DECLINED"
     if after.state is not State.APPROVED:
         return None
+    if after.type is _T.PURCHASE and after.callback is not None:
+        as_what = after.callback.detail.get("purchase_action")
+        return "TRANSACTION_AUTHORIZED" if as_what == "AUTHORIZE" else "TRANSACTION_CAPTURED"
     return {
         _T.PREAUTH: "TRANSACTION_AUTHORIZED",
         _T.REFUND: "TRANSACTION_REFUNDED",
