@@ -56,7 +56,7 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
     sold = sales.measure(directory, rounds=5 if full else 3, seconds=12 if full else 5, say=say)
     opened, resident, before = open_sales.measure(directory, sales=10_000, say=say)
     flying = bridge.measure(directory, payments=5000, say=say)
-    italian = ecr17.measure(directory, rounds=5 if full else 3, seconds=6 if full else 2, say=say)
+    italian = ecr17.measure(directory, rounds=20 if full else 8, seconds=1, say=say)
     idle = lanes.measure(directory, lanes=10_000, say=say)
     say("reading and writing the messages of nexo and Payment Bridge")
     timings = messages.measure()

@@ -92,7 +92,8 @@ class _Round:
 
 
 def measure(directory: Path, *, rounds: int, seconds: float, say: Callable[[str], None]) -> Ecr17:
-    """Take `rounds` turns of `seconds` each. `say` is told what is being done."""
+    """Take `rounds` turns of `seconds` each; in many short ones, all see the same noise. `say` is
+    told what is being done."""
     with (
         running("benchmarks.floor_process", directory / "ecr17-floor", 1) as floor,
         running("benchmarks.ecr17_process", directory / "ecr17", LANES) as gateway,
@@ -277,8 +278,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.ecr17")
     parser.add_argument("--data", type=Path, default=Path("build"), help="where to put the files")
     parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of a turn")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn")
     options = parser.parse_args()
     options.data.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="bench-", dir=options.data))
