@@ -47,6 +47,11 @@ class Closings:
         draft = await self._draft(terminal_id)
         return OpenTotals(draft.number, draft.opened_at, draft.rows)
 
+    async def open_period(self, terminal_id: str) -> int:
+        """The number of the terminal's open period, which costs no sum. Raises `JournalError`."""
+        last = await self._journal.read(lambda reader: reader.last_closing(terminal_id))
+        return (last.number if last else 0) + 1
+
     async def close(self, terminal_id: str) -> Closing:
         """Close the terminal's open period, and begin the next one. Raises `JournalError`."""
         for _ in range(TRIES):

@@ -173,6 +173,7 @@ class Engine:
         self.sessions_at = sessions.at
         closings = Closings(journal, clock)
         self.open_totals = closings.open_totals
+        self.open_period = closings.open_period
         self.close_period = closings.close
         self.closing = closings.closing
         self.period_of = closings.period_of

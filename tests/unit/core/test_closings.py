@@ -40,6 +40,7 @@ async def test_a_period_runs_from_closing_to_closing(tmp_path: Path) -> None:
         first = await sold(engine, driver, register="till-1", terms=Terms(operator="Ann"))
         await sold(engine, driver, 99, terminal="t2")
         so_far = await engine.open_totals("t1")
+        assert await engine.open_period("t1") == 1
         row = TotalsRow(TotalsKind.DEBIT, "EUR", "VISA", "till-1", "Ann", count=1, amount=1250)
         assert (so_far.number, so_far.opened_at, so_far.rows) == (1, first.created_at, (row,))
         closing = await engine.close_period("t1")
@@ -55,7 +56,7 @@ async def test_a_period_runs_from_closing_to_closing(tmp_path: Path) -> None:
         assert await engine.closing("t1", 2) == following
         for nobodys in (3, 0, -1, 10**30):
             assert await engine.closing("t1", nobodys) is None
-        assert (await engine.open_totals("t1")).number == 3
+        assert (await engine.open_totals("t1")).number == await engine.open_period("t1") == 3
         assert sums(await engine.close_period("t2")) == {TotalsKind.DEBIT: (1, 99)}
 
 

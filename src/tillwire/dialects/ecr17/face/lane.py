@@ -365,7 +365,7 @@ class Lane:
             terminal = self.terminal if job else self._idle()
             if job is None:
                 self._armed.pop(host, None)
-                period = (await self.engine.open_totals(terminal.id)).number
+                period = await self.engine.open_period(terminal.id)
                 memo = Memo(tid, period=period)
                 exchange = await self._exchange(register, CLOSING, digest, memo)
                 job = self._remember(Job(await self.engine.begin_exchange(exchange)))

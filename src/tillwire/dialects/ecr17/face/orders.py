@@ -143,7 +143,7 @@ async def _to_reverse(engine: Engine, terminal: Terminal, stan: str) -> Transact
             raise Refused(WRONG_STAN)
     if last.type not in _REVERSIBLE or last.reversed_at is not None:
         raise Refused(NOT_REVERSIBLE)
-    if await engine.period_of(last) != (await engine.open_totals(terminal.id)).number:
+    if await engine.period_of(last) != await engine.open_period(terminal.id):
         raise Refused(NOT_REVERSIBLE)
     return last
 
