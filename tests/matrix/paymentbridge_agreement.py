@@ -49,14 +49,16 @@ def _carried(pair: Pair, near: list[Transaction], far: list[Transaction]) -> dic
         assert here not in found, f"two for one: {found[here]}, {each}"
         found[here] = each
     for each in nameless:
-        (here,) = (
-            one
-            for one in near
-            if one.id not in found
-            and (one.type, one.amount) == (each.type, each.amount)
-            and one.original_id is not None
-            and found[one.original_id].id == each.original_id
-            and one.state is not State.FAILED
-        )
-        found[here.id] = each
+        owners = [one for one in near if one.id not in found and _may_be(one, each, found)]
+        if not owners and each.is_final and each.state is not State.APPROVED:
+            continue  # its near one is FAILED, and rightly so
+        assert len(owners) == 1, f"of {owners}: {each}"
+        found[owners[0].id] = each
     return found
+
+
+def _may_be(here: Transaction, there: Transaction, found: dict[str, Transaction]) -> bool:
+    if here.original_id is None or here.state is State.FAILED:
+        return False
+    same = (here.type, here.amount) == (there.type, there.amount)
+    return same and found[here.original_id].id == there.original_id

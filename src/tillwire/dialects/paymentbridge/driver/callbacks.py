@@ -106,7 +106,8 @@ class CallbackFace:
 
     async def _heard(self, transaction_id: str, scope: Scope, receive: Receive) -> Reply:
         encoding = asgi.header(scope, b"content-encoding") or ""
-        limit = status.LARGEST_PACKED if encoding else status.LARGEST
+        packed = encoding.strip().lower() not in ("", "identity")
+        limit = status.LARGEST_PACKED if packed else status.LARGEST
         body = await asgi.read_body(scope, receive, limit)
         transaction = await self._inbox.find(transaction_id)
         order = None if transaction is None else order_of(transaction.peer)

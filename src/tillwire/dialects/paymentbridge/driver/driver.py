@@ -226,8 +226,9 @@ class PaymentBridgeDriver:
         except RemoteProtocolError as error:
             raise AnswerLost(f"The cloud's answer cannot be read. {error.detail}") from error
         operation = orders.operation_of(transaction)
-        about = {answer.parent_id, answer.id if operation is Operation.VOID else None} - {None}
-        if about and order.original not in about:
+        names = (answer.parent_id, answer.id if operation is Operation.VOID else None)
+        about = {name.lower() for name in names if name}
+        if about and order.original.lower() not in about:
             raise AnswerLost("The cloud's answer is about another transaction.")
         reading = of_transactions(
             [answer],
