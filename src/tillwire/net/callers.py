@@ -61,9 +61,14 @@ class CallerPort:
         assert self.place is None, "it listens at one place"
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Caller(self), place.host, place.port, backlog=BACKLOG
+            lambda: Caller(self), place.host, place.port, backlog=BACKLOG, start_serving=False
         )
         self.place = place
+        try:
+            await self._server.start_serving()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Take no more, and hang up on who waits. What was handed out goes on."""

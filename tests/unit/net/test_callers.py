@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Network
 
 import pytest
@@ -80,6 +80,22 @@ async def test_a_connection_that_waits_is_taken_once() -> None:
         assert none.value.proof is Proof.NEVER_SENT
         await taken.close()
         assert await terminal.is_hung_up_on()
+
+
+async def test_a_place_that_is_given_up_while_it_is_taken_is_free_again() -> None:
+    for steps in range(8):
+        port, place = CallerPort("NEXI-P61B-7"), free_port()
+        listening = asyncio.create_task(
+            port.listen(Awaited(LOOPBACK, place, IPv4Network(LOOPBACK)))
+        )
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+        port.close()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(LOOPBACK, place)
 
 
 async def test_one_that_comes_while_it_is_waited_for_is_taken() -> None:
