@@ -12,6 +12,7 @@ from tests.kit.gateway import GatewayUnderTest
 from tests.unit.ecr17.face.till import REGISTER, TID, Till, last, live, status
 from tillwire.dialects.ecr17 import wire
 from tillwire.dialects.ecr17.face.lane import Lane
+from tillwire.dialects.ecr17.face.refusals import LOGGED_A_MINUTE
 from tillwire.dialects.ecr17.face.session import LaneFace, Session
 from tillwire.dialects.ecr17.face.settings import Settings
 from tillwire.dialects.ecr17.wire import ACK, NAK, ReprintRequest, Request, VasRequest
@@ -98,3 +99,20 @@ def test_the_log_names_the_lanes_terminal_and_the_message_by_its_code(
     (line,) = [each for each in lines if each["event"] == "an ECR17 request was refused"]
     assert (line["terminal"], line["code"]) == (TERMINAL, code)
     assert "Request" not in line["reason"]
+
+
+def test_who_is_refused_without_end_does_not_fill_the_log(disk: Path) -> None:
+    async def scenario(_: GatewayUnderTest) -> None:
+        async with await Till.open() as till:
+            for each in (LOGGED_A_MINUTE + 40, 1, LOGGED_A_MINUTE - 1):
+                till.say(*[status("99999999")] * each)
+                for _ in range(each):
+                    assert not await till.is_acked()
+                await asyncio.sleep(61 if each > 1 else 0)
+
+    with structlog.testing.capture_logs() as lines:
+        live(disk, scenario)
+    events = [each["event"] for each in lines if each.get("terminal") == TERMINAL]
+    one, more = "an ECR17 request was refused", "more ECR17 requests were refused"
+    assert events == [one] * LOGGED_A_MINUTE + [more] + [one] * LOGGED_A_MINUTE
+    assert [each["count"] for each in lines if each["event"] == more] == [40]

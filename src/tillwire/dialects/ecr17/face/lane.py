@@ -36,6 +36,7 @@ from tillwire.dialects.ecr17 import wire
 from tillwire.dialects.ecr17.face import orders, receipts, results
 from tillwire.dialects.ecr17.face.memos import DIALECT, Job, Memo, digest_of, job_of, register_of
 from tillwire.dialects.ecr17.face.orders import CLOSING, KIND_OF, KINDS, TYPE_OF, Order, Refused
+from tillwire.dialects.ecr17.face.refusals import Refusals
 from tillwire.dialects.ecr17.face.settings import Settings, Tags
 from tillwire.dialects.ecr17.wire import (
     ANY_TID,
@@ -64,6 +65,7 @@ class Lane:
     def __init__(self, engine: Engine, clock: Clock, settings: Settings) -> None:
         self.engine = engine
         self.settings = settings
+        self.refusals = Refusals(clock, settings.terminal)
         self._clock = clock
         self._turn = asyncio.Lock()
         self._tasks = Tasks()

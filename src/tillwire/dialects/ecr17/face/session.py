@@ -315,13 +315,7 @@ class Session:
                 self._announced = None
 
     def _refuse(self, code: str, reason: str) -> None:
-        structlog.get_logger().info(
-            "an ECR17 request was refused",
-            terminal=self._settings.terminal,
-            peer=self._connection.peer,
-            code=code,
-            reason=reason,
-        )
+        self._lane.refusals.note(self._connection.peer, code, reason)
         self._connection.send(NAK)
 
     def _accept(self) -> None:
