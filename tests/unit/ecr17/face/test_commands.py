@@ -30,7 +30,8 @@ from tests.unit.ecr17.face.till import (
     totals,
 )
 from tests.unit.estate_fixture import purchase
-from tillwire.core.model import TransactionType
+from tillwire.core.errands import Show
+from tillwire.core.model import Transaction, TransactionType
 from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.ecr17 import wire
 from tillwire.dialects.ecr17.wire import (
@@ -86,6 +87,27 @@ def test_a_reversal_that_is_repeated_gets_its_own_result(disk: Path) -> None:
         async with await Till.open() as till:
             assert await till.asks(reverse(paid.stan)) == undone
             assert len(gateway.transactions()) == 2
+
+    live(disk, scenario)
+
+
+def test_a_reversal_at_a_terminal_that_is_just_in_use_is_not_said_to_be_impossible(
+    disk: Path,
+) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        engine = gateway.engine
+        accept = engine.accept
+
+        async def meanwhile(request: Any, when_busy: WhenBusy) -> Transaction:
+            engine.accept = accept  # type: ignore[method-assign]  # once
+            with engine._claims.errand(request.terminal_id, Show("Welcome")):
+                return await accept(request, when_busy)
+
+        async with await Till.open() as till:
+            await till.asks(pay())
+            engine.accept = meanwhile  # type: ignore[method-assign]
+            assert await till.asks(reverse()) is None, "a NAK: it may be asked again"
+            assert (await till.asks(reverse())).approved
 
     live(disk, scenario)
 

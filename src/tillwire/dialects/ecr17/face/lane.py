@@ -47,7 +47,15 @@ from tillwire.dialects.ecr17.wire import (
     Routing,
     TerminalState,
 )
-from tillwire.errors import Conflict, InvalidRequest, JournalError, NotFound, PeerError, Unsupported
+from tillwire.errors import (
+    Conflict,
+    InvalidRequest,
+    JournalError,
+    NotFound,
+    PeerError,
+    TerminalBusy,
+    Unsupported,
+)
 
 REGISTERS_KEPT: Final = 256
 """Cash registers and tills' addresses of which something is remembered in memory."""
@@ -227,14 +235,11 @@ class Lane:
         try:
             return await self.engine.accept(request, WhenBusy.REJECT)
         except (Conflict, InvalidRequest) as error:
-            if wanted.original_id is None or self._is_held(terminal):
+            if wanted.original_id is None or isinstance(error, TerminalBusy):
                 raise
             is_reversal = request.type is TransactionType.REVERSAL
             text = orders.NOT_REVERSIBLE if is_reversal else orders.NOT_ALLOWED
             raise Refused(text) from error
-
-    def _is_held(self, terminal: Terminal) -> bool:
-        return self.engine.open_transaction(terminal.id) is not None
 
     async def _exchange(
         self, register: str, kind: str, digest: str, memo: Memo, chain: str = ""
