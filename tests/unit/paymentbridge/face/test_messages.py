@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tests.kit.runner import virtual
-from tests.kit.shop import STORE
+from tests.kit.shop import POLLING, STORE
 from tests.unit.paymentbridge.face.cloud import (
     BUSINESS,
     DEVICE,
@@ -27,6 +27,7 @@ from tests.unit.paymentbridge.face.cloud import (
 )
 from tillwire.core.model import Lifecycle, State, Terminal, Verdict
 from tillwire.core.ports import Unit
+from tillwire.dialects.paymentbridge.wire import ids
 from tillwire.errors import Conflict, Proof
 from tillwire.estate import lifecycle
 from tillwire.estate.carry_out import carry_out
@@ -428,6 +429,19 @@ async def test_two_applications_may_use_the_same_reference(tmp_path: Path) -> No
         assert await there.charged() == [1000, 1000]
 
 
+@virtual()
+async def test_the_id_of_a_request_means_nothing_for_messages(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        for amount in (1000, 1100):
+            order = till.order(amount=amount)
+            headers = {"Poynt-Request-Id": "the same"}
+            answer = await till.ask("POST", "/cloudMessages", till.envelope(order), headers=headers)
+            assert (answer.status, answer.headers["poynt-request-id"]) == (202, "the same")
+            await there.receiver.final(order["referenceId"])
+        assert await there.charged() == [1000, 1100]
+
+
 # --- terminals that are busy, blocked, out of reach ---------------------------------------------
 
 
@@ -493,6 +507,42 @@ async def test_a_terminal_that_cannot_be_reached_is_met_with_silence(tmp_path: P
         assert (known.state, known.proof) == (State.FAILED, Proof.CONNECT_REFUSED)
         assert there.receiver.words(order["referenceId"]) == []
         assert await till.listed() == []
+
+
+@virtual()
+async def test_a_refusal_of_the_terminal_itself_is_told(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        order = till.order(amount=0, tipAmount=100)  # a tip on nothing
+        assert (await till.send(order)).status == 202
+        final = await there.receiver.final(order["referenceId"])
+        assert final == {"referenceId": order["referenceId"], "status": "FAILED"}
+        (known,) = there.transactions()
+        assert (known.state, known.proof) == (State.FAILED, Proof.REFUSED_BY_PEER)
+
+
+@virtual()
+async def test_a_terminal_that_fetches_is_paid_on_within_the_ttl(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        order = till.order(amount=1000)
+        fetching = ids.device_id(POLLING.id, 1)
+        assert (await till.send(order, deviceId=fetching, ttl=10)).status == 202
+        await asyncio.sleep(30)
+        (known,) = there.transactions()
+        assert (known.state, known.proof) == (State.CANCELLED, Proof.NEVER_SENT)
+        assert there.receiver.heard == []
+
+
+@virtual()
+async def test_a_terminal_that_no_driver_reaches_takes_nothing(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        engine = there.gateway.engine
+        odd = msgspec.structs.replace(engine.estate.terminals[LANE.id], driver="unheard-of")
+        await engine.change_estate(lambda unit: unit.put(odd))
+        assert (await till.send(till.order())).status == 202
+        assert there.transactions() == []
 
 
 @virtual()
