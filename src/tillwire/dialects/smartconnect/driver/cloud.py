@@ -171,7 +171,7 @@ class Cloud:
         trouble: float,
     ) -> Envelope:
         if response.status in SHUT:
-            self.forget(name)
+            self._pace(name, settings.poll_seconds)
             raise Shut(response.status, response.body)
         if response.status == 429:
             self._pace(name, _slower(response.headers, pause, settings))
