@@ -115,6 +115,32 @@ async def test_what_follows_in_the_same_commit_is_told_too(tmp_path: Path) -> No
         assert [each.kind for each in await letters_of(engine, second)] == ["accept", "dispatch"]
 
 
+async def test_a_letter_of_no_move_is_posted_too(tmp_path: Path) -> None:
+    news: list[int] = []
+    async with engine_on(tmp_path, ScriptedDriver(), posted=lambda: news.append(1)) as engine:
+        sale = await engine.accept(purchase(), WhenBusy.REJECT)
+        await engine.post(told_of(sale, "FAILED"))
+        assert [each.kind for each in await letters_of(engine, sale)] == ["FAILED"]
+        assert news == [1]
+
+
+async def test_a_terminal_counts_what_is_open_before_it_also_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    driver = ScriptedDriver()
+    async with engine_on(tmp_path, driver) as engine:
+        assert engine.open_at(purchase().terminal_id) == 0
+        first = await engine.accept(purchase(waits=True), WhenBusy.QUEUE)
+        await engine.accept(purchase(waits=True), WhenBusy.QUEUE)
+        assert engine.open_at(first.terminal_id) == 2
+        await driver.begun(first)
+        driver.answer(first, approved())
+        await engine.wait(first.id, is_final, 5)
+        assert engine.open_at(first.terminal_id) == 1
+    async with engine_on(tmp_path, driver) as engine:
+        assert engine.open_at(first.terminal_id) == 1
+
+
 async def test_what_a_restart_does_is_told(tmp_path: Path) -> None:
     driver = ScriptedDriver()
     async with engine_on(tmp_path, driver, tellers=[TestTeller()]) as engine:

@@ -137,6 +137,26 @@ async def test_positions_follow_the_order_of_commits(journal: SqliteJournal) -> 
     assert followed == finished
 
 
+async def test_a_terminals_transactions_are_found_by_when_they_were_accepted(
+    journal: SqliteJournal,
+) -> None:
+    sales = [sale(number) for number in range(1, 7)]
+    for each in sales[:5]:
+        await journal.commit(lambda unit, it=each: unit.insert(it, accepted(it)))
+    ids = [each.id for each in sales]
+
+    async def between(first: str, behind: str, limit: int, terminal: str = "t1") -> list[str]:
+        found = await journal.read(
+            lambda reader: reader.transactions_between(terminal, first, behind, limit)
+        )
+        return [each.id for each in found]
+
+    assert await between(ids[0], ids[5], 10) == ids[4::-1]
+    assert await between(ids[1], ids[4], 10) == [ids[3], ids[2], ids[1]]
+    assert await between(ids[0], ids[5], 2) == [ids[4], ids[3]]
+    assert await between(ids[0], ids[5], 10, terminal="t2") == []
+
+
 async def test_an_outdated_update_is_refused(journal: SqliteJournal) -> None:
     await journal.commit(lambda unit: unit.insert(sale(), accepted(sale())))
     import msgspec
@@ -284,7 +304,7 @@ def test_a_schema_is_not_changed_under_a_running_gateway(tmp_path: Path) -> None
     with sqlite3.connect(tmp_path / "journal.db") as connection:
         connection.execute("DELETE FROM alembic_version")
     connection.close()
-    with pytest.raises(ConfigurationError, match="already run by the gateway"):
+    with pytest.raises(ConfigurationError, match="earlier version.*Restart it with this version"):
         SqliteJournal(tmp_path / "journal.db")
     gateway.close()
 
