@@ -9,9 +9,9 @@ from __future__ import annotations
 import sqlite3
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
-from tillwire.errors import JournalError, JournalTooNew
+from tillwire.errors import ConfigurationError, JournalError, JournalTooNew
 from tillwire.journal.committer import connect, translated
 from tillwire.journal.ownership import take
 from tillwire.version import __version__
@@ -42,8 +42,18 @@ def prepare(path: Path, *, owned: bool) -> None:
             f"{path} is at schema {current}, and tillwire {__version__} knows up to {HEAD}. "
             "Install the version that wrote it, or restore the backup from before the upgrade."
         )
-    with nullcontext() if owned else take(path):
+    with nullcontext() if owned else _taken(path):
         upgrade(f"sqlite:///{path.resolve()}")
+
+
+def _taken(path: Path) -> IO[str]:
+    try:
+        return take(path)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{path} is run by a gateway of an earlier version, whose schema is not {HEAD}. "
+            "Restart it with this version, and try again."
+        ) from error
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:

@@ -304,7 +304,7 @@ def test_a_schema_is_not_changed_under_a_running_gateway(tmp_path: Path) -> None
     with sqlite3.connect(tmp_path / "journal.db") as connection:
         connection.execute("DELETE FROM alembic_version")
     connection.close()
-    with pytest.raises(ConfigurationError, match="earlier version.*Restart it with this version"):
+    with pytest.raises(ConfigurationError, match=r"earlier version.*Restart it with this version"):
         SqliteJournal(tmp_path / "journal.db")
     gateway.close()
 
