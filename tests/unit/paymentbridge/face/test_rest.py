@@ -185,6 +185,14 @@ async def test_a_void_that_is_declined_leaves_the_sale_as_it_was(tmp_path: Path)
         (told,) = (await there.receiver.final(order["referenceId"]))["transactions"]
         assert (told["action"], told["status"]) == ("VOID", "DECLINED")
         assert (told["parentId"], told["id"] == sale["id"]) == (sale["id"], False)
+        # It is none of the business's transactions, whatever is asked of it.
+        for method, path in (
+            ("GET", f"{_LIST}/{told['id']}"),
+            ("POST", f"{_LIST}/{told['id']}/void"),
+            ("POST", f"{_LIST}/cancel?transaction-id={told['id']}"),
+        ):
+            answer = await till.ask(method, path)
+            assert (answer.status, answer.code) == (404, "TRANSACTION_NOT_FOUND")
         assert await till.listed() == [sale]
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from tillwire.core.follow_ups import FOLLOWS, reserved_in
 from tillwire.core.model import Merchant, State, Transaction, TransactionType
+from tillwire.dialects.paymentbridge.face import transactions
 from tillwire.dialects.paymentbridge.face.context import Context
 from tillwire.dialects.paymentbridge.face.refusals import Refused
 from tillwire.dialects.paymentbridge.wire import ids
@@ -37,7 +38,7 @@ async def found(context: Context, merchant: Merchant, uuid: str) -> Transaction:
     """The business's transaction of this id, whatever became of it. Raises `Refused`."""
     transaction_id = ids.transaction_of(uuid)
     known = await context.engine.find(transaction_id) if transaction_id else None
-    if known is None or not is_of(context, merchant, known):
+    if known is None or not is_of(context, merchant, known) or not transactions.is_one(known):
         raise Refused("TRANSACTION_NOT_FOUND", "The business has no such transaction.")
     return known
 

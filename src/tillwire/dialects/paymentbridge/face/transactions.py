@@ -56,9 +56,14 @@ _ENTRY_MODES: Final = {
 }
 
 
+def is_one(known: Transaction) -> bool:
+    """Whether it is a transaction of its own there, if it came to anything."""
+    return known.type not in _UNLISTED
+
+
 def is_listed(known: Transaction) -> bool:
     """Whether the cloud has a transaction of it."""
-    return known.type not in _UNLISTED and known.state not in _NEVER_MADE
+    return is_one(known) and known.state not in _NEVER_MADE
 
 
 def updated_at(known: Transaction) -> Instant:
