@@ -20,6 +20,7 @@ from tillwire.core.errands import (
 )
 from tillwire.core.model import Verdict
 from tillwire.errors import AnswerLost
+from tillwire.net.asgi import Reply
 
 WHO = b"POSRegisterID=shop7-till2&POSBusinessName=Harbour+Books&POSVendorName=TillCo"
 
@@ -31,7 +32,7 @@ def shown(_: str) -> None:
 def says(told: Json) -> Act:
     """It is taken, and done at once, with this."""
 
-    async def act(cloud: there.Cloud, asked: there.Asked) -> there.Reply:
+    async def act(cloud: there.Cloud, asked: there.Asked) -> Reply:
         task = there.Task("2c1f7a52-9d41-4e0e-8a55-0b6c1f3f9a10", asked.form, asked.at)
         task.data = told
         return await there.answer(200, there.envelope(task))(cloud, asked)

@@ -1,4 +1,4 @@
-"""The cloud as a register sees it: what is asked of it, polls with their pace, and pairing.
+"""The cloud as a register sees it: what is asked of it, and polls with their pace.
 
 One `Cloud` is shared by all terminals of a gateway. It remembers only when each transaction may be
 polled for again: after a restart that is at once. A polling URL holds a token, so no error, event
@@ -15,7 +15,6 @@ from tillwire.core.ports import Clock, HttpClient, HttpResponse, Vault
 from tillwire.dialects.smartconnect.driver.settings import CLOSEST_POLLS, DriverSettings
 from tillwire.dialects.smartconnect.wire import envelope, forms, pairing, transactions
 from tillwire.dialects.smartconnect.wire.envelope import Envelope
-from tillwire.dialects.smartconnect.wire.pairing import PairingRequest
 from tillwire.dialects.smartconnect.wire.transactions import TransactionRequest
 from tillwire.errors import AnswerLost, NotDelivered, PeerError, RemoteProtocolError
 
@@ -32,7 +31,7 @@ LONGEST_TROUBLE: Final = 10.0
 MOST_PACES: Final = 10_000
 
 _HEADERS: Final = {"Accept": "application/json"}
-_FORM: Final = {"Content-Type": f"{forms.MEDIA_TYPE}; charset=UTF-8", **_HEADERS}
+FORM: Final = {"Content-Type": f"{forms.MEDIA_TYPE}; charset=UTF-8", **_HEADERS}
 
 
 class Refused(PeerError):
@@ -84,15 +83,14 @@ class Cloud:
         response = await self._client.request(
             "POST",
             settings.url + transactions.PATH,
-            headers=_FORM,
+            headers=FORM,
             body=transactions.write(request),
             timeout=settings.answer_seconds,
             connect_within=settings.connect_seconds,
             limit=envelope.LARGEST,
             ready=ready,
         )
-        if 400 <= response.status < 500 and response.status not in NO_PROOF:
-            raise Refused(response.status, response.body)
+        check_taken(response)
         if response.status != 200:
             words = pairing.read_error(response.body)
             raise AnswerLost(f"The cloud answered {response.status} {words}".rstrip() + ".")
@@ -100,30 +98,6 @@ class Cloud:
             return envelope.read(response.body)
         except RemoteProtocolError as error:
             raise AnswerLost(f"The cloud's answer cannot be read. {error.detail}") from None
-
-    async def pair(self, code: str, settings: DriverSettings, name: str) -> None:
-        """Link the register with the terminal that shows the code. Raises `InvalidRequest` for
-        what is no code, `Refused`, `NotDelivered`, `AnswerLost`."""
-        request = PairingRequest(
-            registration=settings.registration, register_name=settings.register_name or name
-        )
-        response = await self._client.request(
-            "PUT",
-            settings.url + pairing.path(code),
-            headers=_FORM,
-            body=pairing.write(request),
-            timeout=settings.answer_seconds,
-            connect_within=settings.connect_seconds,
-            limit=pairing.LARGEST_ANSWER,
-        )
-        if 400 <= response.status < 500 and response.status not in NO_PROOF:
-            raise Refused(response.status, response.body)
-        if response.status != 200:
-            raise AnswerLost(f"The cloud answered {response.status}.")
-        try:
-            pairing.check_success(response.body)
-        except RemoteProtocolError as error:
-            raise AnswerLost(error.detail) from None
 
     # --- polls ----------------------------------------------------------------------------------
 
@@ -196,6 +170,12 @@ class Cloud:
             kept = {key: each for key, each in self._paces.items() if each.not_before > now}
             self._paces = kept if len(kept) < MOST_PACES else {}
         self._paces[name] = _Pace(now + pause, pause)
+
+
+def check_taken(response: HttpResponse) -> None:
+    """Raise `Refused` for an answer that proves that nothing was taken."""
+    if 400 <= response.status < 500 and response.status not in NO_PROOF:
+        raise Refused(response.status, response.body)
 
 
 def usable(url: str, settings: DriverSettings) -> bool:
