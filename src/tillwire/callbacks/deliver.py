@@ -63,7 +63,7 @@ class Counted(Protocol):
 
     def letter(self, channel: str, state: LetterState, seconds: float) -> None:
         """A letter was delivered or given up so many seconds after it was written. `channel` is
-        `callback` or `hook`."""
+        `callback`, `notification` or `hook`."""
 
 
 class Delivery:

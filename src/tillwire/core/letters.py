@@ -26,6 +26,8 @@ HOOK: Final = "hook:"
 CALLBACK: Final = "callback"
 """The channel of what a till asked for with its transaction: delivered when it is answered with
 200. Any other channel is content with any 2xx."""
+NOTIFICATION: Final = "notification"
+"""The channel of a hint that a transaction has ended, which is read elsewhere."""
 MOST_BYTES: Final = 256 * 1024
 """Of one letter's body."""
 MOST_AT_ONCE: Final = 100
@@ -50,7 +52,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     transaction_id: str | None
     organisation_id: str
     channel: str
-    """`callback`, or `hook:` and the hook's id."""
+    """`callback`, `notification`, or `hook:` and the hook's id."""
     kind: str
     """What it tells, in the dialect's word."""
     sealed: str

@@ -29,6 +29,9 @@ from tillwire.dialects.paymentbridge.driver import callbacks as paymentbridge_ca
 from tillwire.dialects.paymentbridge.face import face as paymentbridge_face
 from tillwire.dialects.paymentbridge.face import settings as paymentbridge_settings
 from tillwire.dialects.paymentbridge.face.teller import BridgeTeller
+from tillwire.dialects.smartconnect.face import face as smartconnect_face
+from tillwire.dialects.smartconnect.face import settings as smartconnect_settings
+from tillwire.dialects.smartconnect.face.teller import SmartConnectTeller
 from tillwire.net.addresses import Addresses
 from tillwire.net.asgi import App
 from tillwire.net.streams import StreamFace
@@ -175,6 +178,17 @@ def _paymentbridge(parts: Parts, settings: paymentbridge_settings.Settings) -> A
     )
 
 
+def _smartconnect(parts: Parts, settings: smartconnect_settings.Settings) -> App:
+    if settings.organisation not in parts.engine.estate.organisations:
+        structlog.get_logger().warning(
+            "a SmartConnect face serves nobody: there is no such organisation",
+            organisation=settings.organisation,
+        )
+    return smartconnect_face.create(
+        parts.engine, parts.clock, settings, parts.vault, parts.addresses
+    )
+
+
 FACES: Final[Mapping[str, AnyKind]] = {
     "merchantapi": FaceKind(
         "MerchantAPI, for tills",
@@ -221,6 +235,14 @@ FACES: Final[Mapping[str, AnyKind]] = {
         settings=paymentbridge_settings.Settings,
         teller=BridgeTeller,
         only_on_loopback=paymentbridge_settings.only_on_loopback,
+    ),
+    "smartconnect": FaceKind(
+        "SmartConnect, for registers that are paired with terminals",
+        _smartconnect,
+        settings=smartconnect_settings.Settings,
+        routine=frozenset({HTTPStatus.TOO_MANY_REQUESTS}),  # what a poll may get
+        secret_paths=True,  # pairing codes
+        teller=SmartConnectTeller,
     ),
     "virtual": FaceKind(
         "The virtual world: terminals and the acquirer's ledger",

@@ -231,7 +231,7 @@ class Metrics:
             self._polls.labels("delivered" if status == 200 else "idle").inc()
 
     def letter(self, channel: str, state: LetterState, seconds: float) -> None:
-        """A letter on a `callback` or `hook` channel was delivered or given up so many seconds
+        """A letter on a channel (`callback`, `notification`, `hook`) was settled so many seconds
         after it was written."""
         self._letters.labels(channel, state.value.lower()).inc()
         if state is LetterState.DELIVERED:

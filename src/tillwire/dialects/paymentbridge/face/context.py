@@ -11,10 +11,10 @@ from tillwire.core.ports import Clock, Vault
 from tillwire.dialects.paymentbridge.face.places import Places
 from tillwire.dialects.paymentbridge.face.refusals import Refused
 from tillwire.dialects.paymentbridge.face.settings import Settings
-from tillwire.dialects.paymentbridge.face.strangers import Strangers
 from tillwire.estate.applications import CLOUD_MESSAGES
 from tillwire.net import asgi
 from tillwire.net.addresses import Addresses
+from tillwire.net.strangers import Strangers
 
 DIALECT = "paymentbridge"
 

@@ -1,8 +1,4 @@
-"""Who fails to sign in, counted by address, so that nobody can try keys and tokens without end.
-
-Whoever has a good token is never stopped: tokens are checked first, which is cheap. What is stopped
-are further failures, and the dearer check of assertions.
-"""
+"""Who tries and fails, counted by address, so that nobody can try secrets without end."""
 
 from __future__ import annotations
 
@@ -21,26 +17,27 @@ _WINDOW: Final = 60.0
 class Strangers:
     """Failures of the last minute."""
 
-    def __init__(self, clock: Clock, per_minute: int) -> None:
-        """`per_minute` failures are answered as what they are."""
+    def __init__(self, clock: Clock, per_minute: int, what: str = "failed sign-ins") -> None:
+        """`per_minute` failures are answered as what they are; `what` they are, for people."""
         self._clock = clock
         self._per_minute = per_minute
+        self._what = what
         self._failures: dict[str, tuple[float, int]] = {}
 
     def check(self, scope: Scope) -> None:
         """Raise `HttpError` (429) when this address has failed too often."""
-        begun, count = self._failures.get(_address(scope), (0.0, 0))
+        begun, count = self._failures.get(address_of(scope), (0.0, 0))
         left = begun + _WINDOW - self._clock.monotonic()
         if count >= self._per_minute and left > 0:
             raise HttpError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                "Too many failed sign-ins from this address.",
+                f"Too many {self._what} from this address.",
                 [(b"retry-after", b"%d" % (int(left) + 1))],
             )
 
     def failed(self, scope: Scope) -> None:
         """Count one failure."""
-        address, now = _address(scope), self._clock.monotonic()
+        address, now = address_of(scope), self._clock.monotonic()
         begun, count = self._failures.pop(address, (now, 0))
         if now - begun >= _WINDOW:
             begun, count = now, 0
@@ -49,6 +46,7 @@ class Strangers:
         self._failures[address] = begun, count + 1
 
 
-def _address(scope: Scope) -> str:
+def address_of(scope: Scope) -> str:
+    """From where a request comes; empty if that is not known."""
     client = scope.get("client")
     return str(client[0]) if client else ""
