@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from tests.matrix.paymentbridge_pair import Pair
 from tests.simulation.agreement import check_charged, check_gateway
-from tillwire.core.model import State, Transaction
+from tillwire.core.model import State, Transaction, TransactionType
+from tillwire.dialects.paymentbridge.driver.orders import HANDLE
+from tillwire.dialects.paymentbridge.wire import ids
 
 DIALECT = "paymentbridge"
 
@@ -60,5 +62,7 @@ def _carried(pair: Pair, near: list[Transaction], far: list[Transaction]) -> dic
 def _may_be(here: Transaction, there: Transaction, found: dict[str, Transaction]) -> bool:
     if here.original_id is None or here.state is State.FAILED:
         return False
+    if here.type is TransactionType.CAPTURE and here.outcome is not None and here.outcome.handle:
+        return ids.transaction_of(here.outcome.handle[HANDLE]) == there.id
     same = (here.type, here.amount) == (there.type, there.amount)
     return same and found[here.original_id].id == there.original_id

@@ -1,0 +1,130 @@
+"""Days on which much goes wrong at once between two gateways: requests that come twice, late, or
+lose their answers, callbacks that misbehave, cut connections, and either gateway dead."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.kit.messages import Fate
+from tests.kit.runner import again, seeds
+from tests.kit.virtual_loop import virtual_loop
+from tests.matrix.nexo_doubles import Doubling
+from tests.matrix.paymentbridge_agreement import check_pair
+from tests.matrix.paymentbridge_pair import FAR_PORTS, LANE, Lane, Pair, live, settled
+from tillwire.core.model import State, Transaction, TransactionType
+from tillwire.errors import Conflict
+
+_T = TransactionType
+MINORS: Final = (1000, 1040, 1043, 1046, 1048, 1049, 1052, 1053, 1054)
+MISCHIEF: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"drop": ["received"]},
+    {"drop": ["started"]},
+    {"drop": ["final"]},
+    {"final_twice": True},
+    {"reversed_order": True},
+    {"delay": 20.0},
+)
+
+
+@pytest.mark.parametrize("fate", [Fate(doubled_after=0.0), Fate(doubled_after=3.0)])
+@pytest.mark.parametrize("kind", [_T.PURCHASE, _T.REVERSAL, _T.REFUND, _T.CAPTURE])
+def test_what_comes_twice_is_done_once(disk: Path, fate: Fate, kind: TransactionType) -> None:
+    async def day(pair: Pair) -> None:
+        first = await pair.pay(LANE, 1000, _T.PREAUTH if kind is _T.CAPTURE else _T.PURCHASE)
+        way = pair.plug.network = Doubling(fate, fate)
+        original = None if kind is _T.PURCHASE else first.id
+        here = await settled(pair, await pair.order(LANE, 1000, kind, original=original))
+        assert here.state is State.APPROVED
+        await way.settle()
+        await asyncio.sleep(60)
+        await check_pair(pair)
+
+    live(disk, day)
+
+
+@pytest.mark.parametrize("kind", [_T.PURCHASE, _T.REVERSAL, _T.REFUND, _T.CAPTURE])
+def test_what_loses_its_answer_is_found(disk: Path, kind: TransactionType) -> None:
+    async def day(pair: Pair) -> None:
+        first = await pair.pay(LANE, 1000, _T.PREAUTH if kind is _T.CAPTURE else _T.PURCHASE)
+        way = pair.plug.network = Doubling(Fate(answer_lost=True))
+        original = None if kind is _T.PURCHASE else first.id
+        here = await settled(pair, await pair.order(LANE, 1000, kind, original=original))
+        assert here.state is State.APPROVED
+        await way.settle()
+        await check_pair(pair)
+
+    live(disk, day)
+
+
+@pytest.mark.parametrize("seed", seeds(range(8)))
+def test_a_day_on_which_much_goes_wrong(disk: Path, seed: int) -> None:
+    source = random.Random(seed)
+    lane = Lane(
+        polls=source.random() < 0.3,
+        settings={"follow_ups": source.choice(["rest", "bridge"])},
+    )
+    told = {"mischief": source.choice(MISCHIEF), "gzip": source.random() < 0.5}
+
+    async def day(pair: Pair) -> None:
+        await pair.open(lane)
+        sales: list[Transaction] = []
+        for _ in range(8):
+            if source.random() < 0.7:
+                pair.plug.network = Doubling.seeded(source, risk=0.3)
+            order = await _ordered(pair, lane, sales, source)
+            await _trouble(pair, source)
+            here = await settled(pair, order)
+            if here.state is State.APPROVED and here.original_id is None:
+                sales.append(here)
+            await check_pair(pair)
+
+    try:
+        live(disk, day, lanes=[lane], told=told)
+    except AssertionError:
+        print(again(seed))
+        raise
+
+
+async def _ordered(
+    pair: Pair, lane: Lane, sales: list[Transaction], source: random.Random
+) -> Transaction:
+    if sales and source.random() < 0.4:
+        of = source.choice(sales)
+        kind = _T.REVERSAL
+        if source.random() < 0.5:
+            kind = _T.CAPTURE if of.type is _T.PREAUTH else _T.REFUND
+        minor = of.approved_amount if kind is _T.REVERSAL else source.choice([100, 300])
+        try:
+            return await pair.order(lane, minor, kind, original=of.id)
+        except Conflict:  # nothing is left of it
+            sales.remove(of)
+    kind = source.choice([_T.PURCHASE, _T.PURCHASE, _T.PREAUTH])
+    return await pair.order(lane, source.choice(MINORS), kind)
+
+
+async def _trouble(pair: Pair, source: random.Random) -> None:
+    """Something happens meanwhile, or nothing."""
+    for _ in range(source.randrange(300)):
+        await asyncio.sleep(0)
+    await asyncio.sleep(source.choice([0.0, 0.0, 2.0, 15.0]))
+    match source.randrange(6):
+        case 0:
+            virtual_loop().network.cut(*FAR_PORTS.values())
+        case 1:
+            pair.kill_far()
+            await asyncio.sleep(source.choice([0.0, 20.0, 90.0]))
+            await pair.revive_far()
+        case 2:
+            pair.kill_near()
+            await asyncio.sleep(source.choice([0.0, 20.0, 90.0]))
+            await pair.revive_near()
+        case 3:
+            pair.deafen()
+            await asyncio.sleep(source.choice([3.0, 30.0]))
+            await pair.hear_again()
