@@ -174,6 +174,7 @@ class StreamListener:
     async def start(self) -> None:
         """Returns when connections are accepted."""
         self._server = await self._served()
+        await self._server.start_serving()
 
     async def move(self, listening: socket.socket) -> None:
         """Accept connections at another port, and at this one no more: its connections end as
@@ -181,11 +182,12 @@ class StreamListener:
         left, leaving = self._server, list(self._open)
         assert left is not None, "it has started"
         self._socket = listening
-        self._server = await self._served()
+        self._server = await self._served()  # which waits for nothing: no stop comes in between
         self.port = listening.getsockname()[1]
         left.close()
         for connection in leaving:
             connection.stop()
+        await self._server.start_serving()
 
     async def _served(self) -> asyncio.AbstractServer:
         limits = self.settings.limits
@@ -195,6 +197,7 @@ class StreamListener:
             backlog=limits.backlog,
             ssl=self._tls,
             ssl_handshake_timeout=limits.message_seconds if self._tls else None,
+            start_serving=False,
         )
 
     async def stop(self) -> None:

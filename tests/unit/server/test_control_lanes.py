@@ -18,11 +18,14 @@ from tests.unit.server import control_rig, rig
 from tests.unit.server.control_rig import Operator, lane, operated, settings
 from tests.unit.server.rig import Lines
 from tests.unit.server.test_streams import Peer
+from tillwire.clock import SystemClock
+from tillwire.config import ListenerSettings
 from tillwire.core.ports import LanePort
 from tillwire.errors import ConfigurationError, JournalFull
 from tillwire.sandbox import card
 from tillwire.server import lanes
 from tillwire.server.gateway import Gateway
+from tillwire.server.listeners import bind
 from tillwire.server.streams import StreamListener
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -238,6 +241,29 @@ async def test_a_gateway_that_dies_behind_the_commit_comes_back_at_the_new_port(
             assert (await operator.port(new)).status == 500
     async with operated(there):
         assert await is_served(new)
+
+
+async def test_a_move_that_a_stop_cuts_short_leaves_no_port_open() -> None:
+    ports = [free_port() for _ in range(2)]
+    for steps in range(1, 8):
+        old, new = (ListenerSettings(name="lanes", port=port) for port in ports)
+        made = StreamListener(
+            old,
+            bind(old),
+            Lines(),
+            None,
+            stop_seconds=1,
+            count=lambda *_: None,
+            now=SystemClock().now,
+        )
+        await made.start()
+        moving = asyncio.create_task(made.move(bind(new)))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        moving.cancel()
+        await asyncio.gather(moving, return_exceptions=True)
+        await made.stop()
+        assert [await is_served(port) for port in ports] == [False, False]
 
 
 async def test_two_operators_at_once_leave_journal_and_lane_of_one_mind(tmp_path: Path) -> None:
