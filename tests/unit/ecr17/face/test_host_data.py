@@ -315,6 +315,25 @@ def test_a_till_whose_result_was_lost_says_both_again_and_hears_it(disk: Path) -
     live(disk, scenario)
 
 
+def test_a_till_that_says_both_again_before_it_has_the_result_hears_it_behind_its_data(
+    disk: Path,
+) -> None:
+    async def scenario(gateway: GatewayUnderTest) -> None:
+        async with await Till.open() as till:
+            till.say(pay(additional_data=True))
+            assert await till.is_acked()
+            till.say(tags())
+            assert await till.is_acked()
+            first = await till.payload()
+            till.say(pay(additional_data=True), tags())
+            assert await till.is_acked()
+            assert await till.is_acked(), "of the data, for which a till looks first"
+            assert await till.payload(within=0.5) == first
+            assert len(await gateway.charges()) == 1
+
+    live(disk, scenario)
+
+
 def test_a_till_that_says_both_again_on_its_connection_hears_it_behind_its_data(
     disk: Path,
 ) -> None:

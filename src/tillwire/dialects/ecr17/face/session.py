@@ -258,6 +258,8 @@ class Session:
         else:
             self._connection.send(ACK)
             announced.came()
+            if announced is self._announced:
+                self._send_again()
 
     def _moves_on(self, request: Request) -> bool:
         """Whether something is done with a request that comes while another is served: the same is
@@ -265,8 +267,8 @@ class Session:
         if request == self._request and not self._has_result:
             if self._taken:
                 self._connection.send(ACK)
-            if self._unheard is not None:
-                self._send(self._unheard)
+            if self._announced is None:
+                self._send_again()
             return True
         if self._unheard is None and not self._has_result:
             return False
@@ -471,6 +473,11 @@ class Session:
             return
         until = asyncio.get_running_loop().time() + self._settings.repeat_within
         self._given_up = _GivenUp(request, job, frame, then, until)
+
+    def _send_again(self) -> None:
+        """What the till was sent and has not acknowledged: it may not have it."""
+        if self._unheard is not None:
+            self._send(self._unheard)
 
     def _send(self, frame: bytes) -> bool:
         """Send what is to be answered; whether there still is a connection."""
