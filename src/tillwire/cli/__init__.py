@@ -20,6 +20,7 @@ from tillwire.cli import (
     estate,
     keys,
     lanes,
+    pairings,
     pay,
     sandbox,
     serve,
@@ -45,6 +46,7 @@ app.add_typer(terminals.app)
 app.add_typer(keys.app)
 app.add_typer(lanes.app)
 app.add_typer(apps.app)
+app.add_typer(pairings.app)
 app.add_typer(transactions.app)
 app.add_typer(discrepancies.app)
 app.add_typer(callbacks.app)

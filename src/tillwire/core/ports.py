@@ -291,7 +291,8 @@ class Unit(Protocol):
         """Forget a code; False when there is none of this digest."""
 
     def drop_pairing_codes(self, terminal_id: str, expired: Instant) -> None:
-        """Forget the terminal's codes, and all that had expired by `expired`."""
+        """Forget the terminal's codes, but those that live until they are used, and all that had
+        expired by `expired`."""
 
     def exchange(
         self, terminal_id: str, dialect: str, register: str, number: str

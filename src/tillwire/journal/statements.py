@@ -333,7 +333,10 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     ),
     "drop_pairing_codes": delete(pairing_codes).where(
         or_(
-            pairing_codes.c.terminal_id == bindparam("of_terminal"),
+            and_(
+                pairing_codes.c.terminal_id == bindparam("of_terminal"),
+                pairing_codes.c.expires_at.is_not(None),
+            ),
             pairing_codes.c.expires_at <= bindparam("expired"),
         )
     ),

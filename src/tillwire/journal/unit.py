@@ -180,7 +180,7 @@ class SqlUnit(SqlReader):
         return self._write("drop_pairing_code", {"is_digest": digest}).rowcount == 1
 
     def drop_pairing_codes(self, terminal_id: str, expired: Instant) -> None:
-        """Forget the terminal's codes, and all that had expired by then."""
+        """Forget the terminal's codes that expire, and all that had expired by then."""
         self._write("drop_pairing_codes", {"of_terminal": terminal_id, "expired": expired})
 
     def put_lane_port(self, lane_port: LanePort) -> None:

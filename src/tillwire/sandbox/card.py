@@ -113,6 +113,15 @@ class PaymentBridge(msgspec.Struct, frozen=True):
     tid: str
 
 
+class SmartConnect(msgspec.Struct, frozen=True):
+    """A SmartConnect cloud, for registers."""
+
+    url: str
+    """What vendors call the base URL."""
+    pairing_codes: list[str]
+    """Each is for a terminal of its own, and lives until it is used."""
+
+
 class Virtual(msgspec.Struct, frozen=True):
     """The virtual world, and what its acquirer really charged."""
 
@@ -131,6 +140,7 @@ class Card(msgspec.Struct, frozen=True):
     nexo: Nexo
     ecr17: Ecr17
     paymentbridge: PaymentBridge
+    smartconnect: SmartConnect
     virtual: Virtual
 
 
@@ -140,6 +150,7 @@ def card(
     nexo: Nexo,
     ecr17: Ecr17,
     paymentbridge: PaymentBridge,
+    smartconnect: SmartConnect,
     pid: int,
 ) -> Card:
     """The card of the sandbox at `base_url`, run by the process `pid`."""
@@ -168,6 +179,7 @@ def card(
         nexo=nexo,
         ecr17=ecr17,
         paymentbridge=paymentbridge,
+        smartconnect=smartconnect,
         virtual=Virtual(f"{base_url}/v1/virtual", f"{base_url}/v1/virtual/ledger"),
     )
 

@@ -20,7 +20,16 @@ from tillwire.config import (
     VirtualSettings,
 )
 from tillwire.errors import ConfigurationError
-from tillwire.sandbox import card, ecr17, keyring, nexo, paymentbridge, virtual_estate
+from tillwire.estate.pairings import Codes
+from tillwire.sandbox import (
+    card,
+    ecr17,
+    keyring,
+    nexo,
+    paymentbridge,
+    smartconnect,
+    virtual_estate,
+)
 from tillwire.sandbox.card import Card
 from tillwire.sandbox.guide import guide
 from tillwire.sandbox.nexo import NexoFiles
@@ -88,6 +97,7 @@ def settings(directory: Path, files: NexoFiles, options: Options) -> Configurati
                 faces=(
                     FaceSettings(name="merchantapi", prefix="/merchantapi"),
                     paymentbridge.FACE,
+                    smartconnect.FACE,
                     FaceSettings(name="device", prefix="/device"),
                     FaceSettings(name="virtual", prefix="/v1/virtual"),
                 ),
@@ -121,7 +131,9 @@ async def serve(
         known = keyring.load(directory)
         public_key = paymentbridge.public_key(directory)
         keys = await gateway.journal.commit(
-            lambda unit: virtual_estate.ensure(unit, known, public_key, gateway.clock)
+            lambda unit: virtual_estate.ensure(
+                unit, known, public_key, Codes(gateway.vault), gateway.clock
+            )
         )
         keyring.save(directory, keys)
 
@@ -134,6 +146,7 @@ async def serve(
             nexo.member(listening, files),
             ecr17.member(listening[ecr17.LANE].port),
             paymentbridge.member(base_url, keys, directory, gateway.engine.estate),
+            smartconnect.member(base_url, keys),
             os.getpid(),
         )
 

@@ -7,6 +7,7 @@ look alike. Only keys differ, and those that no longer open anything are replace
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -24,6 +25,7 @@ from tillwire.core.model import (
 from tillwire.core.ports import Clock, EstateThing, Unit
 from tillwire.estate.applications import new_application
 from tillwire.estate.keys import digest_of, new_api_key, new_device_token
+from tillwire.estate.pairings import Codes, show_code
 from tillwire.sandbox.keyring import Keyring
 
 SHOP: Final = Organisation("sandbox-shop", "Sandbox shop")
@@ -33,6 +35,7 @@ _NAMES: Final = uuid.UUID("6f3b8a52-3b0e-5a0a-8d5c-4c4d3f1b9e10")
 """Namespace of the sandbox's ids."""
 
 VIRTUAL_SERIALS: Final = tuple(f"{number:04d}" for number in range(1, 8))
+SMARTCONNECT_SERIALS: Final = tuple(f"{number:04d}" for number in range(11, 17))
 POLLING_SERIALS: Final = ("0001", "0002")
 OTHER_SERIAL: Final = "9001"
 NEXO_POI: Final = "V1-0003"
@@ -85,6 +88,10 @@ ECR17_TERMINAL: Final = VIRTUAL[3]
 """The terminal whose place the ECR17 lane is: V1-0004."""
 BRIDGE_TERMINAL: Final = VIRTUAL[4]
 """The terminal that the card names for Payment Bridge: V1-0005."""
+SMARTCONNECT: Final = tuple(
+    _terminal(CORNER_SHOP, SHOP, "V1", serial, f"3035{serial}") for serial in SMARTCONNECT_SERIALS
+)
+"""The terminals whose pairing codes are on the card: V1-0011 to V1-0016."""
 POLLING: Final = tuple(
     _terminal(CORNER_SHOP, SHOP, "P1", serial, f"3036{serial}") for serial in POLLING_SERIALS
 )
@@ -93,9 +100,9 @@ _APPLICATION: Final = f"urn:aid:{_id('application')}"
 _OTHERS: Final = _terminal(OTHER_STORE, OTHER, "V1", OTHER_SERIAL, f"3035{OTHER_SERIAL}")
 
 
-def ensure(unit: Unit, keyring: Keyring, public_key: bytes, clock: Clock) -> Keyring:
+def ensure(unit: Unit, keyring: Keyring, public_key: bytes, codes: Codes, clock: Clock) -> Keyring:
     """Put what is missing into the estate; the keyring that opens it from now on. `public_key`
-    (PEM) is the cloud application's."""
+    (PEM) is the cloud application's, `codes` makes pairing codes."""
     estate = unit.estate()
     now = clock.now()
     for thing in _things(now):
@@ -119,11 +126,12 @@ def ensure(unit: Unit, keyring: Keyring, public_key: bytes, clock: Clock) -> Key
         application_id=_ensured_application(
             unit, estate, keyring.application_id, public_key, clock
         ),
+        pairing_codes=dict(_ensured_codes(unit, keyring.pairing_codes, codes, clock)),
     )
 
 
 def _things(now: Instant) -> list[EstateThing]:
-    terminals = [*VIRTUAL, *POLLING, _OTHERS]
+    terminals = [*VIRTUAL, *SMARTCONNECT, *POLLING, _OTHERS]
     devices = [
         Device(
             terminal_id=terminal.id,
@@ -198,3 +206,17 @@ def _ensured_token(unit: Unit, terminal: Terminal, token: str, clock: Clock) -> 
     digest, token = new_device_token(clock)
     unit.put(msgspec.structs.replace(terminal, device_digest=digest))
     return token
+
+
+def _ensured_codes(
+    unit: Unit, known: Mapping[str, str], codes: Codes, clock: Clock
+) -> Iterator[tuple[str, str]]:
+    """Terminals and their codes: new ones in place of those that were used."""
+    terminals = unit.estate().terminals
+    for terminal in SMARTCONNECT:
+        if terminals[terminal.id].lifecycle is not Lifecycle.ACTIVATED:
+            continue
+        code = known.get(terminal.id, "")
+        if not code or unit.pairing_code(codes.digest(code)) is None:
+            code, _ = show_code(unit, terminal.id, codes.drawn(clock), clock.now(), None)
+        yield terminal.id, code

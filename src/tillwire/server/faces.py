@@ -121,7 +121,7 @@ def _device(parts: Parts, settings: NoSettings) -> App:
 
 def _virtual(parts: Parts, settings: NoSettings) -> App:
     assert parts.world is not None, "the configuration was checked"
-    return virtual_face.create(parts.world, lambda: parts.engine.estate)
+    return virtual_face.create(parts.world, parts.engine, parts.vault)
 
 
 def _nexo(parts: Parts, settings: nexo_settings.Settings) -> Poi:

@@ -6,6 +6,8 @@
     GET    /terminals/{name}/printouts   what it printed last, oldest first
     PUT    /terminals/{name}/script      what it does next, whatever the amounts end in
     DELETE /terminals/{name}/script      the amounts' endings count again
+    POST   /terminals/{name}/pairing     it shows a code, by which a register is paired with it
+    DELETE /terminals/{name}/pairing     its registers are unpaired, as on its menu
 
 It belongs to the sandbox alone: whoever reaches it sees and scripts everything. So it answers under
 the names of its own machine only; a web page from elsewhere that has its own name lead here (DNS
@@ -23,9 +25,11 @@ import msgspec
 from msgspec import Meta
 
 from tillwire.clock import Instant, utc
-from tillwire.core.estate import Estate
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.engine import Engine
+from tillwire.core.model import Lifecycle, PairingCode, Terminal
+from tillwire.core.ports import Unit, Vault
 from tillwire.errors import InvalidRequest, NotFound, NotPermitted
+from tillwire.estate.pairings import Codes, show_code, unpair_all
 from tillwire.net import asgi
 from tillwire.net.asgi import App, Receive, Reply, Scope, Send
 from tillwire.net.problems import STATUSES, Problems, named_field
@@ -96,6 +100,16 @@ class TerminalView(msgspec.Struct, frozen=True):
     """What was set for the next transactions or errands; null when the amounts' endings count."""
     times: int
     """For how many of them."""
+    registers: list[str]
+    """Those that are paired with it, by their own ids."""
+
+
+class CodeView(msgspec.Struct, frozen=True):
+    """What a terminal shows to be paired with a register."""
+
+    code: str
+    expires_at: str
+    """RFC 3339, UTC."""
 
 
 class PrintoutView(msgspec.Struct, frozen=True):
@@ -113,17 +127,18 @@ _order: Final = msgspec.json.Decoder(Order)
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def create(world: World, estate_of: Callable[[], Estate]) -> App:
-    """The face as an ASGI application; `estate_of` gives the estate as it stands."""
-    return VirtualFace(world, estate_of)
+def create(world: World, engine: Engine, vault: Vault) -> App:
+    """The face as an ASGI application; `vault` has the key of pairing codes."""
+    return VirtualFace(world, engine, vault)
 
 
 class VirtualFace:
     """Shows and scripts the virtual world."""
 
-    def __init__(self, world: World, estate_of: Callable[[], Estate]) -> None:
+    def __init__(self, world: World, engine: Engine, vault: Vault) -> None:
         self._world = world
-        self._estate_of = estate_of
+        self._engine = engine
+        self._codes = Codes(vault)
         self._routes: Routes[Handler] = Routes(
             [
                 ("GET", "/ledger", self._ledger),
@@ -132,6 +147,8 @@ class VirtualFace:
                 ("GET", "/terminals/{name}/printouts", self._printouts),
                 ("PUT", "/terminals/{name}/script", self._set_script),
                 ("DELETE", "/terminals/{name}/script", self._remove_script),
+                ("POST", "/terminals/{name}/pairing", self._show_code),
+                ("DELETE", "/terminals/{name}/pairing", self._unpair),
             ]
         )
 
@@ -172,10 +189,28 @@ class VirtualFace:
         await self._world.set_script(self._terminal(call.parameters[0]).id, None)
         return Reply(HTTPStatus.NO_CONTENT)
 
+    async def _show_code(self, call: Call) -> Reply:
+        terminal, clock = self._terminal(call.parameters[0]), self._engine.clock
+        drawn, now = self._codes.drawn(clock), clock.now()
+
+        def show(unit: Unit) -> tuple[str, PairingCode]:
+            return show_code(unit, terminal.id, drawn, now)
+
+        code, made = await self._engine.journal.commit(show)
+        assert made.expires_at is not None, "what a terminal shows does not live for good"
+        text = f"PAIRING CODE\n{code}"
+        await self._world.commit(lambda page: page.show(terminal.id, text, now))
+        return _reply(CodeView(code, _text(made.expires_at)))
+
+    async def _unpair(self, call: Call) -> Reply:
+        terminal, now = self._terminal(call.parameters[0]), self._engine.clock.now()
+        await self._engine.change_estate(lambda unit: unpair_all(unit, terminal.id, now))
+        return Reply(HTTPStatus.NO_CONTENT)
+
     def _virtual(self) -> list[Terminal]:
         terminals = (
             terminal
-            for terminal in self._estate_of().terminals.values()
+            for terminal in self._engine.estate.terminals.values()
             if terminal.driver == DRIVER and terminal.lifecycle is not Lifecycle.REMOVED
         )
         return sorted(terminals, key=lambda terminal: (terminal.name, terminal.id))
@@ -206,6 +241,7 @@ class VirtualFace:
             ],
             script=chosen.script if chosen else None,
             times=chosen.times if chosen else 0,
+            registers=[each.register_id for each in self._engine.estate.registers_at(terminal.id)],
         )
 
 

@@ -15,7 +15,9 @@ from tillwire.core.ports import Driver
 from tillwire.device.driver import DeviceDriver
 from tillwire.errors import ConfigurationError, Unsupported
 from tillwire.estate import applications
+from tillwire.estate.pairings import Codes
 from tillwire.journal.sqlite import SqliteJournal
+from tillwire.journal.vault import KeyFileVault
 from tillwire.net.asgi import Receive, Scope, Send
 from tillwire.sandbox import paymentbridge, virtual_estate
 from tillwire.sandbox.keyring import Keyring
@@ -104,10 +106,11 @@ async def test_the_sandbox_s_estate_is_made_once(tmp_path: Path) -> None:
     journal = SqliteJournal(tmp_path / "journal.db", inline=True)
     clock = SystemClock()
     public_key = paymentbridge.public_key(tmp_path)
+    codes = Codes(KeyFileVault(tmp_path / "journal.db.key"))
 
     async def ensured(known: Keyring) -> Keyring:
         return await journal.commit(
-            lambda unit: virtual_estate.ensure(unit, known, public_key, clock)
+            lambda unit: virtual_estate.ensure(unit, known, public_key, codes, clock)
         )
 
     keys = await ensured(Keyring())
@@ -123,4 +126,14 @@ async def test_the_sandbox_s_estate_is_made_once(tmp_path: Path) -> None:
     assert await ensured(replaced) == replaced
     assert tids["TILLWIRE-V1-0004"] == "30350004"
     assert tids["TILLWIRE-V1-0007"] == "30350007"
+    assert tids["TILLWIRE-V1-0016"] == "30350016"
+    used, *others = virtual_estate.SMARTCONNECT
+    digest = codes.digest(keys.pairing_codes[used.id])
+    assert await journal.commit(lambda unit: unit.drop_pairing_code(digest))
+    later = (await ensured(replaced)).pairing_codes
+    assert later[used.id] != keys.pairing_codes[used.id], "who starts it again can pair again"
+    assert {each.id: later[each.id] for each in others} == {
+        each.id: keys.pairing_codes[each.id] for each in others
+    }
+    assert len(set(later.values())) == 6
     journal.close()

@@ -12,11 +12,14 @@ from tests.unit.asgi_client import AsgiClient
 from tests.unit.virtual.shop import Shop, shop_in
 from tillwire.core.errands import Answer, Ask, Count, Print, Question, Show, Trouble
 from tillwire.core.model import State
+from tillwire.estate.pairings import Codes, Newcomer, pair
+from tillwire.journal.vault import KeyFileVault, key_path
 from tillwire.virtual import face
 
 
 def client_of(shop: Shop) -> AsgiClient:
-    return AsgiClient(face.create(shop.world, lambda: shop.engine.estate), root="/v1/virtual")
+    vault = KeyFileVault(key_path(shop.journal.path))
+    return AsgiClient(face.create(shop.world, shop.engine, vault), root="/v1/virtual")
 
 
 @virtual()
@@ -104,6 +107,7 @@ async def test_a_terminal_shows_what_its_customer_reads_and_what_it_printed(
             "waiting": [],
             "script": None,
             "times": 0,
+            "registers": [],
         }
         await shop.perform(Show("2 x widget\n40.00"))
         await shop.perform(Print("SALE\n40.00", signature=True))
@@ -213,3 +217,30 @@ def test_what_is_wrong_is_said_as_a_problem(
             assert problem["instance"] == "/v1/virtual" + path
 
     scenario()
+
+
+@virtual()
+async def test_a_terminal_shows_a_pairing_code_and_unpairs_its_registers(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        client = client_of(shop)
+        path = "/terminals/TILLWIRE-V1-t1"
+        shown = (await client.post(path + "/pairing")).json()
+        assert (len(shown["code"]), shown["code"].isdecimal()) == (8, True)
+        assert shown["expires_at"].endswith("Z")
+        assert (await client.get(path)).json()["display"] == f"PAIRING CODE\n{shown['code']}"
+        codes = Codes(KeyFileVault(key_path(shop.journal.path)))
+        newcomer = Newcomer(
+            organisation_id=shop.engine.estate.terminals["t1"].organisation_id,
+            dialect="smartconnect",
+            register_id="till-2",
+            business_name="Shop",
+            vendor_name="TillCo",
+            name="Till 2",
+        )
+        now = shop.engine.clock.now()
+        digest = codes.digest(shown["code"])
+        await shop.engine.change_estate(lambda unit: pair(unit, digest, newcomer, now))
+        assert (await client.get(path)).json()["registers"] == ["till-2"]
+        assert (await client.delete(path + "/pairing")).status == 204
+        assert (await client.get(path)).json()["registers"] == []
+        assert (await client.post("/terminals/TILLWIRE-V1-none/pairing")).status == 404
