@@ -1,0 +1,57 @@
+"""`tillwire pairings pair`: link one of our terminals with the code that it shows, at the cloud
+through which it is reached."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
+from tillwire.cli.options import JsonOption, terminal_of
+from tillwire.cli.output import say, say_json
+from tillwire.cli.terminals import TerminalArgument
+from tillwire.dialects.smartconnect.driver import pairing
+from tillwire.dialects.smartconnect.driver.settings import DriverSettings
+from tillwire.errors import ConfigurationError, Unsupported
+from tillwire.net.http_client import AiohttpClient
+
+DRIVER: Final = "smartconnect"
+
+
+def pair(
+    terminal: TerminalArgument,
+    code: Annotated[
+        str, typer.Argument(help="The code that the terminal shows.", show_default=False)
+    ],
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Pair a terminal behind a SmartConnect cloud with this gateway, by the code that it shows."""
+    with opened(locate(journal, config, data)) as books:
+        estate = books.read_now(lambda reader: reader.estate())
+    found = terminal_of(estate, terminal)
+    if found.driver != DRIVER:
+        raise Unsupported(f"{found.name} is reached by {found.driver}, and is not paired.")
+    try:
+        settings = msgspec.convert(found.settings, DriverSettings)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"The settings of {found.name}: {error}.") from None
+    pairing.check_alone(found, estate.terminals.values())
+    asyncio.run(_pair(code, settings, found.name))
+    if as_json:
+        say_json({"terminal_id": found.id, "register_id": settings.register_id})
+        return
+    say(f"{found.name} is paired with register {settings.register_id}.")
+
+
+async def _pair(code: str, settings: DriverSettings, name: str) -> None:
+    client = AiohttpClient()
+    try:
+        await pairing.pair(client, code, settings, name)
+    finally:
+        await client.close()
