@@ -199,12 +199,22 @@ async def test_a_url_that_is_shut_leaves_it_to_a_person(counter: Counter, status
     assert counter.cloud.charged == [1250]
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("00000000-0000-4000-8000-000000000000", {}),
+        ("", {"RequestId": "00000000-0000-4000-8000-000000000000"}),
+        ("", {"PosRegisterID": "another till"}),
+    ],
+)
 @at_a_counter()
-async def test_an_answer_about_another_transaction_is_none(counter: Counter) -> None:
+async def test_an_answer_about_another_s_transaction_is_none(
+    counter: Counter, name: str, changes: dict[str, str]
+) -> None:
     async def another(cloud: there.Cloud, asked: there.Asked) -> Any:
-        task = there.Task("00000000-0000-4000-8000-000000000000", {"AmountTotal": "1250",
-                          "TransactionType": "Card.Purchase"}, asked.at)  # fmt: skip
-        task.data = there.accepted(task)
+        ours = next(iter(cloud.tasks.values()))
+        task = there.Task(name or ours.id, ours.form, asked.at)
+        task.data = there.accepted(task, **changes)
         return await there.answer(200, there.envelope(task))(cloud, asked)
 
     counter.cloud.polls.append(another)

@@ -49,6 +49,13 @@ async def test_a_terminal_says_that_it_is_ready(counter: Counter) -> None:
     )
 
 
+@at_a_counter(poll_seconds=20)
+async def test_a_status_is_there_soon_however_seldom_payments_are_polled_for(
+    counter: Counter,
+) -> None:
+    assert (await counter.gateway.engine.status(LANE)).reachable
+
+
 @pytest.mark.parametrize(
     ("act", "reachable", "words"),
     [

@@ -118,6 +118,15 @@ async def test_what_the_terminal_adds_is_charged(counter: Counter) -> None:
     assert paid.outcome.handle["surcharge"] == "25"
 
 
+@at_a_counter()
+async def test_a_receipt_is_kept_in_lines_that_a_printer_takes(counter: Counter) -> None:
+    counter.cloud.terminal = there.ends(Receipt="  A\r\nB\x1b@\u202eC\n\nTOTAL NZ$12.50 ")
+    paid = await counter.pay()
+    assert paid.outcome is not None
+    assert paid.outcome.receipts is not None
+    assert paid.outcome.receipts.cardholder == "  A\nB @ C\n\nTOTAL NZ$12.50 "
+
+
 @pytest.mark.parametrize("told", [1250, None, "1250 "])
 @at_a_counter()
 async def test_an_amount_is_a_number_a_text_or_what_was_asked(counter: Counter, told: Any) -> None:

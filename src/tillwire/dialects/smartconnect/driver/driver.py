@@ -131,7 +131,7 @@ class SmartConnectDriver:
                 continue
             except Shut as shut:
                 raise AnswerLost(f"The polling URL is of no use any more: {shut.detail}.") from None
-            _check_same(answer, called)
+            self._check_ours(answer, called)
             found = outcome.read(answer, transaction, function, reference)
             if isinstance(found, Pending):
                 if found.delayed and not delayed:
@@ -140,6 +140,15 @@ class SmartConnectDriver:
                 continue
             self._cloud.forget(transaction.id)
             return _ended(found)
+
+    def _check_ours(self, answer: Envelope, called: str) -> None:
+        """Raise `AnswerLost` for an answer about another transaction, or to another register."""
+        told = answer.data
+        names = {answer.transaction_id, told.request_id if told else "", called} - {""}
+        if len({each.lower() for each in names}) > 1:
+            raise AnswerLost("The cloud's answer is about another transaction.")
+        if told and told.pos_register_id not in ("", self.settings.register_id):
+            raise AnswerLost("The cloud's answer is to another register.")
 
     # --- what became of it ----------------------------------------------------------------------
 
@@ -161,7 +170,7 @@ class SmartConnectDriver:
             return CannotTell(f"The polling URL cannot be opened. {error}")
         try:
             answer = await self._cloud.poll(transaction.id, url, self.settings, patience=PATIENCE)
-            _check_same(answer, peer.get(CLOUD_ID, ""))
+            self._check_ours(answer, peer.get(CLOUD_ID, ""))
         except Shut as shut:
             return await self._for_a_person(
                 transaction,
@@ -205,12 +214,6 @@ class SmartConnectDriver:
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """Its last transaction, its last receipt once more, a logon to the acquirer."""
         return await self._functions.perform(errand)
-
-
-def _check_same(answer: Envelope, called: str) -> None:
-    """Raise `AnswerLost` for an answer about another transaction."""
-    if called and answer.transaction_id and answer.transaction_id.lower() != called.lower():
-        raise AnswerLost("The cloud's answer is about another transaction.")
 
 
 def _ended(found: Outcome | Absent | Pending | Unclear) -> Outcome:

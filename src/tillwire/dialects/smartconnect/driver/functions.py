@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+import msgspec
+
 from tillwire.core.errands import (
     Ability,
     AskLast,
@@ -20,10 +22,11 @@ from tillwire.core.errands import (
     Trouble,
     Update,
 )
-from tillwire.core.model import Outcome, Receipts, Verdict
+from tillwire.core.model import Outcome, Verdict
 from tillwire.core.ports import TerminalStatus
 from tillwire.dialects.smartconnect.driver.cloud import Cloud, Later, Refused, usable
-from tillwire.dialects.smartconnect.driver.settings import DriverSettings
+from tillwire.dialects.smartconnect.driver.outcome import receipts_of
+from tillwire.dialects.smartconnect.driver.settings import CLOSEST_POLLS, DriverSettings
 from tillwire.dialects.smartconnect.wire import outcomes
 from tillwire.dialects.smartconnect.wire.envelope import COMPLETED, Envelope
 from tillwire.dialects.smartconnect.wire.envelope import Result as Told
@@ -54,7 +57,8 @@ class Functions:
 
     def __init__(self, cloud: Cloud, settings: DriverSettings) -> None:
         self._cloud = cloud
-        self._settings = settings
+        # They are waited for a few seconds only: polls are as close as the cloud allows.
+        self._settings = msgspec.structs.replace(settings, poll_seconds=CLOSEST_POLLS)
 
     async def run(self, function: Function, seconds: float) -> Envelope:
         """Its completed answer. Raises `Refused`, `NotDelivered`, `AnswerLost`."""
@@ -172,7 +176,7 @@ def _seen(answer: Envelope) -> LastSeen | None:
         acquirer_reference=_shown(told.acquirer_ref),
         brand=_shown(told.card_type),
         card_last4=last_four(told.card_pan),
-        receipts=Receipts(cardholder=told.receipt) if told.receipt.strip() else None,
+        receipts=receipts_of(told.receipt),
     )
     return LastSeen(_shown(told.reference_id or told.acquirer_ref), outcome)
 

@@ -102,7 +102,7 @@ def _described(
         acquirer_reference=_text(told.acquirer_ref),
         brand=_text(told.card_type),
         card_last4=pan.last_four(told.card_pan),
-        receipts=Receipts(cardholder=told.receipt) if told.receipt.strip() else None,
+        receipts=receipts_of(told.receipt),
         handle={key: value for key, value in handle.items() if value} if approved else {},
     )
 
@@ -128,6 +128,13 @@ def _minor(name: str, value: str) -> int:
     if not _MINOR.fullmatch(text) or int(text) > MAX_MINOR:
         raise RemoteProtocolError(f"{name} is no amount.")
     return int(text)
+
+
+def receipts_of(text: str) -> Receipts | None:
+    """The receipt as the terminal wrote it, the customer's, in lines that any printer takes."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    plain = ("".join(each if each.isprintable() else " " for each in line) for line in lines)
+    return Receipts(cardholder="\n".join(plain)) if text.strip() else None
 
 
 def _moment(told: Result, transaction: Transaction) -> Instant | None:
