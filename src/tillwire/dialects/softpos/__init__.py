@@ -1,0 +1,1 @@
+"""SoftPOS and MobilePOS: one transaction asked for at the acquirer's backend (source 001)."""
