@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import structlog
 
@@ -83,17 +83,6 @@ _WORDS: Final[dict[type[Any], str]] = {
 """What is being served, for an operator."""
 
 
-class _GivenUp(NamedTuple):
-    """A result that the till has not acknowledged on this connection, however often it was sent."""
-
-    request: Request
-    job: Job
-    frame: bytes
-    then: Callable[[], None]
-    """What to do when it is acknowledged all the same."""
-    until: float
-
-
 class LaneFace:
     """The face at one lane. Implements `net.streams.StreamFace`."""
 
@@ -133,7 +122,6 @@ class Session:
         """What the till has not answered, as often as it was sent."""
         self._answered_before = False
         """Whether an answer came meanwhile that should be one to what was sent before."""
-        self._given_up: _GivenUp | None = None
         self._heard: asyncio.Future[bool] | None = None
         self._then: Callable[[], None] | None = None
         """What to do as soon as that is acknowledged."""
@@ -175,9 +163,6 @@ class Session:
     def _hear(self, *, acknowledged: bool) -> None:
         # A till answers every frame, in their order: this may be for one that was sent before.
         answered = self._sent.popleft() if self._sent else self._unheard
-        if acknowledged and self._given_up is not None and answered is self._given_up.frame:
-            self._given_up.then()
-            self._given_up = None
         if answered is not self._unheard and self._then is not None:
             # Of what is acknowledged for good; of the parts of a ticket nothing hangs on it.
             self._answered_before = self._answered_before or acknowledged
@@ -230,7 +215,7 @@ class Session:
             self._refuse(frame.code, "another request is being served")
         elif self._task is None and self._closing:
             self._refuse(frame.code, "the connection is closing")
-        elif self._task is None and not self._is_copy(request):
+        elif self._task is None:
             self._begin(request, tid, frame.code)
 
     def _read(self, frame: Application) -> Request:
@@ -277,30 +262,11 @@ class Session:
         self._forget(self._task)
         return True
 
-    def _is_copy(self, request: Request) -> bool:
-        """Whether the till wrote this before it heard the result of the same request on this very
-        connection, whatever it has heard on another one; it is told that result once more."""
-        given_up = self._given_up
-        if given_up is None or given_up.request != request:
-            return False
-        if given_up.until < asyncio.get_running_loop().time():
-            return False
-        self._work_on(request, self._tell_again(given_up))
-        return True
-
-    async def _tell_again(self, given_up: _GivenUp) -> None:
-        await self._accept_with_data(given_up.job)
-        self._send(given_up.frame)
-
     def _begin(self, request: Request, tid: str, code: str) -> None:
-        self._given_up = None
-        self._work_on(request, self._serve(request, tid, code))
-
-    def _work_on(self, request: Request, work: Coroutine[Any, Any, None]) -> None:
         self._request, self._taken, self._has_result = request, False, False
         if isinstance(request, Order) and request.additional_data and self._lane.hands_on:
             self._announced = Announced(self._lane)
-        self._task = self._tasks.spawn(work)
+        self._task = self._tasks.spawn(self._serve(request, tid, code))
         self._task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
@@ -466,13 +432,17 @@ class Session:
         needs_person = doubt is not None and doubt.awaits is Awaits.PERSON
         return NEEDS_PERSON if needs_person else UNRESOLVED
 
-    def _give_up(self, frame: bytes, job: Job | None) -> None:
-        """Wait no more for an answer, which may still come."""
-        request, then = self._request, self._then
-        if job is None or then is None or not isinstance(request, Order | CloseSessionRequest):
-            return
-        until = asyncio.get_running_loop().time() + self._settings.repeat_within
-        self._given_up = _GivenUp(request, job, frame, then, until)
+    def _give_up(self, payload: bytes) -> None:
+        """End a connection on which the till acknowledges nothing: answers to what it was sent may
+        still come there, and must not be taken for those to anything else."""
+        structlog.get_logger().warning(
+            "an ECR17 till acknowledges nothing",
+            terminal=self._settings.terminal,
+            peer=self._connection.peer,
+            code=payload[9:10].decode("ascii"),
+            sent=self._settings.transmissions,
+        )
+        self._connection.close()
 
     def _send_again(self) -> None:
         """What the till was sent and has not acknowledged: it may not have it."""
@@ -491,7 +461,7 @@ class Session:
 
     async def _deliver(self, payload: bytes, job: Job | None = None) -> bool:
         """Send it until the till acknowledges it; whether it did. The till has the job's result
-        then, if it is that."""
+        then, if it is that. One that never does loses the connection."""
         loop, told = asyncio.get_running_loop(), self._settings
         frame = wire.application(payload, told.lrc)
         self._then = None if job is None else partial(self._lane.acknowledged, job, payload)
@@ -502,18 +472,15 @@ class Session:
                 heard = self._heard = loop.create_future()
                 if not self._send(frame):
                     return False
-                try:
-                    async with asyncio.timeout(told.ack_within):
-                        if await heard:
-                            return True
-                except TimeoutError:
-                    continue
+                await asyncio.wait((heard,), timeout=told.ack_within)
+                if heard.done() and heard.result():
+                    return True
             if self._answered_before:
                 # This till answers only once what it is sent twice: the answer was for this one.
                 self._sent.clear()
                 self._has_it()
                 return True
-            self._give_up(frame, job)
+            self._give_up(payload)
             return False
         finally:
             if self._unheard is frame:
