@@ -4,6 +4,7 @@ is their cloud. The near one's registers are paired by the codes that the far te
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.two_gateways import Plug, TwoGateways
 from tillwire import uuids
 from tillwire.core.model import Lifecycle, State, Terminal, Transaction, Verdict
+from tillwire.core.ports import Reader
 from tillwire.dialects.smartconnect.driver import pairing
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings
 from tillwire.estate import pairings
@@ -29,7 +31,6 @@ Scenario = Callable[["Pair"], Coroutine[Any, Any, T]]
 FACE: Final = "smartconnect"
 FAR_PORTS: Final[Mapping[str, int]] = {FACE: 8808}
 URL: Final = f"http://127.0.0.1:{FAR_PORTS[FACE]}/POS"
-CLOUD_ID: Final = "transaction_id"
 FOUND_OUT_AFTER: Final = 1200.0
 """Seconds after which all that can be found out has been: no token lives that long."""
 
@@ -142,9 +143,18 @@ class Pair(TwoGateways):
         return next((each.terminal_id for each in registers if each.register_id == lane.id), None)
 
     def there(self, here: Transaction) -> Transaction | None:
-        """The far gateway's transaction for one of the near gateway's, if its id is known."""
-        called = uuids.transaction_of(here.peer.get(CLOUD_ID, ""))
-        return next((each for each in self.far.transactions() if each.id == called), None)
+        """The far gateway's transaction for one of the near gateway's: by the key that its request
+        had, whether or not the answer has come."""
+        key = hashlib.sha256(uuids.transaction_uuid(here.id).encode()).hexdigest()
+        all_there = self.far.transactions()
+
+        def look(reader: Reader) -> list[Transaction]:
+            asked = ((each, reader.exchange_of(each.id)) for each in all_there)
+            return [each for each, exchange in asked if exchange and exchange.number == key]
+
+        found = self.far.journal.read_now(look)
+        assert len(found) <= 1, f"two for one: {found}"
+        return found[0] if found else None
 
 
 async def settled(pair: Pair, order: Transaction | str) -> Transaction:
@@ -153,7 +163,7 @@ async def settled(pair: Pair, order: Transaction | str) -> Transaction:
     ended = await pair.ended(order, FOUND_OUT_AFTER)
     if ended.state is not State.UNKNOWN:
         return ended
-    there = pair.there(ended) or _unnamed(pair, ended)
+    there = pair.there(ended)
     assert there is None or there.is_final, f"it is known there by now: {there}"
     charged = (await pair.far.charges()).get(there.id) if there else None
     await pair.near.engine.decide(
@@ -162,21 +172,9 @@ async def settled(pair: Pair, order: Transaction | str) -> Transaction:
         person="Ada",
         reason="So says the terminal.",
         approved_amount=charged,
+        tip=max((charged or 0) - ended.amount.minor, 0),
     )
     return ended
-
-
-def _unnamed(pair: Pair, here: Transaction) -> Transaction | None:
-    """The far transaction of which the near gateway has not heard the id."""
-    named = {each.peer.get(CLOUD_ID) for each in pair.near.transactions()}
-    found = [
-        each
-        for each in pair.far.transactions()
-        if uuids.transaction_uuid(each.id) not in named
-        and (each.type, each.amount) == (here.type, here.amount)
-    ]
-    assert len(found) <= 1, f"two for one: {found}"
-    return found[0] if found else None
 
 
 def machine(disk: Path, seed: int = 0, **options: Any) -> Any:

@@ -38,6 +38,7 @@ async def test_a_sale_is_posted_once_and_polled_for(counter: Counter) -> None:
     assert post.body == ASKS + b"Card.Purchase&AmountTotal=1250"
     assert post.headers["content-type"] == "application/x-www-form-urlencoded; charset=UTF-8"
     assert post.headers["accept"] == "application/json"
+    assert post.headers["idempotency-key"] == uuids.transaction_uuid(paid.id)
 
 
 @at_a_counter()

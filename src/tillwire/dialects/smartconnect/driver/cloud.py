@@ -76,14 +76,20 @@ class Cloud:
     # --- what is asked --------------------------------------------------------------------------
 
     async def ask(
-        self, request: TransactionRequest, settings: DriverSettings, ready: Ready | None = None
+        self,
+        request: TransactionRequest,
+        settings: DriverSettings,
+        *,
+        key: str = "",
+        ready: Ready | None = None,
     ) -> Envelope:
-        """Post a request, once; what the cloud says of having taken it. Raises `NotDelivered`,
+        """Post a request, once; what the cloud says of having taken it. `key` names it, for clouds
+        that look at such: whatever the network doubles is done once there. Raises `NotDelivered`,
         `AnswerLost`, and `Refused` for a proof that it was not taken."""
         response = await self._client.request(
             "POST",
             settings.url + transactions.PATH,
-            headers=FORM,
+            headers={**FORM, "Idempotency-Key": key} if key else FORM,
             body=transactions.write(request),
             timeout=settings.answer_seconds,
             connect_within=settings.connect_seconds,

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from tillwire import uuids
 from tillwire.core.errands import Errand, Result
 from tillwire.core.model import Outcome, Terminal, Transaction
 from tillwire.core.ports import (
@@ -85,7 +86,10 @@ class SmartConnectDriver:
         await progress(Sign(peer={key: value for key, value in peer.items() if value}))
         try:
             answer = await self._cloud.ask(
-                request, self.settings, ready=lambda: self._check_in_time(transaction)
+                request,
+                self.settings,
+                key=uuids.transaction_uuid(transaction.id),
+                ready=lambda: self._check_in_time(transaction),
             )
         except Refused as refusal:
             raise NotDelivered(str(refusal), Proof.REFUSED_BY_PEER) from refusal

@@ -1,0 +1,122 @@
+"""Days on which much goes wrong at once between two gateways: requests that come twice, late, or
+lose their answers, cut connections, either gateway dead, and registers that race for a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.kit.messages import Fate
+from tests.kit.runner import again, seeds
+from tests.kit.virtual_loop import virtual_loop
+from tests.matrix.nexo_doubles import Doubling
+from tests.matrix.smartconnect_agreement import check_pair
+from tests.matrix.smartconnect_pair import FAR_PORTS, LANE, Lane, Pair, live, settled
+from tillwire.core.model import State, Transaction, TransactionType
+from tillwire.errors import Conflict, Proof
+
+_T = TransactionType
+MINORS: Final = (1000, 1040, 1043, 1046, 1048, 1049, 1052, 1053, 1054)
+KINDS: Final = pytest.mark.parametrize("kind", [_T.PURCHASE, _T.REFUND, _T.CAPTURE])
+
+
+@pytest.mark.parametrize("after", [0.0, 3.0, 60.0])
+@KINDS
+def test_what_comes_twice_is_done_once(disk: Path, after: float, kind: TransactionType) -> None:
+    async def day(pair: Pair) -> None:
+        first = await pair.pay(LANE, 1000, _T.PREAUTH if kind is _T.CAPTURE else _T.PURCHASE)
+        way = pair.plug.network = Doubling(Fate(doubled_after=after))
+        original = None if kind is _T.PURCHASE else first.id
+        here = await settled(pair, await pair.order(LANE, 1000, kind, original=original))
+        assert here.state is State.APPROVED
+        await way.settle()
+        await asyncio.sleep(60)
+        await check_pair(pair)
+
+    live(disk, day)
+
+
+@KINDS
+def test_what_loses_its_answer_is_for_a_person(disk: Path, kind: TransactionType) -> None:
+    async def day(pair: Pair) -> None:
+        first = await pair.pay(LANE, 1000, _T.PREAUTH if kind is _T.CAPTURE else _T.PURCHASE)
+        way = pair.plug.network = Doubling(Fate(answer_lost=True))
+        original = None if kind is _T.PURCHASE else first.id
+        here = await settled(pair, await pair.order(LANE, 900, kind, original=original))
+        assert here.state is State.UNKNOWN
+        await way.settle()
+        await check_pair(pair)
+
+    live(disk, day)
+
+
+def test_of_registers_that_race_for_a_terminal_each_is_paid_or_refused(disk: Path) -> None:
+    lanes = [Lane(register=f"register-{number}") for number in range(6)]
+
+    async def day(pair: Pair) -> None:
+        orders = [await pair.order(each, 1000 + 100 * n) for n, each in enumerate(lanes)]
+        ends = [await pair.ended(each) for each in orders]
+        assert {each.state for each in ends} <= {State.APPROVED, State.FAILED}
+        assert any(each.state is State.APPROVED for each in ends)
+        assert all(
+            each.proof is Proof.REFUSED_BY_PEER for each in ends if each.state is State.FAILED
+        )
+        await check_pair(pair)
+
+    live(disk, day, lanes=lanes)
+
+
+@pytest.mark.parametrize("seed", seeds(range(10)))
+def test_a_day_on_which_much_goes_wrong(disk: Path, seed: int) -> None:
+    source = random.Random(seed)
+    told = {"attach_identical": source.random() < 0.5, "delayed_after": source.choice([5, 60])}
+
+    async def day(pair: Pair) -> None:
+        sales: list[Transaction] = []
+        for _ in range(8):
+            if source.random() < 0.7:
+                pair.plug.network = Doubling.seeded(source, risk=0.3)
+            order = await _ordered(pair, sales, source)
+            await _trouble(pair, source)
+            here = await settled(pair, order)
+            if here.state is State.APPROVED and here.original_id is None:
+                sales.append(here)
+            await check_pair(pair)
+
+    try:
+        live(disk, day, told=told)
+    except AssertionError:
+        print(again(seed))
+        raise
+
+
+async def _ordered(pair: Pair, sales: list[Transaction], source: random.Random) -> Transaction:
+    if sales and source.random() < 0.4:
+        of = source.choice(sales)
+        kind = _T.CAPTURE if of.type is _T.PREAUTH else _T.REFUND
+        try:
+            return await pair.order(LANE, source.choice([100, 300]), kind, original=of.id)
+        except Conflict:  # nothing is left of it
+            sales.remove(of)
+    kind = source.choice([_T.PURCHASE, _T.PURCHASE, _T.PREAUTH, _T.CASH_ADVANCE])
+    return await pair.order(LANE, source.choice(MINORS), kind)
+
+
+async def _trouble(pair: Pair, source: random.Random) -> None:
+    """Something happens meanwhile, or nothing."""
+    await asyncio.sleep(source.choice([0.0, 0.1, 2.0, 4.0]))
+    match source.randrange(5):
+        case 0:
+            virtual_loop().network.cut(*FAR_PORTS.values())
+        case 1:
+            pair.kill_far()
+            await asyncio.sleep(source.choice([0.0, 20.0, 200.0]))
+            await pair.revive_far()
+        case 2:
+            pair.kill_near()
+            await asyncio.sleep(source.choice([0.0, 20.0, 800.0, 1000.0]))
+            await pair.revive_near()
