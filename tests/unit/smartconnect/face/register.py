@@ -128,6 +128,9 @@ class RegisterUnderTest:
         async with asyncio.timeout(within):
             while True:
                 answer = await self.cloud.get(begun.polling_url)
+                if answer.status == 429:
+                    await asyncio.sleep(int(answer.headers["retry-after"]))
+                    continue
                 assert answer.status == 200, answer
                 if answer.json["transactionStatus"] == "COMPLETED":
                     return answer.json
@@ -281,7 +284,6 @@ async def living(
     folder: Path, receiver: Receiver | None = None, **settings: Json
 ) -> AsyncIterator[Cloud]:
     """One life of the gateway on the journal in `folder`."""
-    folder.mkdir(exist_ok=True)
     virtual = isinstance(asyncio.get_running_loop(), VirtualLoop)
     told = {"organisation": SHOP, **settings}
     gateway = GatewayUnderTest(folder, {FACE: PORT if virtual else 0}, {FACE: told})

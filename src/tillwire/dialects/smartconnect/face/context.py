@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import OrderedDict
 from functools import cached_property
 from http import HTTPStatus
@@ -98,7 +99,7 @@ class Context:
         now, pause = self.clock.monotonic(), self.settings.poll_seconds
         last = self._polled.get(name)
         if last is not None and (left := last + pause - now) > _TOLERANCE:
-            after = [(b"retry-after", b"%d" % (int(left) + 1))]
+            after = [(b"retry-after", b"%d" % math.ceil(left))]
             words = f"Poll no more often than every {pause:g} seconds."
             raise Refused(HTTPStatus.TOO_MANY_REQUESTS, words, after)
         self._polled[name] = now

@@ -20,7 +20,7 @@ from tillwire.errors import (
     TillwireError,
     Unsupported,
 )
-from tillwire.net.asgi import Headers, HttpError, Reply, Scope
+from tillwire.net.asgi import Headers, HttpError, Reply, Scope, root_of
 from tillwire.net.problems import Statuses, http_error
 
 BUSY: Final = "device is busy"
@@ -53,7 +53,8 @@ def tell(error: Exception, scope: Scope) -> Reply:
         return Reply(HTTPStatus.NOT_FOUND)
     if isinstance(error, Refused):
         return _reply(error.status, error.detail, error.headers)
-    told = http_error(error, scope, _STATUSES)
+    # What is logged there has no path: it may have a pairing code in it.
+    told = http_error(error, {**scope, "path": f"{root_of(scope)}/..."}, _STATUSES)
     words = told.detail
     if isinstance(error, TerminalBusy):
         words = f"{BUSY}: {error.detail}" if error.unresolved else BUSY

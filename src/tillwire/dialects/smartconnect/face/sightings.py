@@ -16,6 +16,7 @@ import structlog
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
 from tillwire.core.model import Register
+from tillwire.core.ports import Unit
 from tillwire.core.tasks import Tasks
 from tillwire.errors import JournalError
 from tillwire.estate.pairings import CAUSE
@@ -55,36 +56,33 @@ class Sightings:
             if len(self._seen) > MOST:
                 self._seen.popitem(last=False)
         self._seen.move_to_end(register.id)
-        moved = place != seen.place
-        if moved and 0 <= now - seen.at < self._within and now - seen.clash_at >= WRITE_EVERY:
+        clash = place != seen.place and 0 <= now - seen.at < self._within
+        # Whoever knows a register's names can call: no more notes than these for all of them.
+        clash = clash and now - seen.clash_at >= WRITE_EVERY
+        if clash:
             seen.clash_at = now
-            self._tell(register, seen.place, place, now)
-        if moved or now - seen.written_at >= WRITE_EVERY:
+            _log.warning(
+                "a register is used from two places",
+                register=register.register_id,
+                vendor=register.vendor_name,
+                place=place,
+                before=seen.place,
+                meaning=CAUSE,
+            )
+        if clash or now - seen.written_at >= WRITE_EVERY:
             seen.written_at = now
-            self._tasks.spawn(self._write(register.id, place, now))
+            self._tasks.spawn(self._write(register.id, place, now, seen.place if clash else ""))
         seen.place, seen.at = place, now
 
-    def _tell(self, register: Register, before: str, place: str, now: Instant) -> None:
-        _log.warning(
-            "a register is used from two places",
-            register=register.register_id,
-            vendor=register.vendor_name,
-            place=place,
-            before=before,
-            meaning=CAUSE,
-        )
-        self._tasks.spawn(self._write(register.id, before, now, clash=True))
+    async def _write(self, register_id: str, place: str, now: Instant, other: str) -> None:
+        """It was seen at this place, and at the other one if there is any."""
 
-    async def _write(
-        self, register_id: str, place: str, now: Instant, *, clash: bool = False
-    ) -> None:
+        def note(unit: Unit) -> None:
+            unit.saw_register(register_id, now, place)
+            if other:
+                unit.register_clashed(register_id, now, other)
+
         try:
-            await self._engine.journal.commit(
-                lambda unit: (
-                    unit.register_clashed(register_id, now, place)
-                    if clash
-                    else unit.saw_register(register_id, now, place)
-                )
-            )
+            await self._engine.journal.commit(note)
         except JournalError as error:
             _log.warning("where a register was used was not written", error=str(error))

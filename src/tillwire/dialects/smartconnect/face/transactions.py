@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Coroutine
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -26,7 +27,7 @@ from tillwire.dialects.smartconnect.wire.envelope import Envelope
 from tillwire.dialects.smartconnect.wire.transactions import Function, TransactionRequest
 from tillwire.errors import InvalidRequest, TerminalBusy, Unsupported
 from tillwire.net import asgi
-from tillwire.net.asgi import Receive, Reply, Scope
+from tillwire.net.asgi import DisconnectedError, Receive, Reply, Scope
 
 PATH: Final = "/pos/transaction"
 """Of polling URLs, below the face; it is written like this, and read in any case."""
@@ -57,7 +58,7 @@ async def post(context: Context, scope: Scope, receive: Receive) -> Reply:
     caller = context.caller(wanted.registration, scope)
     begun = await _begun(context, caller, wanted, key)
     if not wanted.asynchronous:
-        told = await _awaited(context, begun)
+        told = await _held(_awaited(context, begun), receive)
         if told.transaction_status == envelope.COMPLETED:
             return Reply(HTTPStatus.OK, envelope.write(told))
     else:
@@ -189,6 +190,21 @@ async def _awaited(context: Context, begun: _Begun) -> Envelope:
     found = await _found(context, begun.number)
     assert found is not None, "what was begun is in the journal"
     return _told(context, *found)
+
+
+async def _held(work: Coroutine[Any, Any, Envelope], receive: Receive) -> Envelope:
+    """What comes of it, for a register that waits. Raises `DisconnectedError` when it has gone."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(asgi.disconnected(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise DisconnectedError
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 async def _found(context: Context, number: str) -> tuple[Exchange, Transaction | None] | None:
