@@ -87,7 +87,7 @@ class GatewayUnderTest:
         self.world = World(directory, self.clock, inline=inline)
         self.presence = Presence(self.clock)
         http = _HttpOverLines(lines)
-        clouds = Clouds(http, self.clock, self.vault)
+        self.clouds = clouds = Clouds(http, self.clock, self.vault)
         smartconnect = Cloud(http, self.clock, self.vault)
         self.engine = Engine(
             self.journal,
@@ -121,7 +121,15 @@ class GatewayUnderTest:
         if any(isinstance(kind, FaceKind) and kind.teller for kind in kinds):
             self.delivery.start()
         anywhere = Addresses(["127.0.0.0/8"])
-        parts = Parts(self.engine, self.clock, self.presence, self.world, self.vault, anywhere)
+        parts = Parts(
+            self.engine,
+            self.clock,
+            self.presence,
+            self.world,
+            self.vault,
+            self.clouds,
+            anywhere,
+        )
         for name, port in self._faces.items():
             kind = FACES[name.partition(" ")[0]]
             told = msgspec.convert(self._settings.get(name, {}), kind.settings)

@@ -174,7 +174,7 @@ class Pair(TwoGateways):
         """They do again."""
         near, port = self.near, NEAR_PORTS[CALLBACKS]
         await near._served[CALLBACKS].close()
-        face = callbacks.create(near.engine, near.clock, near.vault)
+        face = callbacks.create(near.engine, near.clock, near.clouds)
         near._served[CALLBACKS] = await serve_app(face, port=port)
 
     def reference_of(self, here: Transaction) -> str:

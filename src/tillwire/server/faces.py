@@ -26,6 +26,7 @@ from tillwire.dialects.nexo.face.held import HeldFace
 from tillwire.dialects.nexo.face.poi import Poi
 from tillwire.dialects.nexo.face.stream import StreamFace as NexoStreamFace
 from tillwire.dialects.paymentbridge.driver import callbacks as paymentbridge_callbacks
+from tillwire.dialects.paymentbridge.driver.cloud import Clouds
 from tillwire.dialects.paymentbridge.face import face as paymentbridge_face
 from tillwire.dialects.paymentbridge.face import settings as paymentbridge_settings
 from tillwire.dialects.paymentbridge.face.teller import BridgeTeller
@@ -50,6 +51,8 @@ class Parts:
     """Present when the gateway has virtual terminals."""
     vault: Vault
     """Seals what must be read again."""
+    clouds: Clouds
+    """Of Payment Bridge's drivers: where their terminals call us."""
     addresses: Addresses = field(default_factory=Addresses)
     """Which addresses strangers may have us call."""
     dialogues: Dialogues = field(default_factory=Dialogues)
@@ -146,7 +149,7 @@ def _nexo_tcp(parts: Parts, settings: nexo_settings.Settings) -> StreamFace:
 
 
 def _paymentbridge_callbacks(parts: Parts, settings: NoSettings) -> App:
-    return paymentbridge_callbacks.create(parts.engine, parts.clock, parts.vault)
+    return paymentbridge_callbacks.create(parts.engine, parts.clock, parts.clouds)
 
 
 def _nexo_place(settings: nexo_settings.Settings) -> str:

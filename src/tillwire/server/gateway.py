@@ -323,7 +323,13 @@ class Gateway:
 
     def _parts(self) -> Parts:
         return Parts(
-            self.engine, self.clock, self._presence, self.world, self.vault, self.addresses
+            self.engine,
+            self.clock,
+            self._presence,
+            self.world,
+            self.vault,
+            self._clouds,
+            self.addresses,
         )
 
     async def _listener(self, settings: ListenerSettings, pages: Pages, parts: Parts) -> Listener:

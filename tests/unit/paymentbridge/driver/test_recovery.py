@@ -14,7 +14,7 @@ from tests.unit.paymentbridge.driver.cloud import NEW, OLD, Cloud, Order, device
 from tests.unit.paymentbridge.driver.counter import Counter, at_a_counter
 from tillwire.core.model import Evidence, State, Transaction, TransactionType
 from tillwire.core.ports import CannotTell
-from tillwire.errors import Proof
+from tillwire.errors import JournalError, Proof
 
 _T = TransactionType
 
@@ -165,6 +165,48 @@ async def test_who_was_not_there_has_not_heard_nothing(counter: Counter) -> None
     await asyncio.sleep(5)
     await counter.restart()
     assert (await counter.ended(order, 3000)).state is State.UNKNOWN
+
+
+async def _garbles(cloud: Cloud, order: Order) -> None:
+    """Its RECEIVED cannot be read."""
+    assert await cloud.tell(order, {"status": "RECEIVED"}) == 400
+    await _slowly(cloud, order)
+
+
+async def _finds_no_room(cloud: Cloud, order: Order) -> None:
+    """Its RECEIVED is turned away, since the journal fails as long as it tries."""
+    for pause in (1.0, 5.5, 10.0):
+        await asyncio.sleep(pause)
+        assert await cloud.sign(order, "RECEIVED") == 503
+    await _slowly(cloud, order)
+
+
+async def _slowly(cloud: Cloud, order: Order) -> None:
+    await asyncio.sleep(90)
+    entry = there.pays(cloud, order)
+    await cloud.tell(order, cloud.payment(order, entry))
+
+
+@pytest.mark.parametrize("behave", [_garbles, _finds_no_room])
+@at_a_counter()
+async def test_a_word_that_was_turned_away_is_no_silence(
+    counter: Counter, behave: there.Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter.cloud.terminal = there.in_turn(there.approves, behave)
+    await counter.pay()
+    order = await counter.order()
+    await asyncio.sleep(0.5)
+
+    async def full(work: Any) -> Any:
+        raise JournalError("The disk is full.")
+
+    if behave is _finds_no_room:
+        with monkeypatch.context() as patch:
+            patch.setattr(counter.gateway.journal, "commit", full)
+            await asyncio.sleep(20)
+    ended = await counter.ended(order)
+    assert (ended.state, ended.approved_amount) == (State.APPROVED, 4250)
+    assert not counter.discrepancies()
 
 
 @pytest.mark.parametrize("word", ["RECEIVED", "STARTED"])

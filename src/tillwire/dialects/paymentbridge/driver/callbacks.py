@@ -15,8 +15,9 @@ from typing import Final
 import structlog
 
 from tillwire.core.model import Evidence, Transaction
-from tillwire.core.ports import Clock, Inbox, Sign, Vault
+from tillwire.core.ports import Clock, Inbox, Sign
 from tillwire.dialects.paymentbridge.driver.addresses import CallbackAddresses
+from tillwire.dialects.paymentbridge.driver.cloud import Clouds, Hearing
 from tillwire.dialects.paymentbridge.driver.orders import (
     BY_CALLBACK,
     FAILED_AT,
@@ -58,18 +59,22 @@ _UNREADABLE: Final = Reply(HTTPStatus.BAD_REQUEST)
 _FAULT: Final = Reply(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def create(inbox: Inbox, clock: Clock, vault: Vault) -> CallbackFace:
-    """The face as an ASGI application."""
-    return CallbackFace(inbox, clock, CallbackAddresses(vault))
+def create(inbox: Inbox, clock: Clock, clouds: Clouds) -> CallbackFace:
+    """The face as an ASGI application. `clouds` are those of the drivers, who must know of whom
+    was not heard."""
+    return CallbackFace(inbox, clock, clouds.addresses, clouds.hearing)
 
 
 class CallbackFace:
     """Hears what terminals tell."""
 
-    def __init__(self, inbox: Inbox, clock: Clock, addresses: CallbackAddresses) -> None:
+    def __init__(
+        self, inbox: Inbox, clock: Clock, addresses: CallbackAddresses, hearing: Hearing
+    ) -> None:
         self._inbox = inbox
         self._clock = clock
         self._addresses = addresses
+        self._hearing = hearing
         self._at_work = 0
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
         """By transaction: when its window began, and how many came since."""
@@ -83,6 +88,15 @@ class CallbackFace:
         transaction_id = self._addresses.transaction_id(asgi.path_of(scope).removeprefix("/"))
         if transaction_id is None or scope["method"] != "POST":
             return _NOWHERE
+        reply = None
+        try:
+            reply = await self._admitted(transaction_id, scope, receive)
+        finally:
+            if reply is not _TAKEN:
+                self._hearing.turn_away(transaction_id)
+        return reply
+
+    async def _admitted(self, transaction_id: str, scope: Scope, receive: Receive) -> Reply:
         if self._at_work >= MOST_AT_ONCE:
             return _AGAIN
         if self._is_too_much(transaction_id):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,6 +19,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from tillwire.clock import Instant
+from tillwire.core.model import Transaction as Dispatched
 from tillwire.core.ports import Clock, HttpClient, HttpResponse, Vault
 from tillwire.dialects.paymentbridge.driver.addresses import CallbackAddresses
 from tillwire.dialects.paymentbridge.driver.settings import DriverSettings
@@ -39,6 +41,8 @@ PAGE: Final = 100
 """Transactions of a page: as many as the cloud gives."""
 MOST_PAGES: Final = 50
 """Pages of one question; what is behind them was not looked at."""
+MOST_TURNED_AWAY: Final = 10_000
+"""Transactions of which it is remembered that a word about them was not heard."""
 LONGEST_KEY: Final = 65_536
 """Octets of a private key's file."""
 LONGEST_WORDS: Final = 300
@@ -68,14 +72,36 @@ class Account(NamedTuple):
     audience: str
 
 
+class Hearing:
+    """What could be heard of terminals, lest their silence passes for a proof."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since: Instant = clock.now()
+        """From when on this process has listened, and remembers whom it turned away."""
+        self._turned_away: OrderedDict[str, None] = OrderedDict()
+
+    def turn_away(self, transaction_id: str) -> None:
+        """Somebody called at its address, and was not heard."""
+        self._turned_away[transaction_id] = None
+        if len(self._turned_away) > MOST_TURNED_AWAY:
+            self._turned_away.popitem(last=False)
+            self._since = self._clock.now()
+
+    def was_there(self, transaction: Dispatched) -> bool:
+        """Whether all that its terminal may have told has been heard."""
+        sent_at = transaction.sent_at
+        assert sent_at is not None, "it was dispatched"
+        return self._since <= sent_at and transaction.id not in self._turned_away
+
+
 class Clouds:
     """The clouds that this gateway's terminals are reached through."""
 
     def __init__(self, client: HttpClient, clock: Clock, vault: Vault) -> None:
         self.addresses = CallbackAddresses(vault)
         """Where terminals call us."""
-        self.since: Instant = clock.now()
-        """From when on this process has listened to them."""
+        self.hearing = Hearing(clock)
         self._client = client
         self._clock = clock
         self._clouds: dict[Account, Cloud] = {}

@@ -178,10 +178,9 @@ class Ladder:
     async def _would_have_told(self, transaction: Transaction, order: Order) -> bool:
         """Whether the device would have told RECEIVED, and we have heard it, if it had got it."""
         rule = self._settings.missing_received
-        assert transaction.sent_at is not None, "it was dispatched"
         if not self._settings.callback_url or rule is MissingReceived.NEVER:
             return False
-        if self._clouds.since > transaction.sent_at:
+        if not self._clouds.hearing.was_there(transaction):
             return False  # it may have told while nobody listened
         if rule is MissingReceived.ALWAYS:
             return True
