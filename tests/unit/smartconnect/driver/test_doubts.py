@@ -6,14 +6,18 @@ import asyncio
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.kit.faults import Connect, Faults
+from tests.kit.runner import virtual
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.smartconnect.driver import cloud as there
 from tests.unit.smartconnect.driver.cloud import PORT, Act, Behaviour
-from tests.unit.smartconnect.driver.counter import Counter, at_a_counter
+from tests.unit.smartconnect.driver.counter import Counter, at_a_counter, settings
 from tillwire.core.model import Evidence, State
+from tillwire.dialects.smartconnect.driver import cloud as driver_cloud
+from tillwire.dialects.smartconnect.driver.settings import DriverSettings
 from tillwire.errors import Proof
 
 REFUSALS = [400, 401, 402, 403, 404, 405, 409, 410, 411, 413, 415, 422, 423, 425, 429, 451, 499]
@@ -176,6 +180,47 @@ async def test_retry_after_is_honoured_within_bounds(counter: Counter, told: str
     await counter.pay()
     times = [each.at for each in counter.cloud.of("GET")]
     assert round(times[1] - times[0]) == gap
+
+
+@at_a_counter(final_within=60)
+async def test_what_the_cloud_wants_holds_for_questions_after_the_loss_too(
+    counter: Counter,
+) -> None:
+    async def later(cloud: there.Cloud, asked: there.Asked) -> Any:
+        if 55 < asked.at < 62:
+            return await there.answer(429, Retry_After="25")(cloud, asked)
+        return cloud.polled(asked)
+
+    counter.cloud.polls.extend([later] * 100)
+    counter.cloud.terminal = there.ends(after=70)
+    order = await counter.order()
+    await counter.lost(order)
+    assert (await counter.ended(order)).state is State.APPROVED
+    times = [each.at for each in counter.cloud.of("GET")]
+    last = max(each for each in times if each < 62)
+    assert min(each for each in times if each > last) - last >= 25
+    told = [str(each.detail) for each in counter.gateway.events(order.id)]
+    assert any("The cloud wants to be asked later." in each for each in told)
+
+
+def test_the_pace_of_what_nobody_polls_any_more_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(driver_cloud, "MOST_PACES", 10)
+    told = msgspec.convert(settings(), DriverSettings)
+    nobody: Any = None
+
+    @virtual()
+    async def scenario() -> None:
+        cloud = driver_cloud.Cloud(nobody, virtual_loop().clock, nobody)
+        for number in range(100):
+            cloud.begin(str(number), told)
+            await asyncio.sleep(1)
+        for number in range(100):
+            cloud.begin(f"at once {number}", told)
+        assert len(cloud._paces) <= 10
+
+    scenario()
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
