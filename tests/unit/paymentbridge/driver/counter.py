@@ -134,11 +134,12 @@ class Counter:
         *,
         original: Transaction | None = None,
         terms: Terms | None = None,
+        at: str = LANE,
     ) -> Transaction:
         """Have the gateway accept it."""
         request = Request(
             organisation_id=shop.SHOP,
-            terminal_id=LANE,
+            terminal_id=at,
             dialect="test",
             type=kind,
             amount=Money(minor, "EUR"),

@@ -12,8 +12,8 @@ from tests.kit.faults import Connect, Faults, Flow, scripted
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.paymentbridge.driver import cloud as there
 from tests.unit.paymentbridge.driver.cloud import NEW, OLD, PORT, Cloud, device
-from tests.unit.paymentbridge.driver.counter import Counter, at_a_counter
-from tillwire.core.model import State, TransactionType
+from tests.unit.paymentbridge.driver.counter import LANE, Counter, at_a_counter, terminal
+from tillwire.core.model import State, TransactionType, Verdict
 from tillwire.dialects.paymentbridge.wire.errors import HTTP
 from tillwire.errors import Proof
 
@@ -328,6 +328,46 @@ async def test_a_lost_capture_that_may_be_anothers_is_not_adopted(counter: Count
     assert (await counter.ended(order)).state is State.UNKNOWN
     children = [each for each in counter.cloud.listed.values() if each.get("parentId") == parent]
     assert len(children) == 2
+
+
+@at_a_counter()
+async def test_a_capture_that_a_person_decided_is_not_adopted_by_the_next_one(
+    counter: Counter,
+) -> None:
+    reserved = await counter.pay(4250, _T.PREAUTH)
+
+    async def lose_two(cloud: Cloud, asked: there.Asked) -> Any:
+        for _ in range(2):  # somebody captures in the portal at the same time
+            await there.USUALLY["capture"](cloud, asked)
+        return await there.vanish(cloud, asked)
+
+    counter.cloud.will("capture", lose_two)
+    first = await counter.lost(await counter.order(1000, _T.CAPTURE, original=reserved))
+    engine = counter.gateway.engine
+    await engine.decide(first.id, Verdict.APPROVED, person="Ada", reason="The portal has it.")
+    portals = [each for each in counter.cloud.listed.values() if each["action"] == "CAPTURE"]
+    del counter.cloud.listed[portals[1]["id"]]
+    counter.cloud.will("capture", there.vanish)
+    second = await counter.order(1000, _T.CAPTURE, original=reserved)
+    assert (await counter.ended(second)).state is State.UNKNOWN
+
+
+@at_a_counter()
+async def test_of_two_captures_at_once_none_adopts_what_may_be_the_others(
+    counter: Counter,
+) -> None:
+    reserved = await counter.pay(4250, _T.PREAUTH)
+    told = counter.gateway.engine.estate.terminals[LANE].settings
+    other = terminal(dict(told), id="smartpos-2", serial="P61-2", tid="30350040")
+    await counter.gateway.engine.change_estate(lambda unit: unit.put(other))
+    counter.cloud.will("capture", there.vanish, there.done_but_lost("capture"))
+    first = await counter.order(1000, _T.CAPTURE, original=reserved)
+    await asyncio.sleep(1)
+    second = await counter.order(1000, _T.CAPTURE, original=reserved, at=other.id)
+    found = [await counter.ended(each) for each in (first, second)]
+    approved = [each for each in found if each.state is State.APPROVED]
+    assert len(approved) <= 1, "one was carried out"
+    assert not [each for each in found if each.state is State.FAILED]
 
 
 @at_a_counter()

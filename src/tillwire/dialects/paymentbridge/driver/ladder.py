@@ -125,7 +125,8 @@ class Ladder:
             return []
         (first, *more) = children
         total = first.amounts.transaction_amount if first.amounts else None
-        if more or total != transaction.amount.minor:
+        rivals = [each for each in others if _may_be_anothers(each, transaction)]
+        if more or rivals or total != transaction.amount.minor:
             raise _Ambiguous(
                 f"Its original has {len(children)} of the kind that no reference tells apart."
             )
@@ -213,6 +214,16 @@ def _later_by(moment: Instant, seconds: float) -> Instant:
 
 def _is_capture(each: Listed) -> bool:
     return (each.action or "").upper() == "CAPTURE"
+
+
+def _may_be_anothers(other: Transaction, transaction: Transaction) -> bool:
+    """Whether what is listed may as well be this other one: it was sent, and nobody knows yet, or
+    nobody but a person, what the cloud calls it."""
+    if other.id == transaction.id or other.type is not transaction.type or other.sent_at is None:
+        return False
+    if other.outcome is None:
+        return not other.is_final
+    return bool(other.outcome.approved_amount) and HANDLE not in other.outcome.handle
 
 
 def _is_anothers(each: Listed, reference: str) -> bool:
