@@ -188,6 +188,10 @@ class FaceType(Protocol):
     def only_on_loopback(self) -> Callable[[Any], str]:  # Any: a face's own settings
         """The path of what in its settings is for a loopback listener alone; empty: nothing."""
 
+    @property
+    def alone(self) -> Callable[[Any], str]:
+        """What, by its settings, it must be the only one of its kind to serve; empty: nothing."""
+
 
 FaceTypes = Mapping[str, FaceType]
 """The faces there are, by name."""
@@ -220,6 +224,7 @@ def checked(
         )
         for number, listener in enumerate(found.listeners)
     )
+    _check_alone(listeners, faces, source)
     virtual = found.virtual and msgspec.structs.replace(
         found.virtual, directory=_absolute(found.virtual.directory, folder)
     )
@@ -323,6 +328,23 @@ def _check_reverse(listener: ListenerSettings, faces: FaceTypes, source: object,
     if listener.tls is not None:
         problem = "a till that is dialled speaks no TLS"
         raise mistake(source, f"{path}.tls", problem, "leave it out")
+
+
+def _check_alone(listeners: tuple[ListenerSettings, ...], faces: FaceTypes, source: object) -> None:
+    """What has room for one face is served by one."""
+    places = {
+        f"listener[{number}].face[{index}]": face
+        for number, listener in enumerate(listeners)
+        for index, face in enumerate(listener.faces)
+    }
+    taken: dict[tuple[str, str], str] = {}
+    for path, face in places.items():
+        kind = faces[face.name]
+        alone = kind.alone(msgspec.convert(face.settings, kind.settings))
+        before = taken.setdefault((face.name, alone.lower()), path)
+        if alone and before != path:
+            problem = f"{alone} is served by {before}, too"
+            raise mistake(source, f"{path}.settings", problem, "one for each")
 
 
 def _checked_face(

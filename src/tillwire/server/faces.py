@@ -17,6 +17,7 @@ from tillwire.device import face as device_face
 from tillwire.device.presence import Presence
 from tillwire.dialects.ecr17.face import settings as ecr17_settings
 from tillwire.dialects.ecr17.face.lane import Lane
+from tillwire.dialects.ecr17.face.places import Places
 from tillwire.dialects.ecr17.face.session import LaneFace
 from tillwire.dialects.merchantapi import face as merchantapi_face
 from tillwire.dialects.nexo.face import settings as nexo_settings
@@ -33,6 +34,7 @@ from tillwire.dialects.paymentbridge.face.teller import BridgeTeller
 from tillwire.dialects.smartconnect.face import face as smartconnect_face
 from tillwire.dialects.smartconnect.face import settings as smartconnect_settings
 from tillwire.dialects.smartconnect.face.teller import SmartConnectTeller
+from tillwire.errors import NotFound
 from tillwire.net.addresses import Addresses
 from tillwire.net.asgi import App
 from tillwire.net.streams import StreamFace
@@ -57,6 +59,8 @@ class Parts:
     """Which addresses strangers may have us call."""
     dialogues: Dialogues = field(default_factory=Dialogues)
     """Of all nexo faces: what one of them began, another one aborts."""
+    places: Places = field(default_factory=Places)
+    """Of all ECR17 lanes: which terminal each one serves."""
 
 
 class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +68,10 @@ class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _fit_for_all(settings: Any) -> str:  # Any: a face's own
+    return ""
+
+
+def _shared(settings: Any) -> str:
     return ""
 
 
@@ -86,6 +94,8 @@ class FaceKind:
     """Words -> path below its prefix, of documents for people."""
     only_on_loopback: Callable[[Any], str] = _fit_for_all
     """The path of what in its settings is for a loopback listener alone; empty: nothing."""
+    alone: Callable[[Any], str] = _shared
+    """What, by its settings, it must be the only one of its kind to serve; empty: nothing."""
     teller: Callable[[Vault], Teller] | None = None
     """Builds who writes what this face's tills and applications are told, if they are. It writes
     for transactions of this journal also where the face itself is not configured any more."""
@@ -103,6 +113,8 @@ class StreamKind:
     """As in `FaceKind`."""
     settings: type[msgspec.Struct] = NoSettings
     only_on_loopback: Callable[[Any], str] = _fit_for_all
+    """As in `FaceKind`."""
+    alone: Callable[[Any], str] = _shared
     """As in `FaceKind`."""
     place: Callable[[Any], str] = lambda settings: ""
     """Whose place its settings make it, in words for an operator."""
@@ -161,13 +173,17 @@ def _ecr17_place(settings: ecr17_settings.Settings) -> str:
 
 
 def _ecr17(parts: Parts, settings: ecr17_settings.Settings) -> StreamFace:
-    if parts.engine.estate.terminal_named(settings.organisation, settings.terminal) is None:
+    lane = Lane(parts.engine, parts.clock, settings, parts.places)
+    try:
+        _ = lane.terminal
+    except NotFound as error:
         structlog.get_logger().warning(
-            "an ECR17 lane serves no terminal: there is none of this name",
+            "an ECR17 lane serves no terminal",
             organisation=settings.organisation,
             terminal=settings.terminal,
+            reason=error.detail,
         )
-    return LaneFace(Lane(parts.engine, parts.clock, settings))
+    return LaneFace(lane)
 
 
 def _paymentbridge(parts: Parts, settings: paymentbridge_settings.Settings) -> App:
@@ -224,6 +240,7 @@ FACES: Final[Mapping[str, AnyKind]] = {
         _ecr17,
         settings=ecr17_settings.Settings,
         place=_ecr17_place,
+        alone=ecr17_settings.alone,
         reverse=True,
     ),
     "paymentbridge-callbacks": FaceKind(

@@ -37,6 +37,7 @@ class Kind(msgspec.Struct, frozen=True):
     stream: bool = False
     reverse: bool = False
     only_on_loopback: Callable[[Any], str] = lambda given: ""
+    alone: Callable[[Any], str] = lambda given: ""
 
 
 FACES = {
@@ -44,7 +45,7 @@ FACES = {
     "virtual": Kind(),
     "testing": Kind(only_on_loopback=_only_small_pages),
     "lanes": Kind(LaneSettings, stream=True),
-    "dialling": Kind(stream=True, reverse=True),
+    "dialling": Kind(stream=True, reverse=True, alone=lambda given: f"the Page {given.page_size}"),
 }
 
 SMALLEST = """
@@ -281,6 +282,13 @@ MISTAKES = {
     "a till that two lanes dial": (
         DIALLING + DIALLING[DIALLING.index("[[listener]]") :].replace("front", "back"),
         "listener[1].port: 127.0.0.1:8080 is taken by listener[0].",
+    ),
+    "two lanes of what has room for one": (
+        DIALLING
+        + DIALLING[DIALLING.index("[[listener]]") :]
+        .replace("front", "back")
+        .replace("8080", "8081"),
+        "listener[1].face[0].settings: the Page 10 is served by listener[0].face[0], too.",
     ),
     "a file of a face that is not there": (
         LANES + LANE + 'settings = { keys = [{ passphrase_file = "nexo.key" }] }',

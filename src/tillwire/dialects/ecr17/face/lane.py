@@ -36,6 +36,7 @@ from tillwire.dialects.ecr17 import wire
 from tillwire.dialects.ecr17.face import orders, receipts, results
 from tillwire.dialects.ecr17.face.memos import DIALECT, Job, Memo, digest_of, job_of, register_of
 from tillwire.dialects.ecr17.face.orders import CLOSING, KIND_OF, KINDS, TYPE_OF, Order, Refused
+from tillwire.dialects.ecr17.face.places import Places
 from tillwire.dialects.ecr17.face.refusals import Refusals
 from tillwire.dialects.ecr17.face.settings import Settings, Tags
 from tillwire.dialects.ecr17.wire import (
@@ -70,10 +71,15 @@ class Busy(Conflict):
 class Lane:
     """The place of one terminal."""
 
-    def __init__(self, engine: Engine, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, engine: Engine, clock: Clock, settings: Settings, places: Places | None = None
+    ) -> None:
+        """`places` are those of all lanes of the gateway; without them, it is the only one."""
         self.engine = engine
         self.settings = settings
         self.refusals = Refusals(clock, settings.terminal)
+        self._places = Places() if places is None else places
+        self._number = self._places.enter(settings)
         self._clock = clock
         self._turn = asyncio.Lock()
         self._tasks = Tasks()
@@ -91,11 +97,7 @@ class Lane:
     @property
     def terminal(self) -> Terminal:
         """Whose place it is. Raises `NotFound`."""
-        told = self.settings
-        terminal = self.engine.estate.terminal_named(told.organisation, told.terminal)
-        if terminal is None:
-            raise NotFound(f"No terminal {told.terminal}.")
-        return terminal
+        return self._places.terminal(self._number, self.engine.estate)
 
     def tid_for(self, asked: str) -> str | None:
         """As which the terminal answers a request for this terminal id; None when it is not for

@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     organisation: Text
     """Whose terminal it is."""
     terminal: Text
-    """`manufacturer-model-serial` of the terminal whose place the lane is."""
+    """`manufacturer-model-serial` of the terminal whose place the lane is, or its TID."""
 
     # --- who may talk, and how ---
     tid: Annotated[str, Meta(pattern="^([0-9]{8})?$")] = ""
@@ -87,3 +87,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     receipt_copies: Copies = Copies.CARDHOLDER
     dcc_results: bool = True
     """Whether a payment or capture that was converted is answered as such (`V`, `v`)."""
+
+
+def alone(settings: Settings) -> str:
+    """The terminal, which has one lane alone: a request that is repeated on another one would be a
+    new sale there."""
+    return f"the terminal {settings.terminal} of {settings.organisation}"
