@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from tillwire.core.model import (
     ApiKey,
     Application,
+    ClientApp,
     Device,
     Heading,
     Hook,
@@ -20,6 +21,7 @@ from tillwire.core.model import (
     Merchant,
     Organisation,
     Register,
+    SealedKey,
     Store,
     Terminal,
 )
@@ -27,7 +29,7 @@ from tillwire.core.model import (
 
 class Estate:
     """Organisations with their keys, applications and registers, merchants, stores, terminals and
-    hooks."""
+    hooks; and keys of our own."""
 
     def __init__(
         self,
@@ -42,6 +44,8 @@ class Estate:
         applications: Sequence[Application] = (),
         hooks: Sequence[Hook] = (),
         registers: Sequence[Register] = (),
+        client_apps: Sequence[ClientApp] = (),
+        sealed_keys: Sequence[SealedKey] = (),
     ) -> None:
         self.version = version
         self.organisations = {thing.id: thing for thing in organisations}
@@ -59,6 +63,8 @@ class Estate:
             if hook.removed_at is None:
                 self._hooks_by_merchant[hook.merchant_id].append(hook)
         self.registers = {thing.id: thing for thing in registers}
+        self.client_apps = {thing.id: thing for thing in client_apps}
+        self.sealed_keys = {thing.id: thing for thing in sealed_keys}
         self._by_registration = {_registration(thing): thing for thing in registers}
         self._by_name: dict[tuple[str, str], Terminal] = {}
         self._by_tid: dict[tuple[str, str], Terminal] = {}
@@ -152,6 +158,18 @@ class Estate:
         return sorted(
             (each for each in self.registers.values() if each.terminal_id == terminal_id),
             key=lambda each: (each.paired_at, each.id),
+        )
+
+    def live_keys(self, purpose: str) -> list[SealedKey]:
+        """The keys of ours for this purpose that are not retired, newest first."""
+        return sorted(
+            (
+                each
+                for each in self.sealed_keys.values()
+                if each.purpose == purpose and each.retired_at is None
+            ),
+            key=lambda each: (each.created_at, each.id),
+            reverse=True,
         )
 
     def stores_of(self, organisation_id: str) -> list[Store]:

@@ -142,6 +142,43 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: Instant | None = None
 
 
+class ClientApp(msgspec.Struct, frozen=True, kw_only=True):
+    """A program of an organisation that signs in over mutual TLS, with a certificate and a secret
+    of its own, and asks for what happened on the terminals that it was given."""
+
+    id: str
+    """Its client id."""
+    organisation_id: str
+    name: str
+    profile: str
+    """The system that it is registered with, in the words of its dialect: staging, production. It
+    does not exist in another one."""
+    secret_digest: bytes
+    """SHA-256 of its secret, which carries 256 random bits."""
+    certificate: str
+    """PEM: what it shows in the handshake, and whose key its assertions are checked with."""
+    certificate_digest: bytes
+    """SHA-256 of the certificate (DER)."""
+    point_of_sale: str
+    redirect_uris: tuple[str, ...]
+    tids: tuple[str, ...]
+    """The terminals that it may ask about, by their TIDs."""
+    created_at: Instant
+    revoked_at: Instant | None = None
+
+
+class SealedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A private key of ours. What is encrypted to its public half can be read while it is live."""
+
+    id: str
+    """How others name it (`kid`)."""
+    purpose: str
+    sealed: str
+    """The private key (PEM), as the vault seals it."""
+    created_at: Instant
+    retired_at: Instant | None = None
+
+
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
     """An address that an application wants told of events."""
 

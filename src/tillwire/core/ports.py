@@ -19,6 +19,7 @@ from tillwire.core.letters import Letter, LetterState
 from tillwire.core.model import (
     ApiKey,
     Application,
+    ClientApp,
     Device,
     Discrepancy,
     Event,
@@ -29,6 +30,7 @@ from tillwire.core.model import (
     Outcome,
     PairingCode,
     Register,
+    SealedKey,
     Session,
     Store,
     Terminal,
@@ -216,7 +218,17 @@ class StaleError(JournalError):
 
 
 EstateThing = (
-    Organisation | ApiKey | Merchant | Store | Terminal | Device | Application | Hook | Register
+    Organisation
+    | ApiKey
+    | Merchant
+    | Store
+    | Terminal
+    | Device
+    | Application
+    | Hook
+    | Register
+    | ClientApp
+    | SealedKey
 )
 
 
@@ -294,6 +306,10 @@ class Unit(Protocol):
         """Forget the terminal's codes, but those that live until they are used, and all that had
         expired by `expired`."""
 
+    def see_token(self, digest: bytes, until: Instant, now: Instant) -> bool:
+        """Remember until `until` that a token of this digest was used; False when it was used
+        before. Those that may be forgotten by `now` are."""
+
     def exchange(
         self, terminal_id: str, dialect: str, register: str, number: str
     ) -> Exchange | None:
@@ -370,6 +386,11 @@ class Reader(Protocol):
         """The newest of all terminals, newest first."""
 
     def by_reference(self, organisation_id: str, reference: str) -> list[Transaction]: ...
+    def newest_by_reference(
+        self, organisation_id: str, reference: str, terminal_id: str, limit: int
+    ) -> list[Transaction]:
+        """The terminal's newest under the till's reference, newest first."""
+
     def ended_between(self, terminal_id: str, begin: Instant, end: Instant) -> list[Transaction]:
         """Transactions of the terminal that ended in [begin, end), oldest first."""
 
@@ -451,7 +472,7 @@ class Reader(Protocol):
         """The code of this digest that was not used."""
 
     def has_old_letters(self, before: Instant) -> bool:
-        """Whether any is older."""
+        """Whether any that waits no more is older."""
 
     def estate(self) -> Estate: ...
     def estate_version(self) -> int:

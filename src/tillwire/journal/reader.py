@@ -15,6 +15,7 @@ from tillwire.core.letters import Letter, LetterState
 from tillwire.core.model import (
     ApiKey,
     Application,
+    ClientApp,
     Device,
     Discrepancy,
     Event,
@@ -24,6 +25,7 @@ from tillwire.core.model import (
     Organisation,
     PairingCode,
     Register,
+    SealedKey,
     Session,
     Store,
     Terminal,
@@ -124,6 +126,18 @@ class SqlReader:
             "by_reference", organisation_id=organisation_id, reference=reference
         )
 
+    def newest_by_reference(
+        self, organisation_id: str, reference: str, terminal_id: str, limit: int
+    ) -> list[Transaction]:
+        """The terminal's newest under the till's reference, newest first."""
+        return self._transactions(
+            "newest_by_reference",
+            organisation_id=organisation_id,
+            reference=reference,
+            terminal_id=terminal_id,
+            limit=limit,
+        )
+
     def ended_between(self, terminal_id: str, begin: Instant, end: Instant) -> list[Transaction]:
         """Transactions of the terminal that ended in [begin, end), oldest first."""
         return self._transactions("ended_between", terminal_id=terminal_id, begin=begin, end=end)
@@ -174,6 +188,8 @@ class SqlReader:
             applications=everything(Application),
             hooks=everything(Hook),
             registers=everything(Register),
+            client_apps=everything(ClientApp),
+            sealed_keys=everything(SealedKey),
         )
 
     def estate_version(self) -> int:
@@ -260,7 +276,7 @@ class SqlReader:
         return count
 
     def has_old_letters(self, before: Instant) -> bool:
-        """Whether any is older."""
+        """Whether any that waits no more is older."""
         return self._run("old_letter", {"before": before}).fetchone() is not None
 
     # --- sessions and periods ---------------------------------------------------------------

@@ -15,6 +15,7 @@ from tillwire.core.model import (
     ApiKey,
     Application,
     Callback,
+    ClientApp,
     Device,
     Discrepancy,
     Event,
@@ -27,6 +28,7 @@ from tillwire.core.model import (
     Outcome,
     PairingCode,
     Register,
+    SealedKey,
     Session,
     State,
     Store,
@@ -67,6 +69,8 @@ ESTATE_TABLES: Final[dict[type[msgspec.Struct], Table]] = {
     Application: tables.applications,
     Hook: tables.hooks,
     Register: tables.registers,
+    ClientApp: tables.client_apps,
+    SealedKey: tables.sealed_keys,
 }
 
 _LETTER: Final = tuple(tables.letters.columns.keys())
@@ -336,14 +340,14 @@ def estate_thing(kind: type[S], row: Row) -> S:
         values["lifecycle"] = Lifecycle(values["lifecycle"])
     if "settings" in values:
         values["settings"] = _detail.decode(values["settings"])
-    for listed in ("permissions", "events"):
+    for listed in ("permissions", "events", "redirect_uris", "tids"):
         if listed in values:
             values[listed] = _texts.decode(values[listed])
     if "detail" in values:
         values["detail"] = _peer.decode(values["detail"])
     if "active" in values:
         values["active"] = bool(values["active"])
-    for binary in ("digest", "device_digest"):
+    for binary in ("digest", "device_digest", "secret_digest", "certificate_digest"):
         if values.get(binary) is not None:
             values[binary] = bytes(values[binary])
     return kind(**values)

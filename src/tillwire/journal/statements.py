@@ -42,6 +42,7 @@ from tillwire.journal.tables import (
     occupancy,
     pairing_codes,
     registers,
+    seen_tokens,
     sessions,
     transactions,
 )
@@ -112,6 +113,14 @@ _STATEMENTS: Final[dict[str, Executable]] = {
         transactions.c.reference == bindparam("reference"),
     )
     .order_by(_id),
+    "newest_by_reference": select(transactions)
+    .where(
+        transactions.c.organisation_id == bindparam("organisation_id"),
+        transactions.c.reference == bindparam("reference"),
+        transactions.c.terminal_id == bindparam("terminal_id"),
+    )
+    .order_by(_id.desc())
+    .limit(bindparam("limit")),
     "newest_transactions": select(transactions).order_by(_id.desc()).limit(bindparam("limit")),
     "ended_between": select(transactions)
     .where(
@@ -245,10 +254,13 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     .where(letters.c.id == bindparam("number"), letters.c.state == LetterState.WAITING.value)
     .values({name: bindparam(f"new_{name}") for name in SETTLED_COLUMNS}),
     "drop_letter": delete(letters).where(letters.c.id == bindparam("number")),
-    "old_letter": text("SELECT 1 FROM letters WHERE created_at < :before LIMIT 1"),
+    # What waits is not forgotten by a clock that is wrong: it has its tries first.
+    "old_letter": text(
+        "SELECT 1 FROM letters WHERE created_at < :before AND state <> 'WAITING' LIMIT 1"
+    ),
     "drop_letters": text(
         "DELETE FROM letters WHERE id IN "
-        "(SELECT id FROM letters WHERE created_at < :before LIMIT :limit)"
+        "(SELECT id FROM letters WHERE created_at < :before AND state <> 'WAITING' LIMIT :limit)"
     ),
     "put_session": _upsert(sessions),
     "drop_session": delete(sessions).where(*_of_register(sessions)),
@@ -340,6 +352,11 @@ _STATEMENTS: Final[dict[str, Executable]] = {
             pairing_codes.c.expires_at <= bindparam("expired"),
         )
     ),
+    "see_token": text(
+        "INSERT INTO seen_tokens (digest, until) VALUES (:digest, :until) "
+        "ON CONFLICT (digest) DO NOTHING RETURNING digest"
+    ),
+    "forget_tokens": delete(seen_tokens).where(seen_tokens.c.until < bindparam("now")),
     **{f"put_{table.name}": _upsert(table) for table in ESTATE_TABLES.values()},
     **{f"all_{table.name}": select(table) for table in ESTATE_TABLES.values()},
 }

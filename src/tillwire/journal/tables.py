@@ -123,6 +123,37 @@ applications = Table(
     _required("created_at", BigInteger),
     Column("revoked_at", BigInteger),
 )
+client_apps = Table(
+    "client_apps",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organisation_id", ForeignKey("organisations.id"), nullable=False),
+    _required("name"),
+    _required("profile"),
+    _required("secret_digest", LargeBinary),
+    _required("certificate"),
+    _required("certificate_digest", LargeBinary),
+    _required("point_of_sale"),
+    _required("redirect_uris"),
+    _required("tids"),
+    _required("created_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+sealed_keys = Table(
+    "sealed_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _required("purpose"),
+    _required("sealed"),
+    _required("created_at", BigInteger),
+    Column("retired_at", BigInteger),
+)
+seen_tokens = Table(
+    "seen_tokens",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("until", BigInteger, nullable=False, index=True),
+)
 hooks = Table(
     "hooks",
     metadata,
@@ -207,7 +238,7 @@ transactions = Table(
     Column("callback", Text),
     Column("received_at", BigInteger),
     Index("ix_transactions_terminal_id_id_type", "terminal_id", "id", "type"),
-    Index("ix_transactions_organisation_id_reference", "organisation_id", "reference"),
+    Index("ix_transactions_organisation_id_reference_id", "organisation_id", "reference", "id"),
     Index("ix_transactions_terminal_id_ended_at", "terminal_id", "ended_at"),
     Index(
         "ix_transactions_original_id",

@@ -183,6 +183,12 @@ class SqlUnit(SqlReader):
         """Forget the terminal's codes that expire, and all that had expired by then."""
         self._write("drop_pairing_codes", {"of_terminal": terminal_id, "expired": expired})
 
+    def see_token(self, digest: bytes, until: Instant, now: Instant) -> bool:
+        """Remember it until then; False when it was used before."""
+        self._write("forget_tokens", {"now": now})
+        values = {"digest": digest, "until": until}
+        return self._write("see_token", values).fetchone() is not None
+
     def put_lane_port(self, lane_port: LanePort) -> None:
         """A lane's port from now on, in place of the one set before."""
         self._write("put_lane_port", msgspec.structs.asdict(lane_port))
@@ -225,7 +231,7 @@ class SqlUnit(SqlReader):
         return self._write("drop_letter", {"number": letter_id}).rowcount == 1
 
     def drop_letters(self, before: Instant, limit: int) -> int:
-        """Forget so many of those that are older; how many there were."""
+        """Forget so many of those that wait no more and are older; how many there were."""
         return self._write("drop_letters", {"before": before, "limit": limit}).rowcount
 
     def put_session(self, session: Session) -> None:
