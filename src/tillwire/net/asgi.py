@@ -27,6 +27,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 C = TypeVar("C")
 
+PEER_CERTIFICATE: Final = "tillwire.peer_certificate"
+"""The extension of a scope (ASGI) that has the client's certificate, where it has shown one."""
+
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 HTML: Final = "text/html; charset=utf-8"
@@ -59,6 +62,13 @@ class HttpError(TillwireError):
 
 class DisconnectedError(TillwireError):
     """The client has gone away."""
+
+
+class PeerCertificate(msgspec.Struct, frozen=True):
+    """The certificate of a client, which the listener's TLS has checked."""
+
+    der: bytes
+    sha256: bytes
 
 
 # --- answers --------------------------------------------------------------------------------
@@ -115,6 +125,14 @@ def header(scope: Scope, name: bytes) -> str | None:
         if key == name:
             return str(value, "latin-1")
     return None
+
+
+def peer_certificate(scope: Scope) -> PeerCertificate | None:
+    """The certificate that the client has shown in the TLS handshake; None if it has shown none.
+    No header can stand for it."""
+    shown = (scope.get("extensions") or {}).get(PEER_CERTIFICATE)
+    found: PeerCertificate | None = shown["certificate"] if shown else None
+    return found
 
 
 def root_of(scope: Scope) -> str:

@@ -1,5 +1,5 @@
 """HTTP/1.1 connections with limits: how long and how large a request's head may be, and how many
-connections there may be at once.
+connections there may be at once; and the certificate that a client has shown, for the application.
 
 uvicorn's protocol does the work; it has no limits of its own on headers, and a client that never
 finishes its request line would be waited for without end.
@@ -8,6 +8,7 @@ finishes its request line would be waited for without end.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from tillwire.config import Limits
-from tillwire.net.asgi import PROBLEM
+from tillwire.net.asgi import PEER_CERTIFICATE, PROBLEM, PeerCertificate
 from tillwire.net.problems import PHRASES, document
 from tillwire.server.coalescing import CoalescingTransport
 
@@ -43,6 +44,7 @@ class LimitedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
+        self._peer: PeerCertificate | None = None
         self._in_head = True
         self._head_octets = 0
         self._too_large = False
@@ -52,6 +54,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(
             CoalescingTransport(transport, self.loop)  # type: ignore[arg-type]  # stands for one
         )
+        self._peer = _peer_certificate(transport)
         if len(self.connections) > self._limits.connections:
             self._refuse(
                 HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections are open; try again later."
@@ -93,6 +96,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_octets = max(self._head_octets, 1)
         super().on_message_begin()
+        if self._peer is not None:
+            self.scope["extensions"] = {PEER_CERTIFICATE: {"certificate": self._peer}}
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -144,3 +149,10 @@ class LimitedProtocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def _peer_certificate(transport: asyncio.Transport) -> PeerCertificate | None:
+    """What the client has shown in the handshake, which has checked it; None if there was none."""
+    tls = transport.get_extra_info("ssl_object")
+    der = None if tls is None else tls.getpeercert(binary_form=True)
+    return PeerCertificate(der, hashlib.sha256(der).digest()) if der else None
