@@ -295,9 +295,11 @@ class Connection(asyncio.Protocol):
             self._listener.count("received", completed)
 
     def eof_received(self) -> bool:
-        """The peer writes no more. Over plain TCP it may still read what it waits for."""
+        """The peer writes no more. Over plain TCP it may still read what it waits for; one that we
+        have dialled is taken to have hung up, for it is dialled again only then."""
         self._stop_message_timer()
-        if self._session is None or self._transport.get_extra_info("ssl_object") is not None:
+        is_over = self._listener.settings.reverse or self._transport.get_extra_info("ssl_object")
+        if self._session is None or is_over:
             return False
         self._guarded(self._session.finish)
         return True

@@ -90,6 +90,26 @@ def test_a_payment_whose_connection_breaks_is_found_over_the_next_one(
     live(disk, scenario)
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_a_till_that_hangs_up_in_mid_payment_is_dialled_at_once(disk: Path, half: bool) -> None:
+    async def scenario(gateway: GatewayUnderTest, calls: Calls) -> None:
+        first = await calls.get()
+        first.say(pay(SLOW))
+        assert await first.is_acked()
+        if half:
+            first.writer.write_eof()
+        else:
+            first.hang_up()
+        async with asyncio.timeout(0.5):
+            till = await calls.get()
+        assert (await till.asks(pay(SLOW))).approved
+        assert list((await gateway.charges()).values()) == [SLOW]
+        assert calls.empty()
+        first.hang_up()
+
+    live(disk, scenario)
+
+
 def test_a_till_that_hangs_up_after_each_exchange_is_dialled_for_the_next(disk: Path) -> None:
     async def scenario(gateway: GatewayUnderTest, calls: Calls) -> None:
         begun = virtual_loop().time()
