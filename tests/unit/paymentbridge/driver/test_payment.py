@@ -83,7 +83,13 @@ async def test_the_device_and_the_reference_are_journaled_before_the_order_leave
     counter.cloud.will("message", look)
     paid = await counter.pay()
     assert known == [
-        {"way": "bridge", "reference": paid.peer["reference"], "device": OLD, "original": ""}
+        {
+            "way": "bridge",
+            "reference": paid.peer["reference"],
+            "device": OLD,
+            "original": "",
+            "callbacks": CALLBACKS,
+        }
     ]
 
 

@@ -6,12 +6,13 @@ import asyncio
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.paymentbridge.driver import cloud as there
 from tests.unit.paymentbridge.driver.cloud import NEW, OLD, Cloud, Order, device
-from tests.unit.paymentbridge.driver.counter import Counter, at_a_counter
+from tests.unit.paymentbridge.driver.counter import LANE, Counter, at_a_counter
 from tillwire.core.model import Evidence, State, Transaction, TransactionType
 from tillwire.core.ports import CannotTell
 from tillwire.errors import JournalError, Proof
@@ -130,6 +131,33 @@ async def test_the_silence_of_a_device_that_never_told_proves_nothing(counter: C
     counter.cloud.terminal = there.ignores
     lost = await counter.lost(await counter.order())
     assert (await counter.ended(lost, 3000)).state is State.UNKNOWN
+
+
+@at_a_counter()
+async def test_a_device_whose_last_words_got_lost_is_not_taken_for_silent(
+    counter: Counter,
+) -> None:
+    """Its callbacks do not come any more: the last payment was found in the list."""
+    counter.cloud.terminal = there.in_turn(there.approves, silently, _slowly)
+    await counter.pay()
+    assert (await counter.pay()).peer["received"] == "list"
+    order = await counter.order()
+    assert (await counter.ended(order)).state is State.APPROVED
+    assert not counter.discrepancies()
+
+
+@at_a_counter()
+async def test_what_was_told_at_another_address_says_nothing_of_this_one(
+    counter: Counter,
+) -> None:
+    counter.cloud.terminal = there.in_turn(there.approves, _slowly)
+    await counter.pay()
+    lane = counter.gateway.engine.estate.terminals[LANE]
+    nobody = dict(lane.settings) | {"callback_url": "http://127.0.0.1:1/moved"}
+    moved = msgspec.structs.replace(lane, settings=nobody)
+    await counter.gateway.engine.change_estate(lambda unit: unit.put(moved))
+    order = await counter.order()
+    assert (await counter.ended(order)).state is State.APPROVED
 
 
 @at_a_counter()

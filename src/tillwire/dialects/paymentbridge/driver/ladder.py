@@ -17,6 +17,7 @@ from tillwire.dialects.paymentbridge.driver.cloud import Clouds
 from tillwire.dialects.paymentbridge.driver.orders import (
     BY_CALLBACK,
     BY_LIST,
+    CALLED_AT,
     FAILED_AT,
     HANDLE,
     RECEIVED,
@@ -185,11 +186,11 @@ class Ladder:
             return False  # it may have told while nobody listened
         if rule is MissingReceived.ALWAYS:
             return True
-        earlier = await self._inbox.newest_at(transaction.terminal_id, REMEMBERED)
-        return any(
-            each.peer.get("device") == order.device and each.peer.get(RECEIVED) == BY_CALLBACK
-            for each in earlier
-        )
+        for each in await self._inbox.newest_at(transaction.terminal_id, REMEMBERED):
+            if each.id != transaction.id and _was_got(each, order.device):
+                told = each.peer.get(RECEIVED) == BY_CALLBACK
+                return told and each.peer.get(CALLED_AT) == self._settings.callback_url
+        return False
 
     def _later(self, transaction: Transaction, why: str) -> CannotTell:
         """Nothing yet; after a long time, nothing for good."""
@@ -214,6 +215,16 @@ def _later_by(moment: Instant, seconds: float) -> Instant:
 
 def _is_capture(each: Listed) -> bool:
     return (each.action or "").upper() == "CAPTURE"
+
+
+def _was_got(earlier: Transaction, device: str) -> bool:
+    """Whether this device provably got that order."""
+    outcome = earlier.outcome
+    return earlier.peer.get("device") == device and (
+        RECEIVED in earlier.peer
+        or earlier.started_at is not None
+        or (outcome is not None and outcome.evidence is not Evidence.PERSON)
+    )
 
 
 def _may_be_anothers(other: Transaction, transaction: Transaction) -> bool:

@@ -38,6 +38,8 @@ HANDLE: Final = "transaction_id"
 several ways."""
 RECEIVED: Final = "received"
 """In `Transaction.peer`: how we know that the terminal has got the order."""
+CALLED_AT: Final = "callbacks"
+"""In `Transaction.peer`: below which address its terminal was to call us."""
 FAILED_AT: Final = "failed_at"
 """In `Transaction.peer`: when the terminal told that it has failed, in milliseconds."""
 BY_CALLBACK: Final = "callback"
@@ -75,6 +77,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """The `urn:tid:` to which it was sent, by BRIDGE."""
     original: str = ""
     """What the cloud calls the transaction that it is about."""
+    callbacks: str = ""
+    """`callback_url` at that time, by BRIDGE."""
 
     @property
     def peer(self) -> dict[str, str]:
@@ -84,6 +88,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             "reference": self.reference,
             "device": self.device,
             "original": self.original,
+            CALLED_AT: self.callbacks,
         }
 
 
@@ -103,6 +108,7 @@ def order_of(peer: Mapping[str, str]) -> Order | None:
         reference=peer["reference"],
         device=peer.get("device", ""),
         original=peer.get("original", ""),
+        callbacks=peer.get(CALLED_AT, ""),
     )
 
 
@@ -142,6 +148,7 @@ def new_order(
         way=Way.REST if rest else Way.BRIDGE,
         reference=ids.transaction_uuid(transaction.id),
         original=called,
+        callbacks="" if rest else settings.callback_url,
     )
 
 

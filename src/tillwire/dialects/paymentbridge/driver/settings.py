@@ -40,7 +40,7 @@ class MissingReceived(StrEnum):
     lists nothing, that it never got it."""
 
     LEARNED = "learned"
-    """If RECEIVED has come from this very device before."""
+    """If this very device has told it of the last order that it is known to have got."""
     ALWAYS = "always"
     NEVER = "never"
 
