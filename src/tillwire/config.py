@@ -87,8 +87,8 @@ class CallbackSettings(_Settings, frozen=True):
     """Networks, addresses and names of hosts that may be called although they are not public."""
     parallel: Annotated[int, Meta(ge=1, le=100)] = 64
     """Letters that are under way at once."""
-    parallel_per_host: Annotated[int, Meta(ge=1, le=100)] = 4
-    """The same, to one host."""
+    parallel_per_host: Annotated[int, Meta(ge=1, le=100)] = 16
+    """The same, to one host that answers quickly."""
 
 
 class Limits(_Settings, frozen=True):

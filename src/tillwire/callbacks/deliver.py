@@ -3,59 +3,45 @@ given up.
 
 At least once: what was sent and not yet settled when the process died is sent again. The first
 tries of one transaction's letters on one channel go out in their order; a later try waits for
-nobody. Whose turn it is, is the round's to say (`rounds.py`); which addresses may be called, the
-client's (`net/addresses.py`); what is told to whom, the tellers'.
+nobody. Whose turn it is, is the round's to say (`rounds.py`); how a letter is sent, `posting.py`'s;
+when what became of it is durable, `settling.py`'s; which addresses may be called, the client's
+(`net/addresses.py`); what is told to whom, the tellers'.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
-from tillwire.callbacks.rounds import Rounds, Trip
+from tillwire.callbacks.posting import Destination, destination_of, host_of, post
+from tillwire.callbacks.rounds import Pace, Rounds, Series, Trip
+from tillwire.callbacks.settling import Settling
 from tillwire.clock import Instant
-from tillwire.core.letters import CALLBACK, KEPT_FOR, Letter, LetterState
+from tillwire.core.letters import KEPT_FOR, Letter, LetterState
 from tillwire.core.ports import Clock, HttpClient, Journal, Vault
-from tillwire.errors import JournalError, NotDelivered, PeerError, Proof, TillwireError
-from tillwire.net.addresses import AddressRefused
+from tillwire.errors import TillwireError
 
 PARALLEL: Final = 64
 """Letters that are under way at once, to all hosts."""
-PARALLEL_PER_HOST: Final = 4
-"""The same, to one host that answers."""
+PARALLEL_PER_HOST: Final = 16
+"""The same, to one host that answers quickly."""
+SLOW: Final = 1.5
+"""Seconds after which an answer is a slow one."""
 LOOK_EVERY: Final = 5.0
 """Seconds between looks for letters that another program has put into the outbox."""
 PAGE: Final = 100
 """Letters that are read at once."""
-ANSWER_LIMIT: Final = 64 * 1024
-"""Bytes of an answer, of which only the status counts."""
+KNOWN_BYTES: Final = 16 << 20
+"""Of letters that are kept in memory for their first try; others are read again for it."""
 FORGET_EVERY: Final = 3600.0
 """Seconds between looks for letters that are too old to keep."""
 FORGET_AT_ONCE: Final = 500
-_JOURNAL_PAUSES: Final = (0.1, 0.5, 1.0, 5.0)
-"""Seconds between tries to journal what became of a letter; the last one repeats."""
-_OURS: Final = frozenset(
-    {"host", "connection", "content-length", "content-encoding", "transfer-encoding", "te"}
-    | {"expect", "upgrade", "trailer", "keep-alive", "proxy-connection"}
-)
-"""Headers that are the transport's, and nobody else's to set."""
-
-
-class Destination(msgspec.Struct, frozen=True):
-    """What is sealed in a letter."""
-
-    url: str
-    headers: dict[str, str] = {}
-
-
-_destination: Final = msgspec.json.Decoder(Destination)
 
 
 class Counted(Protocol):
@@ -89,7 +75,9 @@ class Delivery:
         self._wanted = wanted
         self._counted = counted
         self._rounds = Rounds(parallel, parallel_per_host)
+        self._settling = Settling(journal)
         self._seen = 0
+        self._known = _Known()
         self._news = asyncio.Event()
         self._posted = True
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,6 +88,7 @@ class Delivery:
     def start(self) -> None:
         """Take up what waits, and go on."""
         self._spawn(self._follow(), "callbacks")
+        self._spawn(self._settling.run(), "settled letters")
         self._spawn(self._forget_old(), "old letters")
 
     def posted(self) -> None:
@@ -113,6 +102,7 @@ class Delivery:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._settling.finish()
 
     @property
     def waiting(self) -> int:
@@ -139,129 +129,116 @@ class Delivery:
             now = self._clock.monotonic()
             if self._posted or now - looked >= LOOK_EVERY:
                 self._posted, looked = False, now
-                await self._load()
-            for trip in self._rounds.begin(self._clock.now()):
-                self._spawn(self._carry(trip), f"letter {trip.letter_id}")
-            pause = min(LOOK_EVERY, self._rounds.next_in(self._clock.now()))
+                try:
+                    await self._load()
+                except Exception as error:  # noqa: BLE001 - it looks again, whatever it was
+                    self._log.warning("letters cannot be read", reason=_reason(error))
+            if not self._settling.is_full:
+                for trip in self._rounds.begin(self._clock.monotonic()):
+                    self._spawn(self._carry(trip), f"letter {trip.letter_id}")
+            pause = min(LOOK_EVERY, self._rounds.next_in(self._clock.monotonic()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._news.wait()
 
     async def _load(self) -> None:
-        """Read what is new in the outbox, as far as there is room for it."""
-        while self._rounds.has_room:
-            try:
-                page = await self._journal.read(
-                    lambda reader: reader.waiting_letters(self._seen, PAGE)
-                )
-            except JournalError as error:
-                self._log.warning("letters cannot be read", reason=str(error))
-                return
-            for letter in page:
-                self._seen = letter.id
-                await self._take(letter)
-            if len(page) < PAGE:
-                return
-        self._posted = True  # when there is room again
+        """Read what is new in the outbox, one page at a time, as far as there is room for it."""
+        if not self._rounds.has_room or self._settling.is_full:
+            self._posted = True  # when there is room again
+            return
+        page = await self._journal.read(lambda reader: reader.waiting_letters(self._seen, PAGE))
+        for letter in page:
+            self._seen = letter.id
+            self._take(letter)
+        if len(page) == PAGE:
+            self.posted()
 
-    async def _take(self, letter: Letter) -> None:
+    def _take(self, letter: Letter) -> None:
         try:
-            destination = self._opened(letter)
+            destination = destination_of(letter, self._vault)
         except TillwireError as error:
             # It waits in the journal for a start with the right key.
             self._log.error("a letter cannot be opened", letter=letter.id, reason=error.detail)
+            if self._clock.now() - letter.created_at > KEPT_FOR * 1000:
+                self._settle(None, _given_up(letter, self._clock.now(), "No key opens it."))
             return
-        if not self._rounds.take(letter, _host_of(destination.url)):
+        host, due = host_of(destination), self._due(letter)
+        if not self._rounds.take(letter.id, host, due, _series_of(letter)):
             trouble = "Too many letters wait for its host."
-            await self._settle(_given_up(letter, self._clock.now(), trouble))
+            self._settle(None, _given_up(letter, self._clock.now(), trouble))
+        elif not letter.tries:
+            self._known.put(letter, destination)
 
-    def _opened(self, letter: Letter) -> Destination:
-        """Raises `JournalError`."""
-        try:
-            return _destination.decode(self._vault.open(letter.sealed))
-        except msgspec.MsgspecError as error:
-            raise JournalError(f"It has no destination: {error}.") from error
+    def _due(self, letter: Letter) -> float:
+        """When its next try is due, by the monotonic clock: also when the wall clock was set back,
+        it waits no longer than it was to from the beginning."""
+        if 0 < letter.tries <= len(letter.pauses):
+            longest = letter.pauses[letter.tries - 1]
+        else:
+            longest = (letter.due_at - letter.created_at) / 1000
+        wait = min(longest, (letter.due_at - self._clock.now()) / 1000)
+        return self._clock.monotonic() + wait if wait > 0 else 0.0
 
     # --- one letter ---------------------------------------------------------------------------
 
     async def _carry(self, trip: Trip) -> None:
         try:
-            letter = await self._journal.read(lambda reader: reader.letter(trip.letter_id))
-            if letter is None or letter.state is not LetterState.WAITING:
-                self._rounds.end(trip)  # forgotten, or sent again under another id
+            found = self._known.take(trip.letter_id) or await self._read(trip.letter_id)
+            if found is None:  # forgotten, or sent again under another id
+                self._rounds.arrived(trip, None)
+                self._rounds.end(trip)
                 return
-            settled = await self._tried(letter)
-            await self._settle(settled)
-            waits = settled.state is LetterState.WAITING
-            again_at = settled.due_at if waits else None
-            self._rounds.end(trip, again_at, failing=bool(settled.trouble))
+            letter, pace = await self._tried(*found)
         except Exception as error:  # noqa: BLE001 - whatever it was, the letter waits
-            self._log.warning("a letter was not sent", letter=trip.letter_id, reason=str(error))
-            self._rounds.put_off(trip, Instant(self._clock.now() + round(LOOK_EVERY * 1000)))
+            reason = _reason(error)
+            self._log.warning("a letter was not sent", letter=trip.letter_id, reason=reason)
+            self._rounds.put_off(trip, self._clock.monotonic() + LOOK_EVERY)
+        else:
+            self._rounds.arrived(trip, pace)
+            self._settle(trip, letter)
         finally:
             self._news.set()
 
-    async def _tried(self, letter: Letter) -> Letter:
-        """The letter after one more try. Raises `JournalError` when it cannot be opened."""
+    async def _read(self, letter_id: int) -> tuple[Letter, Destination] | None:
+        """Raises `JournalError`, also when it cannot be opened."""
+        letter = await self._journal.read(lambda reader: reader.letter(letter_id))
+        if letter is None or letter.state is not LetterState.WAITING:
+            return None
+        return letter, destination_of(letter, self._vault)
+
+    async def _tried(self, letter: Letter, destination: Destination) -> tuple[Letter, Pace | None]:
+        """The letter after one more try, and how its host took it."""
         if not self._wanted(letter):
-            return _given_up(letter, self._clock.now(), "Nobody wants it any more.")
-        trouble = await self._sent(letter)
+            return _given_up(letter, self._clock.now(), "Nobody wants it any more."), None
+        begun = self._clock.monotonic()
+        trouble = await post(self._client, letter, destination)
+        slow = self._clock.monotonic() - begun > SLOW
+        pace = Pace.FAILED if trouble else Pace.SLOW if slow else Pace.QUICK
         now = self._clock.now()
         letter = msgspec.structs.replace(letter, tries=letter.tries + 1, trouble=trouble)
         if not trouble:
-            return msgspec.structs.replace(letter, state=LetterState.DELIVERED, settled_at=now)
+            state = LetterState.DELIVERED
+            return msgspec.structs.replace(letter, state=state, settled_at=now), pace
         if letter.tries > len(letter.pauses):
-            return _given_up(letter, now, trouble)
+            return _given_up(letter, now, trouble), pace
         due_at = Instant(now + round(letter.pauses[letter.tries - 1] * 1000))
-        return msgspec.structs.replace(letter, due_at=due_at)
+        return msgspec.structs.replace(letter, due_at=due_at), pace
 
-    async def _sent(self, letter: Letter) -> str:
-        """Send it once; why it did not arrive, empty when it did."""
-        destination = self._opened(letter)
-        headers = {"Content-Type": "application/json"}
-        names = {name.lower() for name in destination.headers}
-        if "content-type" in names:
-            headers.clear()
-        headers |= {
-            name: value for name, value in destination.headers.items() if name.lower() not in _OURS
-        }
-        body = letter.body
-        if letter.gzip:
-            body = gzip.compress(body, compresslevel=6, mtime=0)
-            headers["Content-Encoding"] = "gzip"
-        try:
-            answer = await self._client.request(
-                "POST",
-                destination.url,
-                headers=headers,
-                body=body,
-                timeout=letter.patience,
-                limit=ANSWER_LIMIT,
-            )
-        except AddressRefused as error:
-            return error.detail
-        except NotDelivered as error:
-            refused = error.proof is Proof.CONNECT_REFUSED
-            return "The connection was refused." if refused else "There was no connection."
-        except PeerError:
-            return f"It did not answer as a whole within {letter.patience:g} seconds."
-        except Exception as error:  # noqa: BLE001 - no letter may hold up the others
-            return f"It could not be sent ({type(error).__name__})."
-        delivered = answer.status == 200 or (
-            letter.channel != CALLBACK and 200 <= answer.status < 300
-        )
-        return "" if delivered else f"It answered {answer.status}."
+    # --- what became of it ----------------------------------------------------------------------
 
-    async def _settle(self, letter: Letter) -> None:
-        """Journal what became of it, whatever it takes."""
-        pauses = iter(_JOURNAL_PAUSES)
-        while True:
-            try:
-                await self._journal.commit(lambda unit: unit.settle_letter(letter))
-                break
-            except JournalError:
-                await asyncio.sleep(next(pauses, _JOURNAL_PAUSES[-1]))
-        if letter.state is LetterState.WAITING:
+    def _settle(self, trip: Trip | None, letter: Letter) -> None:
+        """Have it journaled; a letter without a trip is in no round."""
+        again_at = self._due(letter) if letter.state is LetterState.WAITING else None
+        self._settling.put(letter, partial(self._settled, trip, letter, again_at))
+
+    def _settled(
+        self, trip: Trip | None, letter: Letter, again_at: float | None, counts: bool
+    ) -> None:
+        if trip is not None:
+            # What counts no more was sent again by a person, under another id.
+            self._rounds.end(trip, again_at if counts else None)
+        self._news.set()
+        if not counts or letter.state is LetterState.WAITING:
             return
         if letter.state is LetterState.GIVEN_UP:
             self._log.warning(
@@ -279,8 +256,10 @@ class Delivery:
 
     async def _forget_old(self) -> None:
         while True:
-            with contextlib.suppress(JournalError):  # the next time, then
+            try:
                 await self._forget(Instant(self._clock.now() - KEPT_FOR * 1000))
+            except Exception as error:  # noqa: BLE001 - the next time, then
+                self._log.warning("old letters cannot be dropped", reason=_reason(error))
             await asyncio.sleep(FORGET_EVERY)
 
     async def _forget(self, before: Instant) -> None:
@@ -288,11 +267,39 @@ class Delivery:
             await self._journal.commit(lambda unit: unit.drop_letters(before, FORGET_AT_ONCE))
 
 
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""  # the client refuses it
+class _Known:
+    """Letters that were read and not sent yet, opened, as far as they fit."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[Letter, Destination]] = {}
+        self._size = 0
+
+    def put(self, letter: Letter, destination: Destination) -> None:
+        size = _size(letter)
+        if self._size + size <= KNOWN_BYTES:
+            self._found[letter.id] = letter, destination
+            self._size += size
+
+    def take(self, letter_id: int) -> tuple[Letter, Destination] | None:
+        found = self._found.pop(letter_id, None)
+        if found is not None:
+            self._size -= _size(found[0])
+        return found
+
+
+def _size(letter: Letter) -> int:
+    return len(letter.body) + 2 * len(letter.sealed)
+
+
+def _series_of(letter: Letter) -> Series | None:
+    if letter.tries or letter.transaction_id is None:
+        return None
+    return letter.transaction_id, letter.channel
+
+
+def _reason(error: Exception) -> str:
+    """In words that tell no secret: only our own errors are known to have none."""
+    return error.detail if isinstance(error, TillwireError) else type(error).__name__
 
 
 def _given_up(letter: Letter, now: Instant, trouble: str) -> Letter:

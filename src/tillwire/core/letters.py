@@ -33,7 +33,7 @@ MOST_BYTES: Final = 256 * 1024
 MOST_AT_ONCE: Final = 100
 """Letters about one move."""
 KEPT_FOR: Final = 30 * 24 * 3600
-"""Seconds after which a letter is forgotten, whatever became of it."""
+"""Seconds after which a letter is forgotten, once it was delivered or given up."""
 
 
 class LetterState(StrEnum):

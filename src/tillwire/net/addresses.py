@@ -17,13 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
 
 from tillwire.core.ports import HttpResponse
 from tillwire.errors import ConfigurationError, InvalidRequest, NotDelivered
 from tillwire.net.http_client import AiohttpClient
+from tillwire.net.names import OwnThreads
 
 LONGEST: Final = 2048
 """Characters of an address."""
@@ -38,7 +38,8 @@ _NAME: Final = re.compile(
 _NEVER: Final = tuple(
     ipaddress.ip_network(each)
     for each in (
-        "168.63.129.16/32",  # a cloud's own service at a public address
+        "168.63.129.16/32",  # clouds' own services at addresses that count as public
+        "192.0.0.0/24",
         "192.88.99.0/24",  # relays of 6to4
         "::ffff:0:0/96",  # IPv4 addresses in other clothes: mapped, translated, compatible, 6to4,
         "::ffff:0:0:0/96",  # Teredo
@@ -46,9 +47,19 @@ _NEVER: Final = tuple(
         "64:ff9b:1::/48",
         "2002::/16",
         "2001::/32",
+        "3fff::/20",  # for documentation
     )
 )
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_OTHERS_PORTS: Final = frozenset({
+    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102,
+    103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465,
+    512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993,
+    995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668,
+    6669, 6679, 6697, 10080,
+})  # fmt: skip
+"""Where mail servers and others listen that could take a POST for commands: those that no browser
+calls (WHATWG Fetch, section "Port blocking")."""
 
 
 class Addresses:
@@ -83,19 +94,20 @@ class Addresses:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
+            bracketed = _is_bracketed(parts.netloc)
         except ValueError:
             return "it is not an address"
         if parts.scheme not in ("http", "https"):
             return "it is neither http nor https"
         if "@" in parts.netloc:
             return "it has a user in it"
-        if port == 0:
-            return "its port is 0"
-        return self._problem_of_host(host, bracketed="[" in parts.netloc)
+        if port == 0 or port in _OTHERS_PORTS:
+            return f"its port is {port}"
+        return self._problem_of_host(host, bracketed=bracketed)
 
     def _problem_of_host(self, host: str, *, bracketed: bool) -> str:
         if bracketed or _looks_numeric(host):
-            address = _address(host)
+            address = None if "%" in host else _address(host)
             if address is None:
                 return "its host is not an address in the usual notation"
             return "" if self.may_call(address) else "its host is not a public one"
@@ -131,6 +143,15 @@ class Addresses:
 
 def _is_odd(address: ipaddress.IPv6Address) -> bool:
     return address.is_site_local or address.scope_id is not None
+
+
+def _is_bracketed(netloc: str) -> bool:
+    """Raises `ValueError` for brackets with something before or behind them but a port."""
+    if "[" not in netloc and "]" not in netloc:
+        return False
+    if not re.fullmatch(r"\[[^\[\]]*\](:[0-9]*)?", netloc):
+        raise ValueError("not an address in brackets")
+    return True
 
 
 def _network(text: str) -> Network | None:
@@ -173,7 +194,7 @@ class _GuardedResolver(AbstractResolver):
     """Resolves names, and refuses those of which any address must not be called: which one is
     taken would be chance."""
 
-    def __init__(self, addresses: Addresses, resolver: AbstractResolver | None = None) -> None:
+    def __init__(self, addresses: Addresses, resolver: AbstractResolver) -> None:
         self._addresses = addresses
         self._resolver = resolver
 
@@ -181,8 +202,6 @@ class _GuardedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Raises `Forbidden`."""
-        if self._resolver is None:
-            self._resolver = aiohttp.ThreadedResolver()  # on the loop that runs
         found = await self._resolver.resolve(host, port, family)
         for each in found:
             address = _address(each["host"])
@@ -192,20 +211,21 @@ class _GuardedResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Let go of the resolver."""
-        if self._resolver is not None:
-            await self._resolver.close()
+        await self._resolver.close()
 
 
 class GuardedClient:
     """An `HttpClient` that calls nothing else than the rule allows."""
 
     def __init__(self, addresses: Addresses, *, resolver: AbstractResolver | None = None) -> None:
-        """`resolver` asks for a name's addresses; the system's one unless it is given."""
+        """`resolver` asks for a name's addresses; the system's one unless it is given. It is
+        closed with the client."""
         self._addresses = addresses
+        self._resolver = resolver or OwnThreads()
         # A host that is allowed by its name may be anywhere, and shares no connection with others.
-        self._named = AiohttpClient(resolver=resolver)
+        self._named = AiohttpClient(resolver=self._resolver)
         self._others = AiohttpClient(
-            resolver=_GuardedResolver(addresses, resolver), socket_factory=self._socket
+            resolver=_GuardedResolver(addresses, self._resolver), socket_factory=self._socket
         )
 
     def _socket(self, info: AddrInfoType) -> socket.socket:
@@ -256,3 +276,4 @@ class GuardedClient:
     async def close(self) -> None:
         """Close every connection."""
         await asyncio.gather(self._named.close(), self._others.close())
+        await self._resolver.close()

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.kit.virtual_loop import VirtualLoop
+from tests.kit.virtual_loop import VirtualClock, VirtualLoop
 from tillwire.callbacks.deliver import Delivery
 from tillwire.clock import Instant, SystemClock
 from tillwire.core.letters import Letter, LetterState
@@ -60,13 +60,31 @@ class Receiver:
         return [words for _, words in self.heard]
 
 
+class SetClock(VirtualClock):
+    """The clock of the running loop, whose wall time somebody sets."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        super().__init__(loop)
+        self.ahead = 0
+        """Milliseconds."""
+
+    def now(self) -> Instant:
+        """The wall time."""
+        return Instant(super().now() + self.ahead)
+
+
 class Outbox:
     """One life of a journal with a delivery on it."""
 
-    def __init__(self, folder: Path, client: HttpClient, **options: Any) -> None:
+    def __init__(
+        self, folder: Path, client: HttpClient, *, clock: Clock | None = None, **options: Any
+    ) -> None:
         loop = asyncio.get_running_loop()
         virtual = isinstance(loop, VirtualLoop)
-        self.clock: Clock = loop.clock if isinstance(loop, VirtualLoop) else SystemClock()
+        usual = loop.clock if isinstance(loop, VirtualLoop) else SystemClock()
+        self.clock: Clock = clock or usual
         self.journal = SqliteJournal(folder / "journal.db", inline=virtual)
         self.vault = KeyFileVault(key_path(self.journal.path))
         self.counted: list[tuple[str, LetterState, float]] = []

@@ -15,12 +15,36 @@ import pytest
 
 from tests.unit.callbacks.outbox import outbox
 from tests.unit.net.peers import OK, HttpPeer, answering, hang_up, stay_silent
-from tillwire.callbacks.deliver import ANSWER_LIMIT
+from tillwire.callbacks.posting import ANSWER_LIMIT
 from tillwire.core.letters import LetterState
 from tillwire.net.addresses import Addresses, GuardedClient
 
 HUGE: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"x" * (ANSWER_LIMIT * 2)
 MOVED: Final = b"HTTP/1.1 307 Moved\r\nContent-Length: 0\r\nLocation: http://127.0.0.1:%d/\r\n\r\n"
+
+
+async def never_end_the_headers(writer: asyncio.StreamWriter, number: int) -> None:
+    """One header after the other, as fast as they are taken."""
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    while not writer.is_closing():
+        writer.write(b"X-More: and more\r\n" * 1000)
+        await writer.drain()
+
+
+async def never_come_to_the_answer(writer: asyncio.StreamWriter, number: int) -> None:
+    """One interim response after the other."""
+    while not writer.is_closing():
+        writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0)
+
+
+async def drip(writer: asyncio.StreamWriter, number: int) -> None:
+    """An octet now and then, so that there is always something new."""
+    for octet in OK * 100:
+        writer.write(bytes([octet]))
+        await writer.drain()
+        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
@@ -52,9 +76,13 @@ async def test_a_receiver_hears_the_letter_as_it_is(tmp_path: Path) -> None:
         (HttpPeer(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", then_close=True)),
          "did not answer as a whole"),
         (HttpPeer(answering(b"nonsense\r\n\r\n", then_close=True)), "did not answer as a whole"),
+        (HttpPeer(never_end_the_headers), "did not answer as a whole"),
+        (HttpPeer(never_come_to_the_answer), "did not answer as a whole"),
+        (HttpPeer(drip), "did not answer as a whole"),
         (HttpPeer(answering(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")), "It answered 500."),
     ],
-    ids=["huge", "hangs up", "silent", "half", "nonsense", "500"],
+    ids=["huge", "hangs up", "silent", "half", "nonsense", "endless headers", "endless interim",
+         "drip", "500"],
 )  # fmt: skip
 async def test_a_receiver_that_misbehaves_has_not_got_it(
     tmp_path: Path, peer: HttpPeer, trouble: str
@@ -147,6 +175,40 @@ async def test_a_letter_outlives_the_process(
     async with guarded("127.0.0.1") as client, outbox(tmp_path, client) as life:
         assert (await life.settled(1)).state is LetterState.DELIVERED
     assert peer.heard == ["POST once"] * heard
+
+
+async def test_no_sealed_header_becomes_another_one(tmp_path: Path) -> None:
+    """Faces let none through; this is the second lock on the same door."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(OK)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    headers = {
+        "X-Good": "yes",
+        "X-Evil": "1\r\nHost: inside",
+        "X-Line": "1\nX-Two: 2",
+        "Evil\r\nX-Two": "2",
+        "Host ": "inside",
+        "host": "inside",
+        "X-Nul": "\x00",
+        "Proxy-Authorization": "Basic eDp5",
+        "Transfer-Encoding": "chunked",
+        "": "empty",
+    }
+    async with guarded("127.0.0.1") as client, outbox(tmp_path, client) as life:
+        (number,) = await life.post(life.letter(url=f"http://{host}:{port}/", headers=headers))
+        assert (await life.settled(number)).state is LetterState.DELIVERED
+    server.close()
+    lines = heads[0].decode().split("\r\n")[1:-2]
+    assert sorted(line.partition(":")[0].lower() for line in lines) == [
+        "content-length", "content-type", "host", "user-agent", "x-good",
+    ]  # fmt: skip
+    assert f"Host: {host}:{port}" in lines
 
 
 async def test_addresses_are_sealed_in_the_journal(tmp_path: Path) -> None:

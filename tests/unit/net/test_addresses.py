@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import threading
+from typing import Any
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tests.unit.net.peers import OK, HttpPeer, answering
-from tillwire.errors import ConfigurationError, InvalidRequest
+from tillwire.errors import ConfigurationError, InvalidRequest, NotDelivered
 from tillwire.net.addresses import Addresses, AddressRefused, GuardedClient
 
 PUBLIC = [
@@ -22,10 +24,11 @@ NOT_PUBLIC = [
     "172.31.255.255", "192.168.1.1", "100.64.0.1", "169.254.169.254", "192.0.0.1", "192.0.2.1",
     "192.88.99.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255",
     "240.0.0.1", "255.255.255.255", "168.63.129.16", "100.100.100.200",
+    "192.0.0.8", "192.0.0.192",
     "::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "::ffff:0:127.0.0.1",
     "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "100::1",
     "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1", "2001::1", "2001:db8::1", "2002:7f00:1::",
-    "2002:808:808::1",
+    "2002:808:808::1", "3fff::1", "2606:4700:4700::1111%eth0",
 ]  # fmt: skip
 
 
@@ -74,6 +77,9 @@ def test_what_strangers_may_name(url: str) -> None:
         "http://till.example/\r\nHost: inside",
         "http://till.example/\x00",
         "http://till.example:0/",
+        "http://till.example:22/",
+        "http://till.example:025/",
+        "http://till.example:6000/",
         "http://till.example:65536/",
         "http://till.example:port/",
         "http://-till.example/",
@@ -101,6 +107,12 @@ def test_what_strangers_may_name(url: str) -> None:
         "http://[::ffff:7f00:1]/",
         "http://[fe80::1%25eth0]/",
         "http://[::1/",
+        "http://x[2606:4700:4700::1111]/",
+        "http://[2606:4700:4700::1111]x/",
+        "http://[2606:4700:4700::1111%25eth0]/",
+        "http://[v1.x]/",
+        "http:till.example/",
+        "http:////till.example/",
         "http://[till.example]/",
         "http://localhost/",
         "http://LOCALHOST./",
@@ -125,7 +137,7 @@ def test_the_operator_allows_networks_and_names() -> None:
         addresses.check(url)
     assert addresses.names("POS.internal.")
     assert not addresses.names("other.internal")
-    for url in ("http://10.0.0.1/", "http://[::ffff:127.0.0.1]/"):
+    for url in ("http://10.0.0.1/", "http://[::ffff:127.0.0.1]/", "http://[fd00::1%25eth0]/"):
         with pytest.raises(InvalidRequest):
             addresses.check(url)
 
@@ -237,3 +249,55 @@ async def test_nothing_else_fails_for_it() -> None:
             await client.request("POST", url, headers={}, body=b"", timeout=5)
         assert type(failed.value).__name__ == "NotDelivered"
     await client.close()
+
+
+async def test_names_that_are_never_resolved_hold_up_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Strangers' name servers may be silent for half a minute, and no thread that asks them can be
+    called back. So they have threads of their own: those that resolve terminals' names are free."""
+    silence = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def asked(host: Any, *rest: Any, **options: Any) -> Any:
+        if str(host).endswith("silent.example"):
+            silence.wait(30)
+            raise socket.gaierror("no answer")
+        return resolve(host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", asked)
+    client = GuardedClient(Addresses())
+    try:
+        calls = [
+            asyncio.create_task(
+                client.request(
+                    "POST", f"http://{each}.silent.example/", headers={}, body=b"", timeout=0.3
+                )
+            )
+            for each in range(50)
+        ]
+        failures = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(each) for each in failures} == {NotDelivered}
+        async with asyncio.timeout(5):
+            loop = asyncio.get_running_loop()
+            assert await loop.getaddrinfo("127.0.0.1", 80)
+    finally:
+        silence.set()
+        await client.close()
+
+
+async def test_names_are_resolved_as_the_system_does() -> None:
+    peer = HttpPeer(answering(OK))
+    _, port = await peer.listen()
+    client = GuardedClient(Addresses(["127.0.0.0/8", "::1"]))
+    try:
+        answer = await client.request(
+            "POST", f"http://localhost:{port}/", headers={}, body=b"", timeout=5
+        )
+        assert answer.status == 200
+        with pytest.raises(NotDelivered):
+            await client.request(
+                "POST", "http://nowhere.invalid/", headers={}, body=b"", timeout=20
+            )
+    finally:
+        await client.close()
