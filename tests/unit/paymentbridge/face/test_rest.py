@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.kit.runner import virtual
 from tests.unit.paymentbridge.face.cloud import (
@@ -23,7 +24,8 @@ from tests.unit.paymentbridge.face.cloud import (
     living,
     receiving,
 )
-from tillwire.core.model import Lifecycle, State, Verdict
+from tillwire.core.model import Lifecycle, Request, State, Verdict
+from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.paymentbridge.wire import ids
 from tillwire.virtual.memory import SetScript
 from tillwire.virtual.script import Script
@@ -106,6 +108,50 @@ async def test_a_refund_must_fit_its_sale(tmp_path: Path) -> None:
             assert (answer.status, answer.code) == (400, code), body
         answer = await till.ask("POST", _LIST, b"{")
         assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
+
+
+@virtual()
+async def test_what_may_yet_have_moved_money_is_never_told_as_never_processed(
+    tmp_path: Path,
+) -> None:
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        await till.send(till.order(amount=1249))
+        await asyncio.sleep(2)
+        await till.send(till.order(amount=1247))
+        for state in (State.STARTED, State.UNKNOWN):
+            last = there.transactions()[0 if state is State.STARTED else -1]
+            assert last.state is state
+            id_ = ids.transaction_uuid(last.id)
+            for path, body in ((_LIST, _refund(id_)), (f"{_LIST}/{id_}/void", None)):
+                answer = await till.ask("POST", path, body)
+                assert (answer.status, answer.code) == (504, "SERVICE_UNAVAILABLE")
+                assert state in answer.json["developerMessage"]
+            await asyncio.sleep(60)
+        assert await there.charged() == [1249, 1247]
+
+
+@virtual()
+async def test_who_comes_second_hears_what_the_first_one_did(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        engine = there.gateway.engine
+        for path, code in (("/void", "TXN_ALREADY_VOIDED"), ("", "TXN_ALREADY_REFUNDED")):
+            sale = await till.pay(1000)
+            first = f"{_LIST}/{sale['id']}/void" if path else _LIST
+            with pytest.MonkeyPatch.context() as patch:
+
+                async def late(
+                    request: Request, when_busy: WhenBusy, first: str = first, sale: Json = sale
+                ) -> Json:
+                    patch.undo()
+                    assert (await till.ask("POST", first, _refund(sale["id"]))).status < 300
+                    return await engine.accept(request, when_busy)
+
+                patch.setattr(engine, "accept", late)
+                answer = await till.ask("POST", _LIST, _refund(sale["id"]))
+            assert (answer.status, answer.code) == (400, code)
+        assert await there.charged() == [1000] * 4
 
 
 @virtual()

@@ -58,6 +58,10 @@ async def original(
     if known.type not in FOLLOWS[kind]:
         code = _UNFIT.get(kind, "UNSUPPORTED_TXN_TYPE")
         raise Refused(code, f"A {known.type} cannot have a {kind}.")
+    if not known.is_final:
+        # Not what says that it never was: whoever reads that pays again.
+        detail = f"Nothing was done: how the transaction ends is not known yet ({known.state})."
+        raise Refused("SERVICE_UNAVAILABLE", detail)
     if known.state is not State.APPROVED:
         raise Refused("TXN_NEVER_PROCESSED", f"The transaction is {known.state}, not approved.")
     followers = await context.engine.follow_ups(known.id)
@@ -68,7 +72,8 @@ async def original(
     whole = left == _reserved(known, followers)
     if left <= 0 or (kind is _T.REVERSAL and not whole):
         code = _GONE[taken[-1].type] if taken else "TXN_ALREADY_VOIDED"
-        raise Refused(code, "There is nothing left of the transaction, or not all of it.")
+        some = "A part of the transaction is gone, and only the whole can be voided."
+        raise Refused(code, some if left > 0 else "Nothing is left of the transaction.")
     return Original(known, left)
 
 

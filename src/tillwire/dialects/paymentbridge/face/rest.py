@@ -204,7 +204,8 @@ async def _accepted(
         return await context.engine.accept(request, WhenBusy.QUEUE)
     except TerminalBusy:
         raise
-    except Conflict as conflict:  # another one was quicker
+    except Conflict as conflict:  # another one was quicker: what it has left says why
+        await originals.original(context, merchant, uuid, kind)
         raise Refused(_TOO_MUCH[kind], conflict.detail) from conflict
 
 
