@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from tests.kit.runner import virtual
 from tests.kit.shop import POLLING, STORE
@@ -301,7 +302,10 @@ def test_an_order_that_cannot_be_done_ends_in_failed(tmp_path: Path, how: str) -
         async with cloud(tmp_path) as there:
             till = await there.application()
             order = till.order() | _UNREADABLE[how]
-            assert (await till.send(order)).status == 202
+            with capture_logs() as written:
+                assert (await till.send(order)).status == 202
+            (logged,) = (each for each in written if each["event"] == "an order was not done")
+            assert logged["reference"] == order["referenceId"]
             final = await there.receiver.final(order["referenceId"])
             assert (final["status"], final["referenceId"]) == ("FAILED", order["referenceId"])
             assert there.receiver.words(order["referenceId"]) == ["FAILED"]
@@ -625,8 +629,11 @@ async def test_a_message_to_a_former_device_that_nobody_retired_gets_lost(tmp_pa
         till = await there.application()
         await _swap(there, LANE, "0901", Lifecycle.ACTIVATED)
         order = till.order(amount=1000)
-        assert (await till.send(order)).status == 202
-        assert (await till.send(order, deviceId=None, serialNum=LANE.serial)).status == 202
+        with capture_logs() as written:
+            assert (await till.send(order)).status == 202
+            assert (await till.send(order, deviceId=None, serialNum=LANE.serial)).status == 202
+        lost = [each for each in written if each["event"] == "a cloud message was not delivered"]
+        assert [each["reference"] for each in lost] == [order["referenceId"]] * 2
         await asyncio.sleep(90)
         assert there.receiver.heard == []
         assert there.transactions() == []

@@ -48,7 +48,8 @@ async def send(context: Context, call: Call) -> Reply:
     if context.places.is_operating(spot):
         await _deliver(context, call, merchant, spot, message)
     else:
-        _dropped("another device stands at its terminal by now", spot)
+        reference = bridge.salvaged(message.data).reference
+        _dropped(call, spot, reference, "another device stands at its terminal by now")
     return Reply(HTTPStatus.ACCEPTED)
 
 
@@ -118,9 +119,9 @@ async def _deliver(
     try:
         await _accept(context, asked)
     except TerminalBusy as busy:
-        _dropped(busy.detail, spot)
+        _dropped(call, spot, order.reference, busy.detail)
     except NotFound as error:
-        _dropped(error.detail, spot)
+        _dropped(call, spot, order.reference, error.detail)
     except (InvalidRequest, Refused, Conflict, Unsupported) as error:
         await _cannot(context, call, spot, answer, error.detail)
 
@@ -141,6 +142,7 @@ async def _cannot(
         "an order was not done",
         terminal=spot.terminal.name,
         application=call.caller.id,
+        reference=answer.reference,
         reason=why,
     )
     if not answer.url or await _is_known(context, call, answer.reference):
@@ -176,5 +178,11 @@ async def _is_known(context: Context, call: Call, reference: str) -> bool:
     return any(each.dialect == DIALECT for each in found)
 
 
-def _dropped(why: str, spot: Spot) -> None:
-    _log.warning("a cloud message was not delivered", terminal=spot.terminal.name, reason=why)
+def _dropped(call: Call, spot: Spot, reference: str, why: str) -> None:
+    _log.warning(
+        "a cloud message was not delivered",
+        terminal=spot.terminal.name,
+        application=call.caller.id,
+        reference=reference,
+        reason=why,
+    )
