@@ -25,7 +25,13 @@ ANSWERS_WITHIN: Final = 3.0
 PAUSE: Final = 0.1
 """Seconds between two requests."""
 SETTLES_WITHIN: Final = 40.0
-NOT_DONE: Final = ("OPERAZIONE ANNULLATA", "TERMINALE NON RAGGIUNTO", "Cancelled by the cardhol")
+NOT_DONE: Final = (
+    "OPERAZIONE ANNULLATA",
+    "OPERAZIONE NON ESEGUITA",
+    "RIFIUTATO DAL TERMINALE",
+    "TERMINALE NON RAGGIUNTO",
+    "Cancelled by the cardhol",
+)
 """What the lane writes of what no bank has refused."""
 IDLE: Final = b"2"
 

@@ -230,10 +230,12 @@ class Lanes:
 
     def reset(self, name: str, peer: str | None, by: str) -> int:
         """Close the connections of a peer (its address, with or without the port), or all, at
-        once; how many they were. Raises `NotFound`."""
+        once; how many they were. Raises `NotFound` for an unknown lane, or a peer that has none."""
         if name not in self._lanes:
             raise unknown(name, self._lanes)
         closed = self._served(name).reset(peer)
+        if peer is not None and not closed:
+            raise NotFound(f"Nobody at {peer} is connected to the lane {name!r}.")
         self._metrics.lane_reset(name, closed)
         structlog.get_logger().info(
             "a lane was reset", lane=name, peer=peer or "all", closed=closed, by=by

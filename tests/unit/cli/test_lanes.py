@@ -128,6 +128,11 @@ def test_refusals_of_the_gateway_are_told_as_they_are(run: Run, sandbox: Sandbox
         1,
         "Error: No lane 'till 9'; there is: ecr17, nexo-tcp.\n",
     )
+    nobody = run("lanes", "reset", "ecr17", "192.0.2.1", *here)
+    assert (nobody.status, nobody.err) == (
+        1,
+        "Error: Nobody at 192.0.2.1 is connected to the lane 'ecr17'.\n",
+    )
     front = int(sandbox.card["base_url"].rpartition(":")[2])
     taken = run("lanes", "port", "ecr17", front, *here, "--json")
     assert (taken.status, taken.document["error"]["kind"]) == (1, "Conflict")

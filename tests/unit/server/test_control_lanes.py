@@ -107,7 +107,9 @@ async def test_a_reset_cuts_one_peer_or_all_and_the_lane_goes_on(tmp_path: Path)
         assert await operator.reset(peer=named) == (200, {"closed": 1})
         assert await first.hear() == b""
         assert await second.ask(b"still here") == b"still here"
-        assert await operator.reset(peer="192.0.2.1") == (200, {"closed": 0})
+        unknown = await operator.reset(peer="192.0.2.1")
+        assert unknown.status == 404
+        assert unknown.detail == "Nobody at 192.0.2.1 is connected to the lane 'lanes'."
         assert await operator.reset(peer="127.0.0.1") == (200, {"closed": 2})
         assert [await second.hear(), await third.hear()] == [b"", b""]
         assert await operator.reset() == (200, {"closed": 0})

@@ -440,6 +440,9 @@ async def test_whose_receipt_it_is() -> None:
     counter.pos.will("X", both(ack, result(), *(pos.say(each) for each in parts)))
     outcome = await counter.run(payment())
     assert outcome.receipts == Receipts(cardholder=customer + "\n", merchant=merchant + "\n")
+    joint = f"{merchant}\n\n{customer}"
+    counter.pos.will("X", both(ack, result(), *map(pos.say, wire.receipt_parts(pos.TID, joint))))
+    assert (await counter.run(payment())).receipts == Receipts(joint + "\n", joint + "\n")
     unnamed = [part for text in ("ONE", "TWO") for part in wire.receipt_parts(pos.TID, text)]
     counter.pos.will("X", both(ack, result(), *(pos.say(each) for each in unnamed)))
     assert (await counter.run(payment())).receipts == Receipts("ONE\n", "TWO\n")

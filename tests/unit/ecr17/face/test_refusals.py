@@ -101,6 +101,53 @@ def test_the_log_names_the_lanes_terminal_and_the_message_by_its_code(
     assert "Request" not in line["reason"]
 
 
+@pytest.mark.parametrize("odd", [b"\x06\x03\x00", b"\x15\x03\x00"])
+def test_an_odd_check_character_of_an_answer_is_logged_once_for_a_connection(
+    disk: Path, odd: bytes
+) -> None:
+    async def scenario(_: GatewayUnderTest) -> None:
+        for _ in range(2):
+            async with await Till.open() as till:
+                for _ in range(3):
+                    await till.asks(status(), acknowledges=False)
+                    till.write(odd)
+                    if odd.startswith(b"\x15"):
+                        await till.payload(within=0.5)
+                        till.acknowledge()
+
+    with structlog.testing.capture_logs() as lines:
+        live(disk, scenario)
+    odds = [each for each in lines if each["event"] == "an ECR17 till's answer is odd"]
+    assert [(each["terminal"], each["expected"]) for each in odds] == [
+        (TERMINAL, "7A" if odd.startswith(b"\x06") else "69")
+    ] * 2
+    assert {each["check_character"] for each in odds} == {"00"}
+
+
+def test_who_is_odd_without_end_does_not_fill_the_log(disk: Path) -> None:
+    async def scenario(_: GatewayUnderTest) -> None:
+        for _ in range(LOGGED_A_MINUTE + 2):
+            async with await Till.open() as till:
+                till.write(b"\x06\x03\x00")
+                await till.asks(status())
+
+    with structlog.testing.capture_logs() as lines:
+        live(disk, scenario)
+    events = [each["event"] for each in lines if each.get("terminal") == TERMINAL]
+    assert events == ["an ECR17 till's answer is odd"] * LOGGED_A_MINUTE
+
+
+def test_an_empty_g_is_refused_in_one_sentence(disk: Path) -> None:
+    async def scenario(_: GatewayUnderTest) -> None:
+        async with await Till.open() as till:
+            assert await till.asks(last()) is None
+
+    with structlog.testing.capture_logs() as lines:
+        live(disk, scenario)
+    (line,) = [each for each in lines if each["event"] == "an ECR17 request was refused"]
+    assert line["reason"] == "There is no result."
+
+
 def test_who_is_refused_without_end_does_not_fill_the_log(disk: Path) -> None:
     async def scenario(_: GatewayUnderTest) -> None:
         async with await Till.open() as till:

@@ -26,6 +26,7 @@ from tillwire.dialects.ecr17.face.memos import Job, Memo
 from tillwire.dialects.ecr17.face.orders import KIND_OF, TYPE_OF
 from tillwire.dialects.ecr17.face.results import refusal, result_of
 from tillwire.dialects.ecr17.face.settings import Settings
+from tillwire.errors import Proof
 from tillwire.money import Money
 from tillwire.pan import is_in
 
@@ -138,6 +139,22 @@ def test_a_stan_is_the_terminals_else_the_lanes() -> None:
     lanes = {stan(msgspec.structs.replace(PLAIN, stan=none)) for none in ("", "000000", "ABC")}
     assert len(lanes) == 1
     assert lanes != {"000000"}
+
+
+@pytest.mark.parametrize(
+    ("proof", "told"),
+    [
+        (Proof.NEVER_SENT, "TERMINALE NON RAGGIUNTO"),
+        (Proof.CONNECT_REFUSED, "TERMINALE NON RAGGIUNTO"),
+        (Proof.REFUSED_BY_PEER, "RIFIUTATO DAL TERMINALE"),
+        (Proof.ABSENT_AT_PEER, "OPERAZIONE NON ESEGUITA"),
+    ],
+)
+def test_what_no_terminal_did_is_told_with_its_proof(proof: Proof, told: str) -> None:
+    failed = msgspec.structs.replace(ended("X", None), proof=proof)
+    found = wire.decode_result(result_of(job("X"), failed, SETTINGS))
+    assert isinstance(found, wire.PaymentResult)
+    assert (found.result, found.error_text) == ("01", told)
 
 
 def test_the_day_of_a_result_is_the_shops_own() -> None:

@@ -172,9 +172,7 @@ def _command(
                 if kind is TransactionType.PURCHASE
                 else PreauthorisationRequest
             )
-            return request(
-                **who, payment_type=settings.circuit, amount=amount, receipt_text=text
-            )
+            return request(**who, payment_type=settings.circuit, amount=amount, receipt_text=text)
         case TransactionType.INCREMENT | TransactionType.CAPTURE:
             following = IncrementRequest if kind is TransactionType.INCREMENT else CaptureRequest
             return following(

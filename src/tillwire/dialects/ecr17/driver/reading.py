@@ -187,14 +187,16 @@ def _conversion(result: MoneyResult) -> Conversion | None:
 
 
 def receipts_of(tickets: list[str]) -> Receipts | None:
-    """Whose receipts these are: by what is written on them, else the first is the customer's."""
+    """Whose receipts these are: by what is written on them, else the first is the customer's. One
+    that has both copies is both's."""
     if not tickets:
         return None
     merchants = [each for each in tickets if _MERCHANTS.search(_headlines(each))]
     others = [each for each in tickets if each not in merchants]
     customers = [each for each in others if _CUSTOMERS.search(_headlines(each))]
-    customer = (customers or others or [""])[0]
-    if customer:
+    joint = [each for each in merchants if _CUSTOMERS.search(_headlines(each))]
+    customer = (customers or others or joint or [""])[0]
+    if customer in others:
         others.remove(customer)
     merchant = (merchants or others or [""])[0]
     return Receipts(cardholder=_text(customer), merchant=_text(merchant))

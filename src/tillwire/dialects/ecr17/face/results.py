@@ -19,6 +19,7 @@ from tillwire.dialects.ecr17 import wire
 from tillwire.dialects.ecr17.face.memos import Job, lane_stan
 from tillwire.dialects.ecr17.face.settings import Settings
 from tillwire.dialects.ecr17.wire import CardType, HostTime, Result, ResultCode, fitted
+from tillwire.errors import Proof
 from tillwire.money import CURRENCIES
 
 ERROR_TEXT: Final = 24
@@ -28,6 +29,11 @@ CANCELLED: Final = "OPERAZIONE ANNULLATA"
 NO_CARD: Final = "CARTA NON PRESENTE"
 NO_DATA: Final = "DATI AGGIUNTIVI MANCANTI"
 NOT_SENT: Final = "TERMINALE NON RAGGIUNTO"
+_NOT_DONE: Final = {
+    Proof.REFUSED_BY_PEER: "RIFIUTATO DAL TERMINALE",
+    Proof.ABSENT_AT_PEER: "OPERAZIONE NON ESEGUITA",
+}
+"""What no terminal did, by the proof; else `NOT_SENT`."""
 
 _ENTRY: Final = {
     EntryMode.CONTACTLESS: wire.TransactionType.CONTACTLESS_CHIP,
@@ -129,10 +135,11 @@ def _block(job: Job, transaction: Transaction, settings: Settings) -> dict[str, 
 
 
 def _refused(job: Job, transaction: Transaction) -> tuple[ResultCode, str]:
-    outcome = transaction.outcome
+    outcome, proof = transaction.outcome, transaction.proof
     if outcome is None:
         if transaction.state is not State.CANCELLED:
-            return ResultCode.KO, NOT_SENT
+            text = NOT_SENT if proof is None else _NOT_DONE.get(proof, NOT_SENT)
+            return ResultCode.KO, text
         return ResultCode.KO, NO_DATA if job.memo.announced else CANCELLED
     no_card = outcome.cause is Cause.NO_CARD
     default = DECLINED if outcome.verdict is Verdict.DECLINED else CANCELLED

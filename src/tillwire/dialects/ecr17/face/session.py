@@ -53,7 +53,7 @@ from tillwire.dialects.ecr17.wire import (
     TotalsRequest,
     Unreadable,
 )
-from tillwire.errors import TillwireError, Unsupported
+from tillwire.errors import NotFound, TillwireError, Unsupported
 from tillwire.net.streams import StreamConnection
 
 WAIT: Final = "ATTENDERE PREGO"
@@ -128,6 +128,8 @@ class Session:
         self._has_result = False
         """Whether the till has acknowledged the result of what is being served."""
         self._closing = False
+        self._is_odd = False
+        """Whether an answer came with a wrong check character, which the log was told."""
 
     @property
     def _settings(self) -> Settings:
@@ -157,6 +159,9 @@ class Session:
             if isinstance(frame, Application):
                 self._take(frame)
             elif isinstance(frame, Ack | Nak):
+                if frame.is_odd and not self._is_odd:
+                    self._is_odd = True
+                    self._lane.refusals.note_odd(self._connection.peer, frame)
                 self._hear(acknowledged=isinstance(frame, Ack))
         return len(frames)
 
@@ -202,7 +207,7 @@ class Session:
             request = self._read(frame)
             tid = self._lane.tid_for(request.tid)
         except TillwireError as error:
-            self._refuse(frame.code, str(error))
+            self._refuse(frame.code, error)
             return
         if tid is None:
             self._refuse(frame.code, "it is for another terminal")
@@ -239,7 +244,7 @@ class Session:
         try:
             await announced.take(data)
         except TillwireError as error:
-            self._refuse("U", str(error))
+            self._refuse("U", error)
         else:
             self._connection.send(ACK)
             announced.came()
@@ -282,8 +287,10 @@ class Session:
                 self._announced.forget()
                 self._announced = None
 
-    def _refuse(self, code: str, reason: str) -> None:
-        self._lane.refusals.note(self._connection.peer, code, reason)
+    def _refuse(self, code: str, reason: str | TillwireError) -> None:
+        if isinstance(reason, NotFound) and reason.detail:
+            reason = reason.detail  # it says what there is none of
+        self._lane.refusals.note(self._connection.peer, code, str(reason))
         self._connection.send(NAK)
 
     def _accept(self) -> None:
@@ -299,7 +306,7 @@ class Session:
             else:
                 # First: the till's next request may be there before this task has ended.
                 self._free(asyncio.current_task())
-                self._refuse(code, str(error))
+                self._refuse(code, error)
         except Exception:  # noqa: BLE001 - nobody knows what became of it, so nothing is said
             structlog.get_logger().exception("an ECR17 request failed", code=code)
             self._connection.close()
