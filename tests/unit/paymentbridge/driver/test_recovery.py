@@ -299,6 +299,34 @@ async def test_a_list_that_cannot_be_read_proves_nothing(counter: Counter, name:
 
 
 @at_a_counter(missing_received="always")
+async def test_what_moved_up_between_two_pages_is_not_absent(counter: Counter) -> None:
+    """A transaction before ours is gone from the list when its second page is asked for."""
+    cloud, begun = counter.cloud, virtual_loop().time()
+    cloud.page = 3
+
+    async def behave(cloud: Cloud, order: Order) -> None:
+        for number in range(3):
+            other = {"type": "CUSTOM", "customType": "referenceId", "id": f"other {number}"}
+            cloud.enter(**cloud.sale(order, references=[other]))
+        await asyncio.sleep(65)
+        entry = cloud.enter(**cloud.sale(order, status="CREATED"))
+        cloud.enter(**cloud.sale(order, references=[]))
+        await asyncio.sleep(30)
+        entry["status"] = "CAPTURED"
+
+    async def shift(cloud: Cloud, asked: there.Asked) -> Any:
+        reply = await there.USUALLY["list"](cloud, asked)
+        if virtual_loop().time() - begun > 66 and len(cloud.listed) == 5:
+            del cloud.listed[next(iter(cloud.listed))]
+        return reply
+
+    cloud.terminal = behave
+    cloud.will("list", *[shift] * 100)
+    paid = await counter.pay()
+    assert (paid.state, paid.proof) == (State.APPROVED, None)
+
+
+@at_a_counter(missing_received="always")
 async def test_a_list_without_end_proves_nothing(counter: Counter) -> None:
     async def endless(cloud: Cloud, asked: there.Asked) -> Any:
         offset = int(asked.query.get("startOffset", 0)) + 100

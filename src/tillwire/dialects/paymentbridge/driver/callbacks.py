@@ -17,7 +17,8 @@ import structlog
 from tillwire.core.model import Evidence, Transaction
 from tillwire.core.ports import Clock, Inbox, Sign
 from tillwire.dialects.paymentbridge.driver.addresses import CallbackAddresses
-from tillwire.dialects.paymentbridge.driver.cloud import Clouds, Hearing
+from tillwire.dialects.paymentbridge.driver.cloud import Clouds
+from tillwire.dialects.paymentbridge.driver.hearing import Hearing
 from tillwire.dialects.paymentbridge.driver.orders import (
     BY_CALLBACK,
     FAILED_AT,

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,9 +18,9 @@ from urllib.parse import quote
 from uuid import UUID
 
 from tillwire.clock import Instant
-from tillwire.core.model import Transaction as Dispatched
 from tillwire.core.ports import Clock, HttpClient, HttpResponse, Vault
 from tillwire.dialects.paymentbridge.driver.addresses import CallbackAddresses
+from tillwire.dialects.paymentbridge.driver.hearing import Hearing
 from tillwire.dialects.paymentbridge.driver.settings import DriverSettings
 from tillwire.dialects.paymentbridge.wire import devices, errors, filters, grants, objects, tokens
 from tillwire.dialects.paymentbridge.wire.filters import TransactionFilter
@@ -41,8 +40,6 @@ PAGE: Final = 100
 """Transactions of a page: as many as the cloud gives."""
 MOST_PAGES: Final = 50
 """Pages of one question; what is behind them was not looked at."""
-MOST_TURNED_AWAY: Final = 10_000
-"""Transactions of which it is remembered that a word about them was not heard."""
 LONGEST_KEY: Final = 65_536
 """Octets of a private key's file."""
 LONGEST_WORDS: Final = 300
@@ -70,29 +67,6 @@ class Account(NamedTuple):
     application_id: str
     private_key_file: str
     audience: str
-
-
-class Hearing:
-    """What could be heard of terminals, lest their silence passes for a proof."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._since: Instant = clock.now()
-        """From when on this process has listened, and remembers whom it turned away."""
-        self._turned_away: OrderedDict[str, None] = OrderedDict()
-
-    def turn_away(self, transaction_id: str) -> None:
-        """Somebody called at its address, and was not heard."""
-        self._turned_away[transaction_id] = None
-        if len(self._turned_away) > MOST_TURNED_AWAY:
-            self._turned_away.popitem(last=False)
-            self._since = self._clock.now()
-
-    def was_there(self, transaction: Dispatched) -> bool:
-        """Whether all that its terminal may have told has been heard."""
-        sent_at = transaction.sent_at
-        assert sent_at is not None, "it was dispatched"
-        return self._since <= sent_at and transaction.id not in self._turned_away
 
 
 class Clouds:
@@ -124,6 +98,13 @@ class _Token(NamedTuple):
     text: str
     until: float
     """On the monotonic clock."""
+
+
+class Listing(NamedTuple):
+    """Transactions, and on how many pages they were."""
+
+    transactions: list[Transaction]
+    pages: int
 
 
 class _Lanes(NamedTuple):
@@ -273,9 +254,9 @@ class Cloud:
             raise RemoteProtocolError(f"Asked for {transaction_id}, it told of {found.id}.")
         return found
 
-    async def transactions(self, since: Instant, settings: DriverSettings) -> list[Transaction]:
+    async def transactions(self, since: Instant, settings: DriverSettings) -> Listing:
         """All of the store that were made since then. Raises `PeerError` unless each of them was
-        read: what is not among them is not there."""
+        read: what is not among them is not there, if the list did not change from page to page."""
         wanted = TransactionFilter(start_at=since, store_id=settings.store_id, limit=PAGE)
         path: str | None = f"/businesses/{settings.business_id}/transactions?" + filters.write(
             wanted
@@ -291,7 +272,7 @@ class Cloud:
                 raise RemoteProtocolError(f"{page.unreadable} of its list cannot be read.")
             found += page.transactions
             path = objects.next_page(page.links)
-        return found
+        return Listing(found, len(seen))
 
     # --- which device ---------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ of its original that nobody else has. Absence is another matter: see `_absence`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from tillwire.clock import Instant
 from tillwire.core.model import Evidence, Transaction
@@ -59,16 +59,21 @@ class Ladder:
         `JournalError`."""
         begun = self._clock.now()
         try:
-            found = await self._found(transaction, order)
+            seen = await self._seen(transaction, order)
+            if not seen.mine:
+                absence = await self._absence(transaction, order, begun, taken_at)
+                if not isinstance(absence, Absent) or await self._is_steady(
+                    transaction, order, seen
+                ):
+                    return absence
+                return CannotTell("The cloud's list changed while it was read.")
         except PeerError as error:
             return CannotTell(f"The cloud does not tell. {error}")
         except _Ambiguous as doubt:
             return self._later(transaction, str(doubt))
-        if not found:
-            return await self._absence(transaction, order, begun, taken_at)
         await self._note_listed(transaction)
         reading = of_transactions(
-            found,
+            seen.mine,
             operation_of(transaction),
             original=order.original,
             currency=transaction.amount.currency,
@@ -80,13 +85,29 @@ class Ladder:
 
     # --- what is there --------------------------------------------------------------------------
 
-    async def _found(self, transaction: Transaction, order: Order) -> Sequence[Listed]:
+    async def _is_steady(self, transaction: Transaction, order: Order, seen: _Seen) -> bool:
+        """Whether the list of which `seen` was read stayed as it was, but for what was added. Where
+        something goes from a page that was read, what follows moves up past the next one."""
+        if seen.pages == 1:
+            return True
+        again = await self._seen(transaction, order)
+        return not again.mine and seen.names <= again.names
+
+    async def _seen(self, transaction: Transaction, order: Order) -> _Seen:
         operation = operation_of(transaction)
         if operation is Operation.VOID and (voided := await self._voided(order)):
-            return voided
+            return _Seen(voided)
         assert transaction.sent_at is not None, "what is looked for was dispatched"
         since = Instant(transaction.sent_at - round(self._settings.clock_seconds * 1000))
-        listed = await self._cloud.transactions(since, self._settings)
+        listed, pages = await self._cloud.transactions(since, self._settings)
+        mine = await self._mine(transaction, order, listed)
+        return _Seen(mine, pages, frozenset(each.id or "" for each in listed))
+
+    async def _mine(
+        self, transaction: Transaction, order: Order, listed: Sequence[Listed]
+    ) -> Sequence[Listed]:
+        """Those of the list that are about the order. Raises `_Ambiguous`."""
+        operation = operation_of(transaction)
         mine = [each for each in listed if each.called(order.reference)]
         if mine or operation not in _FOLLOWING:
             # A sale is listed with its captures, which may have no reference of their own.
@@ -203,6 +224,15 @@ class Ladder:
             "then decide.",
             needs_person=True,
         )
+
+
+class _Seen(NamedTuple):
+    """What one reading of the list came to."""
+
+    mine: Sequence[Listed]
+    pages: int = 1
+    names: frozenset[str] = frozenset()
+    """Of all that was listed."""
 
 
 class _Ambiguous(Exception):
