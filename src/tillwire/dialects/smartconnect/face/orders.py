@@ -36,7 +36,7 @@ TRANSACTION: Final = "transaction"
 FUNCTION: Final = "function"
 """Kinds of exchanges."""
 NOWHERE: Final = ""
-"""A register's requests are its own, whatever terminal it is paired with."""
+"""A register's payments are its own, whatever terminal it is paired with."""
 
 _T = TransactionType
 TYPES: Final = {
@@ -79,13 +79,15 @@ def exchange_of(
 ) -> Exchange:
     """The request, to be remembered under the till's own `key` if it has one."""
     number = hashlib.sha256(key.encode()).hexdigest() if key else context.clock.token(16)
+    pays = wanted.function in TYPES
     return Exchange(
         organisation_id=caller.register.organisation_id,
-        terminal_id=NOWHERE,
+        # Functions stand apart, so that the newest payment is found at once.
+        terminal_id=NOWHERE if pays else caller.terminal.id,
         dialect=DIALECT,
         register=caller.register.id,
         number=number,
-        kind=TRANSACTION if wanted.function in TYPES else FUNCTION,
+        kind=TRANSACTION if pays else FUNCTION,
         digest=_digest(wanted),
         at=context.clock.now(),
         request=answers.stored(asked),
