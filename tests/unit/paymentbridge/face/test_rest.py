@@ -397,6 +397,19 @@ async def test_a_refund_whose_answer_is_lost_is_found_under_its_requests_id(tmp_
 
 
 @virtual()
+async def test_under_an_id_that_cannot_be_remembered_nothing_is_done(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        sale = await till.pay(1000)
+        for unfit in ("r" * 129, "r\t1", "4111111111111111"):
+            headers = {"Poynt-Request-Id": unfit}
+            answer = await till.ask("POST", _LIST, _refund(sale["id"], 100), headers=headers)
+            assert (answer.status, answer.code) == (400, "INVALID_PARAMETER")
+            assert unfit not in answer.body.decode()
+        assert await there.charged() == [1000]
+
+
+@virtual()
 async def test_a_request_that_comes_again_gets_the_first_answer_also_after_a_restart(
     tmp_path: Path,
 ) -> None:

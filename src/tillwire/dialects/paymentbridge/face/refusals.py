@@ -62,6 +62,17 @@ def request_id(scope: Scope) -> str:
     return cuts.named(given.strip())
 
 
+def remembered_id(scope: Scope) -> str:
+    """As `request_id`. Raises `Refused` for one that cannot be remembered: whoever sends it counts
+    on that nothing is done twice under it."""
+    given = request_id(scope)
+    if given != (asgi.header(scope, _REQUEST_ID) or "").strip():
+        allowed = f"up to {LONGEST_REQUEST_ID} plain characters, a UUID for one"
+        detail = f"Poynt-Request-Id: it cannot be remembered. Allowed: {allowed}."
+        raise Refused("INVALID_PARAMETER", detail)
+    return given
+
+
 def echoed(reply: Reply, scope: Scope) -> Reply:
     """The reply, with the id of its request, as the vendor's have it."""
     if not (given := request_id(scope)):

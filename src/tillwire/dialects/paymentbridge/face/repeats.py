@@ -38,7 +38,7 @@ class _Stored(msgspec.Struct, frozen=True):
 async def once(context: Context, call: Call, body: bytes, work: Work) -> Reply:
     """The reply to a request, done by this call or by an earlier one. Raises `Refused`, and what
     `work` raises."""
-    given = refusals.request_id(call.scope)
+    given = refusals.remembered_id(call.scope)
     if not given:
         return await work("")
     number = hashlib.sha256(given.encode()).hexdigest()
