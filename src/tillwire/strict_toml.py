@@ -140,6 +140,8 @@ def described(kind: inspect.Type) -> str:
             return "text" + (" that is not empty" if kind.min_length else "")
         case inspect.EnumType():
             return ", ".join(_values(kind.cls))
+        case inspect.LiteralType():
+            return ", ".join(map(str, kind.values))
         case inspect.StructType():
             return "a table with " + ", ".join(field.encode_name for field in kind.fields)
         case inspect.ListType() | inspect.VarTupleType():

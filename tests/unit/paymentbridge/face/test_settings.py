@@ -55,3 +55,11 @@ def test_no_mischief_is_welcome_everywhere(tmp_path: Path) -> None:
 def test_a_callback_that_is_none_cannot_be_dropped(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="drop"):
         _load(tmp_path, "127.0.0.1", '{ drop = ["everything"] }')
+
+
+def test_a_word_that_is_none_of_a_settings_says_which_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        _load(tmp_path, "127.0.0.1", '{ drop = ["fnal"] }')
+    assert "drop[0]: 'fnal' is not one of its values. Allowed: " in str(refusal.value)
+    for word in ("received", "started", "final"):
+        assert word in str(refusal.value)
