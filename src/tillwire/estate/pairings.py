@@ -106,8 +106,12 @@ def show_code(
 def pair(unit: Unit, digest: bytes, newcomer: Newcomer, now: Instant) -> tuple[Register, str]:
     """The register, paired with the terminal that shows the code, and the id of the terminal that
     it had before (empty: none). The code is used up. Raises `WrongCode`, `Conflict`."""
+    code = unit.pairing_code(digest)
+    # Before the estate is read: whoever tries codes shall not have us do that each time.
+    if code is None or (code.expires_at is not None and now >= code.expires_at):
+        raise WrongCode
     estate = unit.estate()
-    terminal = _showing(unit, estate, digest, newcomer.organisation_id, now)
+    terminal = _showing(estate, code, newcomer.organisation_id)
     before = estate.register(
         newcomer.organisation_id, newcomer.dialect, newcomer.vendor_name, newcomer.register_id
     )
@@ -155,12 +159,9 @@ def unpair_all(unit: Unit, terminal_id: str, now: Instant) -> list[Register]:
     return [unpair(unit, each.id, now) for each in unit.estate().registers_at(terminal_id)]
 
 
-def _showing(
-    unit: Unit, estate: Estate, digest: bytes, organisation_id: str, now: Instant
-) -> Terminal:
-    code = unit.pairing_code(digest)
-    if code is None or (code.expires_at is not None and now >= code.expires_at):
-        raise WrongCode
+def _showing(estate: Estate, code: PairingCode, organisation_id: str) -> Terminal:
+    """The terminal that shows the code. Raises `WrongCode` when it cannot be paired any more, or
+    belongs to somebody else."""
     terminal = estate.terminals.get(code.terminal_id)
     if (
         terminal is None

@@ -90,6 +90,40 @@ def test_each_type_is_paid(tmp_path: Path, kind: str) -> None:
     play()
 
 
+_WHO = "POSRegisterID=shop7-till2&POSBusinessName=Harbour+Books&POSVendorName=TillCo"
+_LITERAL = (
+    "TransactionType=Card.Purchase&AmountTotal=1250",
+    "TransactionType=Card.PurchasePlusCash&AmountTotal=1250&AmountCash=250",
+    "TransactionType=Card.CashAdvance&AmountTotal=1250",
+    "TransactionType=Card.Refund&AmountTotal=1250",
+    "TransactionType=Card.Authorise&AmountAuth=1250&TransactionReference=room-12",
+    "TransactionType=QR.Merchant.Purchase&AmountTotal=1250",
+    "TransactionType=Card.Purchase&AmountTotal=1250&SaleData=%7B%22version%22%3A%221.0.0%22%2C"
+    "%22saleData%22%3A%7B%22totalAmount%22%3A%2212.50%22%2C%22totalTax%22%3A%221.63%22%7D%7D",
+    "TransactionType=Acquirer.Logon",
+    "TransactionType=Acquirer.Settlement.Inquiry",
+    "TransactionType=Terminal.GetStatus",
+    "TransactionType=Journal.GetTransResult&POSReferenceID=7",
+)
+"""Octets of clients, in the order in which one of them pins its fields."""
+
+
+@pytest.mark.parametrize("said", _LITERAL)
+@pytest.mark.parametrize("blank", ["+", "%20"])
+def test_a_clients_own_octets_are_taken(tmp_path: Path, said: str, blank: str) -> None:
+    @virtual()
+    async def play() -> None:
+        async with cloud(tmp_path) as there:
+            register = await there.register().paired()
+            await register.do(AmountTotal="900")
+            body = f"{_WHO}&TransactionMode=ASYNC&{said}".replace("+", blank).encode()
+            answer = await there.form("POST", "/POS/Transaction", body)
+            assert answer.status == 200, answer
+            assert (await register.end(answer))["data"]["Result"] == "OK"
+
+    play()
+
+
 @virtual()
 async def test_a_completed_answer_has_all_as_text(tmp_path: Path) -> None:
     async with cloud(tmp_path) as there:

@@ -28,6 +28,7 @@ from tests.unit.smartconnect.face.register import (
 )
 from tillwire.config import Configuration, FaceSettings, JournalSettings, ListenerSettings
 from tillwire.config import VirtualSettings as Virtual
+from tillwire.errors import JournalFull
 from tillwire.estate.pairings import Codes, show_code
 from tillwire.net.http_client import AiohttpClient
 from tillwire.server.gateway import Gateway
@@ -327,3 +328,25 @@ async def test_no_log_has_a_token_or_a_code_in_it(tmp_path: Path) -> None:
     assert any("'path': '/sc/...'" in line for line in lines), "each request has its line"
     for secret in (token, code, "87654321"):
         assert not any(secret in line for line in lines)
+
+
+@virtual()
+async def test_a_journal_that_fails_starts_nothing_and_its_log_has_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cloud(tmp_path) as there:
+        register = await there.register().paired()
+        code = await there.code()
+
+        async def full(work: object) -> None:
+            raise JournalFull("No space is left.")
+
+        with monkeypatch.context() as broken, capture_logs() as logs:
+            broken.setattr(there.gateway.journal, "commit", full)
+            for answer in (await register.pair(code), await register.ask(AmountTotal="1250")):
+                assert (answer.status, bool(answer.error)) == (503, True)
+                assert answer.headers["retry-after"] == "1"
+        assert [each["log_level"] for each in logs] == ["error", "error"]
+        assert code not in str(logs)
+        assert there.transactions() == []
+        assert (await register.pair(code)).status == 200
