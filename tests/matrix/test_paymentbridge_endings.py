@@ -181,9 +181,11 @@ def test_the_receiver_is_down_for_a_while(disk: Path, seconds: float) -> None:
 # --- the way there ------------------------------------------------------------------------------
 
 
-def test_an_order_whose_ttl_passes_was_never_there(disk: Path) -> None:
-    """Somebody else pays at the terminal for long, so that ours waits in the cloud and expires."""
-    lane = Lane(settings={"ttl_seconds": 10})
+@pytest.mark.parametrize("first_look", [15.0, 3.0])
+def test_an_order_whose_ttl_passes_was_never_there(disk: Path, first_look: float) -> None:
+    """Somebody else pays at the terminal for long, so that ours waits in the cloud and expires;
+    the list is looked at after that, or already while it waits."""
+    lane = Lane(settings={"ttl_seconds": 10, "poll_after_seconds": first_look})
 
     async def day(pair: Pair) -> None:
         await pair.open(lane)

@@ -1,8 +1,8 @@
 """Our transactions as the cloud has them (source 000, and the vendor's published model).
 
 Pure functions. What a transaction says there follows from itself alone: a void makes the original
-VOIDED and is none of its own, an open one is CREATED, and what ended without a word of the terminal
-or with a cancellation was never made.
+VOIDED and is none of its own, one that is under way is CREATED, and what waits for its terminal, or
+ended without a word of it or with a cancellation, was not made.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ from tillwire.dialects.paymentbridge.wire.fields import stamp
 _T = TransactionType
 _UNLISTED: Final = frozenset({_T.REVERSAL, _T.INCREMENT})
 """Types that change another transaction, and are none themselves there."""
-_NEVER_MADE: Final = frozenset({State.CANCELLED, State.FAILED})
+_NOT_MADE: Final = frozenset({State.ACCEPTED, State.CANCELLED, State.FAILED})
+"""States in which no terminal has made anything of it: it waits for its terminal, or it is over. If
+one that waits were listed, its caller would think that the terminal has got it, also when it has
+expired."""
 _ACTIONS: Final[Mapping[TransactionType, tuple[str, str]]] = {
     _T.PURCHASE: ("SALE", "CAPTURED"),
     _T.CASH_ADVANCE: ("SALE", "CAPTURED"),
@@ -63,7 +66,7 @@ def is_one(known: Transaction) -> bool:
 
 def is_listed(known: Transaction) -> bool:
     """Whether the cloud has a transaction of it."""
-    return is_one(known) and known.state not in _NEVER_MADE
+    return is_one(known) and known.state not in _NOT_MADE
 
 
 def updated_at(known: Transaction) -> Instant:
