@@ -189,6 +189,10 @@ class FaceType(Protocol):
         """The path of what in its settings is for a loopback listener alone; empty: nothing."""
 
     @property
+    def mutual(self) -> bool:
+        """Whether it knows its callers by their certificates."""
+
+    @property
     def alone(self) -> Callable[[Any], str]:
         """What, by its settings, it must be the only one of its kind to serve; empty: nothing."""
 
@@ -288,6 +292,10 @@ def _checked_listener(
     if "" in prefixes and Page.START in listener.pages:
         problem = "the start page and a face both want the root"
         raise mistake(source, f"{path}.pages", problem, "health and metrics here")
+    mutual = next((face.name for face in listener.faces if faces[face.name].mutual), "")
+    if mutual and not (listener.tls and listener.tls.client_ca):
+        problem = f"the face {mutual!r} knows its callers by their certificates"
+        raise mistake(source, f"{path}.tls.client_ca", problem, "the PEM file of their authority")
     if "virtual" in (face.name for face in listener.faces) and not virtual:
         problem = "there are no virtual terminals here"
         raise mistake(source, f"{path}.face", problem, "with the table [virtual] only")

@@ -122,6 +122,25 @@ class SmartConnect(msgspec.Struct, frozen=True):
     """Each is for a terminal of its own, and lives until it is used."""
 
 
+class SoftPos(msgspec.Struct, frozen=True):
+    """The backend that SoftPOS applications ask, over mutual TLS."""
+
+    url: str
+    """What assertions name as their audience, too."""
+    client_id: str
+    client_secret: str
+    certificate: str
+    """The path of a PEM file: what the application shows in the handshake."""
+    private_key: str
+    """The path of a PEM file: what it signs its assertions with, too."""
+    ca: str
+    """The path of a PEM file: whom to trust there."""
+    point_of_sale: str
+    redirect_uri: str
+    terminal_ids: list[str]
+    """The TIDs that it may ask about."""
+
+
 class Virtual(msgspec.Struct, frozen=True):
     """The virtual world, and what its acquirer really charged."""
 
@@ -141,6 +160,7 @@ class Card(msgspec.Struct, frozen=True):
     ecr17: Ecr17
     paymentbridge: PaymentBridge
     smartconnect: SmartConnect
+    softpos: SoftPos
     virtual: Virtual
 
 
@@ -151,6 +171,7 @@ def card(
     ecr17: Ecr17,
     paymentbridge: PaymentBridge,
     smartconnect: SmartConnect,
+    softpos: SoftPos,
     pid: int,
 ) -> Card:
     """The card of the sandbox at `base_url`, run by the process `pid`."""
@@ -180,6 +201,7 @@ def card(
         ecr17=ecr17,
         paymentbridge=paymentbridge,
         smartconnect=smartconnect,
+        softpos=softpos,
         virtual=Virtual(f"{base_url}/v1/virtual", f"{base_url}/v1/virtual/ledger"),
     )
 

@@ -1,8 +1,9 @@
-"""The sandbox's own certificate authority, and the certificate of its TLS listeners.
+"""The sandbox's own certificate authorities, and the certificate of its TLS listeners.
 
 Made at the first start and kept as long as they are good, so that a till which was given the
 authority once goes on trusting it. The authority's key stays in the sandbox's folder, readable by
-its owner alone, and vouches for nothing but this machine's loopback names.
+its owner alone, and vouches for nothing but this machine's loopback names. Clients' certificates
+come from an authority of their own.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from tillwire.estate import certificates
 from tillwire.sandbox.keyring import write_private
 from tillwire.sandbox.virtual_estate import NEXO_POI
 
@@ -36,10 +38,11 @@ looks at the subject's alternative names, which are this machine's."""
 RENEW_BEFORE: Final = timedelta(days=30)
 """What ends sooner than this is replaced at a start."""
 
-_AUTHORITY_LIVES: Final = timedelta(days=3650)
 _SERVER_LIVES: Final = timedelta(days=397)
 """As long as the strictest clients accept."""
-_CLOCKS_DIFFER: Final = timedelta(days=1)
+_AUTHORITY: Final = "tillwire sandbox authority"
+_OF_CLIENTS: Final = "tillwire sandbox authority for clients"
+_NAME: Final = certificates.named(SERVER_NAME)
 _NAMES: Final = (
     x509.DNSName("localhost"),
     x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
@@ -54,6 +57,8 @@ class Certificates(msgspec.Struct, frozen=True):
     """PEM: what clients trust."""
     server: Path
     """PEM: the server's key and certificate."""
+    client_authority: Path
+    """PEM: whose certificates clients must show."""
 
 
 class _Held(msgspec.Struct, frozen=True):
@@ -74,37 +79,65 @@ def ensure(directory: Path, now: datetime | None = None) -> Certificates:
     now = now or datetime.now(UTC)
     folder = directory / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = Certificates(authority=folder / "ca.pem", server=folder / "server.pem")
-    secret = folder / "ca-key.pem"
-    authority = _good(secret, now)
-    if authority is None:
-        authority = _authority(now)
-        write_private(secret, authority.pem())
-    public = authority.certificate.public_bytes(Encoding.PEM)
-    if not found.authority.is_file() or found.authority.read_bytes() != public:
-        write_private(found.authority, public)
+    found = Certificates(
+        authority=folder / "ca.pem",
+        server=folder / "server.pem",
+        client_authority=folder / "client-ca.pem",
+    )
+    authority = _ensured_authority(folder / "ca-key.pem", found.authority, _AUTHORITY, now)
+    _ensured_authority(_client_secret(directory), found.client_authority, _OF_CLIENTS, now)
     server = _good(found.server, now)
     if server is None or not _vouched_for(server, authority):
         write_private(found.server, _server(authority, now).pem())
     return found
 
 
+def client_authority(directory: Path) -> certificates.Issued:
+    """Key and certificate of the authority for clients, which `ensure` has made. Raises
+    `OSError`."""
+    pem = _client_secret(directory).read_bytes()
+    return certificates.Issued(pem, pem)
+
+
+def _client_secret(directory: Path) -> Path:
+    return directory / FOLDER / "client-ca-key.pem"
+
+
+def _ensured_authority(secret: Path, public: Path, name: str, now: datetime) -> _Held:
+    authority = _good(secret, now)
+    if authority is None:
+        authority = _authority(name, now)
+        write_private(secret, authority.pem())
+    shown = authority.certificate.public_bytes(Encoding.PEM)
+    if not public.is_file() or public.read_bytes() != shown:
+        write_private(public, shown)
+    return authority
+
+
 def _good(path: Path, now: datetime) -> _Held | None:
     """What is in the file, if it can be used and will be for a while."""
     try:
-        octets = path.read_bytes()
-        key = load_pem_private_key(octets, None)
-        certificate = x509.load_pem_x509_certificate(octets)
-    except (FileNotFoundError, ValueError, TypeError):
+        found = _read(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return found if found is not None and lasts(found.certificate, now) else None
+
+
+def _read(pem: bytes) -> _Held | None:
+    try:
+        key = load_pem_private_key(pem, None)
+        certificate = x509.load_pem_x509_certificate(pem)
+    except (ValueError, TypeError):
         return None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         return None
-    if (
-        certificate.not_valid_after_utc - now < RENEW_BEFORE
-        or certificate.not_valid_before_utc > now
-    ):
-        return None
     return _Held(certificate, key) if certificate.public_key() == key.public_key() else None
+
+
+def lasts(certificate: x509.Certificate, now: datetime) -> bool:
+    """Whether it is good now and will be for a while."""
+    ends, begins = certificate.not_valid_after_utc, certificate.not_valid_before_utc
+    return ends - now >= RENEW_BEFORE and begins <= now
 
 
 def _vouched_for(server: _Held, authority: _Held) -> bool:
@@ -112,72 +145,26 @@ def _vouched_for(server: _Held, authority: _Held) -> bool:
         server.certificate.verify_directly_issued_by(authority.certificate)
     except (InvalidSignature, ValueError, TypeError):
         return False
-    return server.certificate.subject == _name(SERVER_NAME)
+    return server.certificate.subject == _NAME
 
 
-def _authority(now: datetime) -> _Held:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = _name("tillwire sandbox authority")
-    begun = (
-        _begun(name, name, key, now, _AUTHORITY_LIVES)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(of_authority=True), critical=True)
-        .add_extension(_signed_with(key), critical=False)
-    )
-    return _Held(begun.sign(key, hashes.SHA256()), key)
+def _authority(name: str, now: datetime) -> _Held:
+    made = certificates.new_authority(name, now)
+    found = _read(made.key + made.certificate)
+    assert found is not None, "it was just made"
+    return found
 
 
 def _server(authority: _Held, now: datetime) -> _Held:
     key = ec.generate_private_key(ec.SECP256R1())
-    issuer = authority.certificate.subject
-    lives = min(_SERVER_LIVES, authority.certificate.not_valid_after_utc - now)
+    issuer = authority.certificate
+    ends = min(now + _SERVER_LIVES, issuer.not_valid_after_utc)
     begun = (
-        _begun(_name(SERVER_NAME), issuer, key, now, lives)
+        certificates.begun(_NAME, issuer.subject, key.public_key(), now, ends)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(of_authority=False), critical=True)
+        .add_extension(certificates.usage(of_authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(_NAMES), critical=False)
-        .add_extension(_signed_with(authority.key), critical=False)
+        .add_extension(certificates.signed_with(authority.key), critical=False)
     )
     return _Held(begun.sign(authority.key, hashes.SHA256()), key)
-
-
-def _begun(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    now: datetime,
-    lives: timedelta,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCKS_DIFFER)
-        .not_valid_after(now + lives)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _signed_with(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
-    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
-
-
-def _usage(*, of_authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not of_authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=of_authority,
-        crl_sign=of_authority,
-        encipher_only=False,
-        decipher_only=False,
-    )

@@ -29,6 +29,9 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     """Terminal id -> the token with which it polls."""
     application_id: str = ""
     """Of the first organisation's cloud application, whose key is a file of its own."""
+    softpos_client_id: str = ""
+    """Of the application that may ask the SoftPOS backend; its certificate is a file of its own."""
+    softpos_secret: str = ""
     pairing_codes: dict[str, str] = {}
     """Terminal id -> the code that pairs a SmartConnect register with it."""
 

@@ -28,6 +28,7 @@ from tillwire.sandbox import (
     nexo,
     paymentbridge,
     smartconnect,
+    softpos,
     virtual_estate,
 )
 from tillwire.sandbox.card import Card
@@ -104,6 +105,7 @@ def settings(directory: Path, files: NexoFiles, options: Options) -> Configurati
             ),
             *nexo.listeners(options.port, files),
             ecr17.listener(options.port),
+            softpos.listener(options.port, files.certificates),
         ),
     )
 
@@ -130,9 +132,10 @@ async def serve(
         card.remove(directory)  # of one that was killed
         known = keyring.load(directory)
         public_key = paymentbridge.public_key(directory)
+        certificate = softpos.certificate(directory)
         keys = await gateway.journal.commit(
             lambda unit: virtual_estate.ensure(
-                unit, known, public_key, Codes(gateway.vault), gateway.clock
+                unit, known, public_key, certificate, Codes(gateway.vault), gateway.clock
             )
         )
         keyring.save(directory, keys)
@@ -147,6 +150,7 @@ async def serve(
             ecr17.member(listening[ecr17.LANE].port),
             paymentbridge.member(base_url, keys, directory, gateway.engine.estate),
             smartconnect.member(base_url, keys),
+            softpos.member(listening[softpos.FACE].url, keys, directory, files.certificates),
             os.getpid(),
         )
 

@@ -24,6 +24,7 @@ from tillwire.core.model import (
 )
 from tillwire.core.ports import Clock, EstateThing, Unit
 from tillwire.estate.applications import new_application
+from tillwire.estate.client_apps import Wanted, new_client_app
 from tillwire.estate.keys import digest_of, new_api_key, new_device_token
 from tillwire.estate.pairings import Codes, show_code
 from tillwire.sandbox.keyring import Keyring
@@ -88,6 +89,8 @@ ECR17_TERMINAL: Final = VIRTUAL[3]
 """The terminal whose place the ECR17 lane is: V1-0004."""
 BRIDGE_TERMINAL: Final = VIRTUAL[4]
 """The terminal that the card names for Payment Bridge: V1-0005."""
+SOFTPOS_TERMINALS: Final = VIRTUAL[5:7]
+"""The terminals whose TIDs the SoftPOS application may ask about: V1-0006 and V1-0007."""
 SMARTCONNECT: Final = tuple(
     _terminal(CORNER_SHOP, SHOP, "V1", serial, f"3035{serial}") for serial in SMARTCONNECT_SERIALS
 )
@@ -96,13 +99,25 @@ POLLING: Final = tuple(
     _terminal(CORNER_SHOP, SHOP, "P1", serial, f"3036{serial}") for serial in POLLING_SERIALS
 )
 """P-terminals are played by whoever polls with their token."""
+SOFTPOS_APP: Final = "Sandbox SoftPOS application"
+SOFTPOS_PROFILE: Final = "staging"
+POINT_OF_SALE: Final = "3035000000017"
+REDIRECT_URI: Final = "https://till.example/return"
 _APPLICATION: Final = f"urn:aid:{_id('application')}"
 _OTHERS: Final = _terminal(OTHER_STORE, OTHER, "V1", OTHER_SERIAL, f"3035{OTHER_SERIAL}")
 
 
-def ensure(unit: Unit, keyring: Keyring, public_key: bytes, codes: Codes, clock: Clock) -> Keyring:
+def ensure(
+    unit: Unit,
+    keyring: Keyring,
+    public_key: bytes,
+    certificate: bytes,
+    codes: Codes,
+    clock: Clock,
+) -> Keyring:
     """Put what is missing into the estate; the keyring that opens it from now on. `public_key`
-    (PEM) is the cloud application's, `codes` makes pairing codes."""
+    (PEM) is the cloud application's, `certificate` (PEM) the SoftPOS application's, `codes` makes
+    pairing codes."""
     estate = unit.estate()
     now = clock.now()
     for thing in _things(now):
@@ -119,7 +134,10 @@ def ensure(unit: Unit, keyring: Keyring, public_key: bytes, codes: Codes, clock:
         )
         for terminal in POLLING
     }
+    softpos_client_id, softpos_secret = _ensured_client_app(unit, keyring, certificate, clock)
     return Keyring(
+        softpos_client_id=softpos_client_id,
+        softpos_secret=softpos_secret,
         api_key=api_key,
         other_api_key=other_key,
         device_tokens=tokens,
@@ -198,6 +216,33 @@ def _ensured_application(
     if known.public_key != told.public_key:
         unit.put(msgspec.structs.replace(known, public_key=told.public_key))
     return known.id
+
+
+def _ensured_client_app(
+    unit: Unit, keyring: Keyring, certificate: bytes, clock: Clock
+) -> tuple[str, str]:
+    """Client id and secret. One that was revoked stays so."""
+    client_id, secret = keyring.softpos_client_id, keyring.softpos_secret
+    known = unit.estate().client_apps.get(client_id)
+    wanted = Wanted(
+        organisation_id=SHOP.id,
+        name=SOFTPOS_APP,
+        profile=SOFTPOS_PROFILE,
+        certificate=certificate,
+        tids=[each.tid for each in SOFTPOS_TERMINALS],
+        point_of_sale=POINT_OF_SALE,
+        redirect_uris=[REDIRECT_URI],
+    )
+    made, new_secret = new_client_app(wanted, clock)
+    if known is None or known.revoked_at or known.secret_digest != digest_of(secret):
+        unit.put(made)
+        return made.id, new_secret
+    if known.certificate_digest != made.certificate_digest:
+        renewed = msgspec.structs.replace(
+            known, certificate=made.certificate, certificate_digest=made.certificate_digest
+        )
+        unit.put(renewed)
+    return client_id, secret
 
 
 def _ensured_token(unit: Unit, terminal: Terminal, token: str, clock: Clock) -> str:

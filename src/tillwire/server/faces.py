@@ -34,6 +34,8 @@ from tillwire.dialects.paymentbridge.face.teller import BridgeTeller
 from tillwire.dialects.smartconnect.face import face as smartconnect_face
 from tillwire.dialects.smartconnect.face import settings as smartconnect_settings
 from tillwire.dialects.smartconnect.face.teller import SmartConnectTeller
+from tillwire.dialects.softpos.face import face as softpos_face
+from tillwire.dialects.softpos.face import settings as softpos_settings
 from tillwire.errors import NotFound
 from tillwire.net.addresses import Addresses
 from tillwire.net.asgi import App
@@ -99,6 +101,8 @@ class FaceKind:
     teller: Callable[[Vault], Teller] | None = None
     """Builds who writes what this face's tills and applications are told, if they are. It writes
     for transactions of this journal also where the face itself is not configured any more."""
+    mutual: bool = False
+    """Whether it knows its callers by their certificates, so that its listener must want one."""
     stream: Literal[False] = False
     reverse: Literal[False] = False
 
@@ -118,6 +122,7 @@ class StreamKind:
     """As in `FaceKind`."""
     place: Callable[[Any], str] = lambda settings: ""
     """Whose place its settings make it, in words for an operator."""
+    mutual: Literal[False] = False
     stream: Literal[True] = True
     reverse: bool = False
     """Whether it may be served to tills that we dial."""
@@ -208,6 +213,10 @@ def _smartconnect(parts: Parts, settings: smartconnect_settings.Settings) -> App
     )
 
 
+def _softpos(parts: Parts, settings: softpos_settings.Settings) -> App:
+    return softpos_face.create(parts.engine, parts.clock, settings, parts.vault)
+
+
 FACES: Final[Mapping[str, AnyKind]] = {
     "merchantapi": FaceKind(
         "MerchantAPI, for tills",
@@ -263,6 +272,12 @@ FACES: Final[Mapping[str, AnyKind]] = {
         routine=frozenset({HTTPStatus.TOO_MANY_REQUESTS}),  # what a poll may get
         secret_paths=True,  # pairing codes
         teller=SmartConnectTeller,
+    ),
+    "softpos": FaceKind(
+        "SoftPOS, for backends that check transactions",
+        _softpos,
+        settings=softpos_settings.Settings,
+        mutual=True,
     ),
     "virtual": FaceKind(
         "The virtual world: terminals and the acquirer's ledger",

@@ -37,6 +37,7 @@ class Kind(msgspec.Struct, frozen=True):
     stream: bool = False
     reverse: bool = False
     only_on_loopback: Callable[[Any], str] = lambda given: ""
+    mutual: bool = False
     alone: Callable[[Any], str] = lambda given: ""
 
 
@@ -45,6 +46,7 @@ FACES = {
     "virtual": Kind(),
     "testing": Kind(only_on_loopback=_only_small_pages),
     "lanes": Kind(LaneSettings, stream=True),
+    "mutual": Kind(mutual=True),
     "dialling": Kind(stream=True, reverse=True, alone=lambda given: f"the Page {given.page_size}"),
 }
 
@@ -173,7 +175,7 @@ MISTAKES = {
     "no such face": (
         SMALLEST + FACE.replace("tills", "till"),
         "listener[0].face[0].name: there is no face 'till'. "
-        "Allowed: dialling, lanes, testing, tills, virtual.",
+        "Allowed: dialling, lanes, mutual, testing, tills, virtual.",
     ),
     "a prefix that ends with a slash": (
         SMALLEST + FACE + 'prefix = "/tills/"',
@@ -229,6 +231,14 @@ MISTAKES = {
         + FACE.replace("tills", "testing")
         + 'prefix = "/t"\nsettings = { page_size = 11 }',
         "settings.page_size: it is for testing, and https://pay.example.com is public.",
+    ),
+    "callers without certificates where their certificates tell who they are": (
+        SMALLEST
+        + 'tls = { certificate = "cert.pem", key = "key.pem" }'
+        + FACE.replace("tills", "mutual")
+        + 'prefix = "/mutual"',
+        "listener[0].tls.client_ca: the face 'mutual' knows its callers by their certificates. "
+        "Allowed: the PEM file of their authority.",
     ),
     "a virtual world that is not there": (
         SMALLEST + FACE.replace("tills", "virtual") + 'prefix = "/virtual"',

@@ -19,7 +19,7 @@ from tillwire.estate.pairings import Codes
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault
 from tillwire.net.asgi import Receive, Scope, Send
-from tillwire.sandbox import paymentbridge, virtual_estate
+from tillwire.sandbox import certificates, paymentbridge, softpos, virtual_estate
 from tillwire.sandbox.keyring import Keyring
 from tillwire.server.drivers import Drivers
 from tillwire.server.lifespan import Lifespan
@@ -106,11 +106,13 @@ async def test_the_sandbox_s_estate_is_made_once(tmp_path: Path) -> None:
     journal = SqliteJournal(tmp_path / "journal.db", inline=True)
     clock = SystemClock()
     public_key = paymentbridge.public_key(tmp_path)
+    certificates.ensure(tmp_path)
+    certificate = softpos.certificate(tmp_path)
     codes = Codes(KeyFileVault(tmp_path / "journal.db.key"))
 
     async def ensured(known: Keyring) -> Keyring:
         return await journal.commit(
-            lambda unit: virtual_estate.ensure(unit, known, public_key, codes, clock)
+            lambda unit: virtual_estate.ensure(unit, known, public_key, certificate, codes, clock)
         )
 
     keys = await ensured(Keyring())

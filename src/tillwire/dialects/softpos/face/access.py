@@ -1,0 +1,167 @@
+"""Who calls: by certificate, secret, bearer token and assertion (source 001).
+
+Whoever has got here has shown a certificate of the listener's authority. It must be the one that
+the application was registered with, at every step: for a token, with a token, for the keys. Which
+of its proofs was wrong is for the log; a caller is told that it was not recognised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Final
+from uuid import uuid4
+
+import structlog
+
+from tillwire.clock import Instant
+from tillwire.core.model import ClientApp
+from tillwire.dialects.softpos.face.context import Context
+from tillwire.dialects.softpos.face.refusals import Unknown
+from tillwire.dialects.softpos.wire import assertions, reading, tokens
+from tillwire.dialects.softpos.wire.assertions import AssertionRefused, Claims, Reason
+from tillwire.dialects.softpos.wire.tokens import TokenRefused
+from tillwire.estate.keys import digest_of
+from tillwire.net import asgi
+from tillwire.net.asgi import Receive, Reply, Scope
+
+FORM: Final = "application/x-www-form-urlencoded"
+
+_ASSERTION: Final = b"client_assertion"
+_CLIENT: Final = b"client_id"
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+
+
+class ClientRefused(Unknown):
+    """The application could not be recognised."""
+
+
+async def token(context: Context, scope: Scope, receive: Receive) -> Reply:
+    """POST /softpos/appenrollment/token."""
+    asgi.check_media_type(scope, FORM)
+    asked = tokens.read_token_request(await asgi.read_body(scope, receive, reading.LARGEST_FORM))
+    context.strangers.check(scope)
+    app = context.app(asked.client_id)
+    digest = app.secret_digest if app is not None else bytes(32)
+    if not hmac.compare_digest(digest, digest_of(asked.client_secret)) or app is None:
+        context.strangers.failed(scope)
+        raise ClientRefused("client id or secret")
+    try:
+        shown = _shown(scope, app)
+    except Unknown as error:
+        raise ClientRefused(error.detail) from None
+    now = context.now() // 1000
+    claims = tokens.AccessClaims(
+        client_id=app.id,
+        profile=app.profile,
+        confirmation=tokens.Confirmation(shown.hex()),
+        issued_at=now,
+        expires_at=now + context.settings.token_seconds,
+        token_id=str(uuid4()),
+    )
+    made = tokens.make_access_token(claims, context.token_key)
+    answer = tokens.TokenAnswer(access_token=made, expires_in=context.settings.token_seconds)
+    return Reply(HTTPStatus.OK, reading.encode(answer))
+
+
+def by_certificate(context: Context, scope: Scope) -> ClientApp:
+    """The application whose certificate was shown. Raises `Unknown`."""
+    shown = asgi.peer_certificate(scope)
+    found = context.app_with(shown.sha256) if shown is not None else None
+    if found is None:
+        raise Unknown("certificate")
+    return found
+
+
+def by_bearer(context: Context, scope: Scope) -> ClientApp:
+    """The application whose token the request bears. Raises `Unknown`."""
+    given = tokens.bearer(asgi.header(scope, b"authorization") or "")
+    try:
+        claims = tokens.read_access_token(given, context.token_key, now=context.now() // 1000)
+    except TokenRefused as error:
+        raise Unknown(f"bearer token: {error.detail}") from None
+    app = context.app(claims.client_id)
+    if app is None or claims.profile != app.profile:
+        raise Unknown("bearer token of an application that is not there")
+    if claims.confirmation.certificate != _shown(scope, app).hex():
+        raise Unknown("bearer token of another certificate")
+    return app
+
+
+def _shown(scope: Scope, app: ClientApp) -> bytes:
+    """The digest of the certificate that was shown, which is the application's. Raises
+    `Unknown`."""
+    shown = asgi.peer_certificate(scope)
+    if shown is None or not hmac.compare_digest(shown.sha256, app.certificate_digest):
+        raise Unknown("certificate of another application")
+    return shown.sha256
+
+
+async def in_headers(context: Context, scope: Scope, app: ClientApp) -> Claims:
+    """What the assertion in a request's headers says. Raises `AssertionRefused`, `JournalError`."""
+    client_id = asgi.header(scope, _CLIENT) or ""
+    return await asserted(context, scope, app, client_id, asgi.header(scope, _ASSERTION) or "")
+
+
+async def asserted(
+    context: Context, scope: Scope, app: ClientApp, client_id: str, assertion: str
+) -> Claims:
+    """What an assertion of the application says, which is good this once. Raises
+    `AssertionRefused`, `JournalError`."""
+    try:
+        return await _asserted(context, scope, app, client_id, assertion)
+    except AssertionRefused as error:
+        structlog.get_logger().info(
+            "an assertion was refused",
+            application=app.id,
+            reason=error.reason.value,
+            detail=error.detail,
+        )
+        raise
+
+
+async def _asserted(
+    context: Context, scope: Scope, app: ClientApp, client_id: str, assertion: str
+) -> Claims:
+    if client_id != app.id:
+        raise AssertionRefused(Reason.ANOTHER_APPLICATION, "client_id is not the token's")
+    claims = assertions.read_assertion(
+        assertion,
+        keys=await context.keys.live(),
+        public_key=context.public_key(app),
+        client_id=app.id,
+        audiences=frozenset(_audiences(context, scope)),
+        now=context.now() // 1000,
+        point_of_sale=app.point_of_sale,
+    )
+    await _use_up(context, app, claims)
+    assertions.check_terminals(claims, app.tids)
+    return claims
+
+
+async def _use_up(context: Context, app: ClientApp, claims: Claims) -> None:
+    """Remember its id for as long as it could be used, across restarts. Raises
+    `AssertionRefused` when it was used before."""
+    named = f"softpos\0{app.id}\0{claims.token_id}".encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(named).digest()
+    until = Instant((claims.expires_at + assertions.LEEWAY) * 1000)
+    now = context.now()
+    new = await context.engine.journal.commit(lambda unit: unit.see_token(digest, until, now))
+    if not new:
+        raise AssertionRefused(Reason.REPLAYED)
+
+
+def _audiences(context: Context, scope: Scope) -> Iterator[str]:
+    """For whom an assertion may be made out. The Host header says nothing: who was given an
+    assertion for another host could write that host there."""
+    yield from context.settings.audiences
+    host, port = scope.get("server") or ("", None)
+    names = [f"[{host}]" if ":" in str(host) else str(host)]
+    if host in _LOOPBACK:
+        names.append("localhost")
+    for name in names:
+        origin = f"https://{name}:{port}"
+        yield origin
+        yield origin + asgi.root_of(scope)

@@ -1,0 +1,94 @@
+"""Check Transaction, the pushed authorisation request, and the set of keys (source 001).
+
+A TID that is not the caller's, a transaction of another terminal and one that is not there look the
+same: 404.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+from uuid import uuid4
+
+from tillwire.core.model import ClientApp, Terminal, Transaction
+from tillwire.dialects.softpos.face import access
+from tillwire.dialects.softpos.face.context import Call, Context
+from tillwire.dialects.softpos.face.shown import meant, shown
+from tillwire.dialects.softpos.wire import check, keys, par, reading
+from tillwire.dialects.softpos.wire.assertions import Claims
+from tillwire.dialects.softpos.wire.check import CheckTransactionRequest
+from tillwire.dialects.softpos.wire.errors import FieldErrorDTO, InvalidFields
+from tillwire.errors import InvalidRequest, NotFound
+from tillwire.net import asgi
+from tillwire.net.asgi import Reply
+
+_MOST_OF_A_REFERENCE: Final = 50
+"""Transactions of one terminal under one reference that are looked at, newest first."""
+
+
+async def key_set(context: Context, call: Call) -> Reply:
+    """GET /softpos/par/jwks.json."""
+    return Reply(HTTPStatus.OK, keys.write_set(await context.keys.live()))
+
+
+async def pushed(context: Context, call: Call) -> Reply:
+    """POST /softpos/as/par. Nothing is kept: what would be asked for with its answer, the consent
+    of a person on a phone, is not here."""
+    asgi.check_media_type(call.scope, access.FORM)
+    body = await asgi.read_body(call.scope, call.receive, reading.LARGEST_FORM)
+    asked = par.read_request(body)
+    await access.asserted(context, call.scope, call.caller, asked.client_id, asked.client_assertion)
+    if asked.redirect_uri not in call.caller.redirect_uris:
+        raise InvalidRequest("redirect_uri", "it is not registered for the application")
+    answer = par.ParAnswer(request_uri=f"{par.PREFIX}{uuid4()}")
+    return Reply(HTTPStatus.CREATED, reading.encode(answer))
+
+
+async def check_transaction(context: Context, call: Call) -> Reply:
+    """POST /mpos-core/app/checkTransaction."""
+    # Read first, so that the connection can go on whatever is answered.
+    body = await asgi.read_body(call.scope, call.receive, check.LARGEST_REQUEST)
+    claims = await access.in_headers(context, call.scope, call.caller)
+    asgi.check_media_type(call.scope, asgi.JSON)
+    asked = check.read_request(body)
+    _check_asked(context, asked, claims)
+    terminal = _terminal(context, call.caller, asked.terminal_id)
+    found = await _find(context, terminal, asked)
+    answer = shown(found, asked.terminal_id, context.settings)
+    return Reply(HTTPStatus.OK, reading.encode(answer))
+
+
+def _check_asked(context: Context, asked: CheckTransactionRequest, claims: Claims) -> None:
+    if asked.terminal_id not in claims.terminal_ids:
+        if context.settings.unnamed_terminal == "absent":
+            raise NotFound("The assertion does not name the terminal.")
+        problem = "It is not among the terminal_ids of the client assertion."
+        raise InvalidFields([FieldErrorDTO("terminalId", problem)])
+    if not asked.caller_trx_id and context.settings.without_caller_id == "refuse":
+        raise InvalidFields([FieldErrorDTO("callerTrxId", "It is required.")])
+
+
+def _terminal(context: Context, app: ClientApp, tid: str) -> Terminal:
+    found = context.engine.estate.terminal_with_tid(app.organisation_id, tid)
+    if found is None:
+        raise NotFound("The terminal is not there any more.")
+    return found
+
+
+async def _find(
+    context: Context, terminal: Terminal, asked: CheckTransactionRequest
+) -> Transaction:
+    reference = asked.caller_trx_id
+    if reference:
+        candidates = await context.engine.journal.read(
+            lambda reader: reader.newest_by_reference(
+                terminal.organisation_id, reference, terminal.id, _MOST_OF_A_REFERENCE
+            )
+        )
+    else:
+        candidates = await context.engine.newest_at(terminal.id, 1)
+    # What the terminal did under another TID is that one's.
+    found = meant([each for each in candidates if each.heading.tid in ("", asked.terminal_id)])
+    if found is None:
+        raise NotFound("No such transaction.")
+    return found

@@ -1,0 +1,66 @@
+"""What the handlers of one face share."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from joserfc.jwk import RSAKey
+
+from tillwire.clock import Instant
+from tillwire.core.engine import Engine
+from tillwire.core.model import ClientApp
+from tillwire.core.ports import Clock, Vault
+from tillwire.dialects.softpos.face.keyset import KeySet
+from tillwire.dialects.softpos.face.settings import Settings
+from tillwire.dialects.softpos.wire.keys import load
+from tillwire.net import asgi
+from tillwire.net.strangers import Strangers
+
+Call = asgi.Call[ClientApp]
+"""A request, by the application that makes it."""
+
+
+class Context:
+    """One face, as its handlers see it."""
+
+    def __init__(self, engine: Engine, clock: Clock, settings: Settings, vault: Vault) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.settings = settings
+        self.vault = vault
+        self.strangers = Strangers(clock, settings.failures_per_minute)
+        self.keys = KeySet(engine, vault, clock, settings.profile)
+        self._public_keys: dict[bytes, RSAKey] = {}
+
+    @cached_property
+    def token_key(self) -> bytes:
+        """What tokens are signed with, in this profile alone. Raises `JournalError` when there can
+        be no key."""
+        return self.vault.derive(f"softpos tokens {self.settings.profile}")
+
+    def now(self) -> Instant:
+        """Now."""
+        return self.clock.now()
+
+    def app(self, client_id: str) -> ClientApp | None:
+        """The application of this id in this profile, unless it is revoked."""
+        found = self.engine.estate.client_apps.get(client_id)
+        if found is None or found.profile != self.settings.profile or found.revoked_at is not None:
+            return None
+        return found
+
+    def app_with(self, certificate_digest: bytes) -> ClientApp | None:
+        """The application whose certificate has this SHA-256, as in `app`."""
+        for each in self.engine.estate.client_apps.values():
+            if each.certificate_digest == certificate_digest and (found := self.app(each.id)):
+                return found
+        return None
+
+    def public_key(self, app: ClientApp) -> RSAKey:
+        """What the application's assertions are checked with."""
+        known = self._public_keys.get(app.certificate_digest)
+        if known is None:
+            if len(self._public_keys) > len(self.engine.estate.client_apps):
+                self._public_keys.clear()  # of what is revoked
+            known = self._public_keys[app.certificate_digest] = load(app.certificate)
+        return known

@@ -1,0 +1,60 @@
+"""The keys of ours that assertions are encrypted to: read from the estate, opened by the vault, and
+made where there are too few.
+
+The estate's picture changes when they are rotated (`tillwire softpos rotate-keys`), also by another
+process, and the keys here with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from tillwire.core.engine import Engine
+from tillwire.core.model import SealedKey
+from tillwire.core.ports import Clock, Unit, Vault
+from tillwire.dialects.softpos.wire.keys import NamedKey, load
+from tillwire.estate import client_apps
+
+
+class KeySet:
+    """The live keys of one profile."""
+
+    def __init__(self, engine: Engine, vault: Vault, clock: Clock, profile: str) -> None:
+        self._engine = engine
+        self._vault = vault
+        self._clock = clock
+        self._profile = profile
+        self._making = asyncio.Lock()
+        self._sealed: list[SealedKey] = []
+        self._opened: tuple[NamedKey, ...] = ()
+
+    async def live(self) -> tuple[NamedKey, ...]:
+        """The keys that are live, newest first: as many as there should be at least. Raises
+        `JournalError` when they cannot be opened or made."""
+        found = self._known()
+        if len(found) < client_apps.LIVE_KEYS:
+            async with self._making:
+                while len(self._known()) < client_apps.LIVE_KEYS:
+                    await self._make()
+            found = self._known()
+        if found != self._sealed:
+            self._opened = tuple(
+                NamedKey(each.id, load(self._vault.open(each.sealed))) for each in found
+            )
+            self._sealed = found
+        return self._opened
+
+    def _known(self) -> list[SealedKey]:
+        return self._engine.estate.live_keys(client_apps.purpose(self._profile))
+
+    async def _make(self) -> None:
+        made = await asyncio.to_thread(
+            client_apps.new_sealed_key, self._profile, self._vault, self._clock
+        )
+
+        def add(unit: Unit) -> None:
+            # Another process may have made it meanwhile.
+            if len(unit.estate().live_keys(made.purpose)) < client_apps.LIVE_KEYS:
+                client_apps.add_key(unit, made)
+
+        await self._engine.change_estate(add)

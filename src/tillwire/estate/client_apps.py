@@ -1,0 +1,177 @@
+"""Client applications: backends of merchants that sign in over mutual TLS and ask for what happened
+on terminals that they were given (SoftPOS, source 001).
+
+An application is registered with one system, staging or production, under a certificate of its own:
+its key signs the application's assertions, and it is what the handshake must show. The estate has
+the certificate and the digest of the secret, so nothing in it opens anything. The keys that such
+assertions are encrypted to are ours: at least two live ones, whose private halves the vault seals.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tillwire.clock import Instant
+from tillwire.core.estate import Estate
+from tillwire.core.model import ClientApp, SealedKey
+from tillwire.core.ports import Clock, Unit, Vault
+from tillwire.errors import Conflict, InvalidRequest, NotFound
+from tillwire.estate.applications import new_key_pair, read_public_key
+from tillwire.estate.keys import check_label, digest_of
+
+PROFILES: Final = ("staging", "production")
+"""The systems that there are. What belongs to one does not exist in the other."""
+LIVE_KEYS: Final = 2
+"""Keys of ours for a profile that are live at once."""
+MOST_TIDS: Final = 1_000
+
+_SECRET_PREFIX: Final = "tws_"  # noqa: S105 - what secrets begin with, not one of them
+_SECRET_BYTES: Final = 32
+_KEY_BITS: Final = 2048
+_TID = re.compile(r"[0-9]{8}\Z")
+_POINT_OF_SALE = re.compile(r"[0-9A-Za-z._-]{1,64}\Z")
+_CERTIFICATE_ALLOWED: Final = "a certificate (PEM) of an RSA key of 2048 bits or more"
+
+
+# --- registrations ------------------------------------------------------------------------------
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A registration as people ask for it."""
+
+    organisation_id: str
+    name: str
+    profile: str
+    certificate: bytes
+    """PEM."""
+    tids: Sequence[str]
+    point_of_sale: str = ""
+    redirect_uris: Sequence[str] = ()
+
+
+def new_client_app(wanted: Wanted, clock: Clock) -> tuple[ClientApp, str]:
+    """The registration, and its secret, which cannot be had again. Raises `InvalidRequest` (field
+    `name`, `profile`, `certificate`, `tid`, `point_of_sale` or `redirect_uri`)."""
+    check_label(wanted.name, "name")
+    if wanted.profile not in PROFILES:
+        problem = f"there is no profile {wanted.profile[:60]!r}"
+        raise InvalidRequest("profile", problem, " or ".join(PROFILES))
+    if wanted.point_of_sale and not _POINT_OF_SALE.match(wanted.point_of_sale):
+        problem = f"{wanted.point_of_sale[:60]!r} is no code"
+        raise InvalidRequest("point_of_sale", problem, "up to 64 letters and digits")
+    pem, digest = read_certificate(wanted.certificate)
+    secret = _SECRET_PREFIX + clock.token(_SECRET_BYTES)
+    made = ClientApp(
+        id=str(uuid.UUID(int=int(clock.random_digits(38)), version=4)),
+        organisation_id=wanted.organisation_id,
+        name=wanted.name,
+        profile=wanted.profile,
+        secret_digest=digest_of(secret),
+        certificate=pem,
+        certificate_digest=digest,
+        point_of_sale=wanted.point_of_sale,
+        redirect_uris=tuple(_redirect(each) for each in wanted.redirect_uris),
+        tids=_tids(wanted.tids),
+        created_at=clock.now(),
+    )
+    return made, secret
+
+
+def check_new(estate: Estate, app: ClientApp) -> None:
+    """Raises `NotFound` when a TID is no terminal of the organisation's, and `Conflict` when the
+    certificate is of another application that is not revoked: it names one of them."""
+    for tid in app.tids:
+        if estate.terminal_with_tid(app.organisation_id, tid) is None:
+            raise NotFound(f"No terminal of {app.organisation_id} has the TID {tid}.")
+    for other in estate.client_apps.values():
+        same = other.certificate_digest == app.certificate_digest
+        if same and other.revoked_at is None and other.id != app.id:
+            raise Conflict(f"The certificate is that of application {other.id} ({other.name}).")
+
+
+def revoked(estate: Estate, client_id: str, now: Instant) -> ClientApp:
+    """The application without any right. Raises `NotFound`, and `Conflict` when it is revoked
+    already."""
+    known = estate.client_apps.get(client_id.strip().lower())
+    if known is None:
+        raise NotFound(f"No application {client_id[:100]!r}: `tillwire softpos list` lists them.")
+    if known.revoked_at is not None:
+        raise Conflict(f"Application {known.id} ({known.name}) is revoked already.")
+    return msgspec.structs.replace(known, revoked_at=now)
+
+
+def read_certificate(pem: bytes) -> tuple[str, bytes]:
+    """The certificate in the one form in which it is kept (PEM), and the SHA-256 of its DER. Of a
+    chain, the first one counts. Its dates are for the handshake to look at. Raises
+    `InvalidRequest` (field `certificate`)."""
+    if b"PRIVATE KEY" in pem:
+        problem = "there is a private key in it, which stays with the application"
+        raise InvalidRequest("certificate", problem, _CERTIFICATE_ALLOWED)
+    try:
+        found = x509.load_pem_x509_certificate(pem)
+        text = found.public_bytes(Encoding.PEM)
+        read_public_key(text)
+    except (ValueError, UnsupportedAlgorithm):
+        raise InvalidRequest("certificate", "it cannot be read", _CERTIFICATE_ALLOWED) from None
+    except InvalidRequest as error:
+        raise InvalidRequest("certificate", error.problem, _CERTIFICATE_ALLOWED) from None
+    return text.decode(), hashlib.sha256(found.public_bytes(Encoding.DER)).digest()
+
+
+def _tids(given: Sequence[str]) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(given))
+    wrong = next((each for each in found if not _TID.match(each)), None)
+    if not found or wrong is not None or len(found) > MOST_TIDS:
+        problem = "none is given" if not found else f"{wrong!r} is no TID" if wrong else "too many"
+        raise InvalidRequest("tid", problem, f"8 digits, 1 to {MOST_TIDS} of them")
+    return found
+
+
+def _redirect(uri: str) -> str:
+    """An address that people are led back to: of the web, or a deep link of an app."""
+    plain = uri.isascii() and uri.isprintable() and " " not in uri and len(uri) <= 2048
+    if not plain or not urlsplit(uri).scheme or urlsplit(uri).fragment:
+        raise InvalidRequest("redirect_uri", f"{uri[:60]!r} is no address", "https://... or app://")
+    return uri
+
+
+# --- keys of ours -------------------------------------------------------------------------------
+
+
+def purpose(profile: str) -> str:
+    """What the profile's keys are for."""
+    return f"softpos {profile}"
+
+
+def new_sealed_key(profile: str, vault: Vault, clock: Clock) -> SealedKey:
+    """A new key for the profile, which takes a moment to make. Raises `JournalError`."""
+    private, _ = new_key_pair(_KEY_BITS)
+    return SealedKey(
+        id=f"enc-{clock.token(9)}",
+        purpose=purpose(profile),
+        sealed=vault.seal(private.decode()),
+        created_at=clock.now(),
+    )
+
+
+def add_key(unit: Unit, key: SealedKey) -> list[SealedKey]:
+    """Put it into the estate as the newest; as many as may be live stay, the others are retired.
+    Those that are live now, newest first."""
+    before = unit.estate().live_keys(key.purpose)
+    # Made in the same millisecond, or by a clock that was set, it is still the newest.
+    newest = max((each.created_at for each in before), default=key.created_at - 1)
+    added = msgspec.structs.replace(key, created_at=Instant(max(key.created_at, newest + 1)))
+    unit.put(added)
+    for each in before[LIVE_KEYS - 1 :]:
+        unit.put(msgspec.structs.replace(each, retired_at=added.created_at))
+    return [added, *before[: LIVE_KEYS - 1]]
