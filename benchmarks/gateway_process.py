@@ -82,8 +82,7 @@ def configuration(directory: Path, more: tuple[ListenerSettings, ...] = ()) -> C
         journal=JournalSettings(path=str(directory / "journal.db")),
         log=LogSettings(format=Format.JSON),
         virtual=VirtualSettings(directory=str(directory / "world"), pace=PACE),
-        # All callbacks of these lanes go to one host, which is as near as hosts can be.
-        callbacks=CallbackSettings(allow=("127.0.0.0/8",), parallel_per_host=64),
+        callbacks=CallbackSettings(allow=("127.0.0.0/8",)),
         listeners=(
             ListenerSettings(
                 name="bench",
