@@ -24,6 +24,7 @@ from tillwire.cli import (
     pay,
     sandbox,
     serve,
+    softpos,
     terminals,
     transactions,
 )
@@ -47,6 +48,7 @@ app.add_typer(keys.app)
 app.add_typer(lanes.app)
 app.add_typer(apps.app)
 app.add_typer(pairings.app)
+app.add_typer(softpos.app)
 app.add_typer(transactions.app)
 app.add_typer(discrepancies.app)
 app.add_typer(callbacks.app)

@@ -6,12 +6,12 @@ else is said on standard error. A private key is never printed: it is made in a 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tillwire.cli.files import read_key, write_new
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
 from tillwire.cli.keys import OrganisationOption
 from tillwire.cli.options import JsonOption, organisation_of
@@ -20,10 +20,9 @@ from tillwire.cli.times import in_utc, rfc3339
 from tillwire.clock import SystemClock
 from tillwire.core.model import Application
 from tillwire.core.ports import Unit
-from tillwire.errors import ConfigurationError, InvalidRequest, TillwireError
+from tillwire.errors import InvalidRequest, TillwireError
 from tillwire.estate.applications import (
     CLOUD_MESSAGES,
-    LARGEST_KEY_FILE,
     PERMISSIONS,
     check_new,
     fingerprint,
@@ -87,7 +86,7 @@ def add(
         # Before a key is made: nobody wants one for an organisation that is not there.
         estate = books.read_now(lambda reader: reader.estate())
         owner = organisation_of(estate, organisation).id
-        private, public = (b"", _read(public_key)) if public_key else new_key_pair()
+        private, public = (b"", read_key(public_key)) if public_key else new_key_pair()
         made = new_application(
             owner,
             name,
@@ -102,7 +101,7 @@ def add(
             unit.put(made)
 
         if generate is not None:
-            _write_new(generate, private)
+            write_new(generate, private)
         try:
             commit(books, work)
         except TillwireError:
@@ -188,38 +187,6 @@ def _permissions(asked: list[str] | None) -> tuple[str, ...]:
 
 def _rights(application: Application) -> str:
     return ", ".join(application.permissions) or "no permissions"
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_KEY_FILE + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: it cannot be read: {error.strerror}.") from None
-    if len(content) > LARGEST_KEY_FILE:
-        raise ConfigurationError(f"{path}: this is too large to be a key.")
-    return content
-
-
-def _write_new(path: Path, secret: bytes) -> None:
-    """Put the secret into a new file that its owner alone can read. Raises `ConfigurationError`."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise ConfigurationError(
-            f"{path}: it is there already, and a key is never overwritten: name another file."
-        ) from None
-    except OSError as error:
-        raise ConfigurationError(f"{path}: it cannot be written: {error.strerror}.") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)
-            file.write(secret)
-            file.flush()
-            os.fsync(descriptor)
-    except OSError as error:
-        path.unlink()
-        raise ConfigurationError(f"{path}: it cannot be written: {error.strerror}.") from None
 
 
 def _view(application: Application) -> dict[str, object]:

@@ -1,0 +1,295 @@
+"""`tillwire softpos`: backends that check transactions over mutual TLS, and the keys that they
+encrypt to.
+
+A secret is printed once, alone on standard output; everything else is said on standard error. A
+private key is never printed: it is made in a file.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tillwire.cli.files import read_key, write_new
+from tillwire.cli.journals import (
+    ConfigOption,
+    DataOption,
+    JournalOption,
+    commit,
+    key_file,
+    locate,
+    opened,
+)
+from tillwire.cli.keys import OrganisationOption
+from tillwire.cli.options import JsonOption, organisation_of
+from tillwire.cli.output import remark, say, say_json, say_table
+from tillwire.cli.times import in_utc, rfc3339
+from tillwire.clock import SystemClock
+from tillwire.core.model import ClientApp, SealedKey
+from tillwire.core.ports import Unit
+from tillwire.errors import ConfigurationError, InvalidRequest, TillwireError
+from tillwire.estate import client_apps
+from tillwire.estate.certificates import Issued, issue, new_authority
+from tillwire.estate.client_apps import PROFILES, Wanted
+from tillwire.journal.vault import KeyFileVault
+
+app = typer.Typer(
+    name="softpos",
+    help="Backends that check transactions over mutual TLS (SoftPOS).",
+    no_args_is_help=True,
+)
+
+_SHORT = 16
+"""Characters of a fingerprint that people are shown."""
+_AUTHORITY = "client-ca-key.pem"
+_PUBLIC_AUTHORITY = "client-ca.pem"
+
+ProfileOption = Annotated[
+    str, typer.Option("--profile", help=f"The system that it is for: {' or '.join(PROFILES)}.")
+]
+
+
+@app.command()
+def add(
+    organisation: OrganisationOption,
+    name: Annotated[str, typer.Option("--name", "-n", help="For people.", show_default=False)],
+    tid: Annotated[
+        list[str],
+        typer.Option("--tid", help="A TID that it may ask about; several are.", show_default=False),
+    ],
+    certificate: Annotated[
+        Path | None,
+        typer.Option("--certificate", help="Its certificate (PEM, RSA).", show_default=False),
+    ] = None,
+    generate: Annotated[
+        Path | None,
+        typer.Option(
+            "--generate",
+            metavar="DIR",
+            help="Make its key and certificate: app.key and app.crt in this folder.",
+            show_default=False,
+        ),
+    ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            help=f"With --generate: key and certificate of the authority. Default: {_AUTHORITY} "
+            "in that folder.",
+            show_default=False,
+        ),
+    ] = None,
+    make_ca: Annotated[
+        bool, typer.Option("--make-ca", help="With --generate: make the authority, too.")
+    ] = False,
+    profile: ProfileOption = PROFILES[0],
+    point_of_sale: Annotated[
+        str, typer.Option("--point-of-sale", help="Its code; assertions may name it.")
+    ] = "",
+    redirect_uri: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--redirect-uri", help="Where people are led back to; several are.", show_default=False
+        ),
+    ] = None,
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register an application, and print its secret: this once only."""
+    if (certificate is None) == (generate is None):
+        problem = "one of them is needed, and not both"
+        raise InvalidRequest("--certificate, --generate", problem, "a file, or a folder")
+    with opened(locate(journal, config, data)) as books:
+        # Before a key is made: nobody wants one for an organisation that is not there.
+        estate = books.read_now(lambda reader: reader.estate())
+        owner = organisation_of(estate, organisation).id
+        made_files: list[Path] = []
+        try:
+            if certificate is not None:
+                pem = read_key(certificate)
+            else:
+                assert generate is not None, "one of them is given"
+                pem = _generated(generate, ca, name, profile, made_files, make_ca=make_ca)
+            wanted = Wanted(
+                organisation_id=owner,
+                name=name,
+                profile=profile,
+                certificate=pem,
+                tids=tid,
+                point_of_sale=point_of_sale,
+                redirect_uris=redirect_uri or (),
+            )
+            made, secret = client_apps.new_client_app(wanted, SystemClock())
+
+            def work(unit: Unit) -> None:
+                client_apps.check_new(unit.estate(), made)
+                unit.put(made)
+
+            commit(books, work)
+        except TillwireError:
+            for path in made_files:
+                path.unlink()  # of nothing
+            raise
+    for path in made_files:
+        remark(f"Made: {path}")
+    if as_json:
+        say_json({**_view(made), "client_secret": secret})
+        return
+    remark(f"Application {name} of {owner}, {profile}; its client id: {made.id}")
+    remark("Its secret is shown this once only:")
+    say(secret)
+
+
+@app.command("list")
+def list_apps(
+    organisation: Annotated[
+        str, typer.Option("--organisation", "-o", help="Only of this one.")
+    ] = "",
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List applications, with their certificates and TIDs."""
+    with opened(locate(journal, config, data)) as books:
+        estate = books.read_now(lambda reader: reader.estate())
+    owner = organisation_of(estate, organisation).id if organisation else ""
+    found = sorted(
+        (each for each in estate.client_apps.values() if owner in ("", each.organisation_id)),
+        key=lambda each: (each.organisation_id, each.created_at, each.id),
+    )
+    if as_json:
+        say_json([_view(each) for each in found])
+        return
+    say_table(
+        ["CLIENT ID", "ORGANISATION", "NAME", "PROFILE", "TIDS", "CERTIFICATE", "CREATED", "STATE"],
+        [
+            [
+                each.id,
+                each.organisation_id,
+                each.name,
+                each.profile,
+                ", ".join(each.tids),
+                each.certificate_digest.hex()[:_SHORT],
+                in_utc(each.created_at),
+                "valid" if each.revoked_at is None else "revoked",
+            ]
+            for each in found
+        ],
+        empty="No applications yet: `tillwire softpos add` makes one.",
+    )
+
+
+@app.command()
+def revoke(
+    client_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The application's client id.", show_default=False)
+    ],
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Revoke an application, at once and for good: its secret, its tokens and its certificate."""
+    now = SystemClock().now()
+
+    def work(unit: Unit) -> ClientApp:
+        found = client_apps.revoked(unit.estate(), client_id, now)
+        unit.put(found)
+        return found
+
+    with opened(locate(journal, config, data)) as books:
+        found = commit(books, work)
+    say(f"Application {found.id} ({found.name}) is revoked.")
+
+
+@app.command("rotate-keys")
+def rotate_keys(
+    profile: ProfileOption = PROFILES[0],
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new key that assertions are encrypted to, and retire the oldest one.
+
+    What was encrypted to the retired key is refused, and its sender fetches the keys anew.
+    """
+    if profile not in PROFILES:
+        problem = f"there is no profile {profile[:60]!r}"
+        raise InvalidRequest("--profile", problem, " or ".join(PROFILES))
+    path = locate(journal, config, data)
+    with opened(path) as books:
+        vault = KeyFileVault(key_file(path, config))
+        made = client_apps.new_sealed_key(profile, vault, SystemClock())
+        live = commit(books, lambda unit: client_apps.add_key(unit, made))
+    if as_json:
+        say_json([_key_view(each) for each in live])
+        return
+    say(f"The keys of {profile} are now: {', '.join(each.id for each in live)}")
+
+
+def _generated(
+    folder: Path,
+    ca: Path | None,
+    name: str,
+    profile: str,
+    made: list[Path],
+    *,
+    make_ca: bool,
+) -> bytes:
+    """A new certificate (PEM) of the authority's, in the folder with its key. `made` gets what was
+    written. Raises `ConfigurationError`, `InvalidRequest`."""
+    if profile not in PROFILES:
+        problem = f"there is no profile {profile[:60]!r}"
+        raise InvalidRequest("--profile", problem, " or ".join(PROFILES))
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{folder}: it cannot be made: {error.strerror}.") from None
+    now = datetime.now(UTC)
+    authority_file = ca or folder / _AUTHORITY
+    if make_ca:
+        authority = new_authority("tillwire authority for clients", now)
+        _write(authority_file, authority.key + authority.certificate, made)
+        _write(authority_file.with_name(_PUBLIC_AUTHORITY), authority.certificate, made)
+    elif not authority_file.exists():
+        raise ConfigurationError(
+            f"{authority_file}: there is no authority; name another with --ca, or add --make-ca."
+        )
+    else:
+        pem = read_key(authority_file)
+        authority = Issued(pem, pem)
+    issued = issue(authority, name, profile, now)
+    _write(folder / "app.key", issued.key, made)
+    _write(folder / "app.crt", issued.certificate, made)
+    return issued.certificate
+
+
+def _write(path: Path, content: bytes, made: list[Path]) -> None:
+    write_new(path, content)
+    made.append(path)
+
+
+def _view(known: ClientApp) -> dict[str, object]:
+    return {
+        "client_id": known.id,
+        "organisation": known.organisation_id,
+        "name": known.name,
+        "profile": known.profile,
+        "terminal_ids": known.tids,
+        "point_of_sale": known.point_of_sale,
+        "redirect_uris": known.redirect_uris,
+        "certificate": known.certificate,
+        "fingerprint": known.certificate_digest.hex(),
+        "created_at": rfc3339(known.created_at),
+        "revoked_at": rfc3339(known.revoked_at),
+    }
+
+
+def _key_view(key: SealedKey) -> dict[str, object]:
+    return {"kid": key.id, "created_at": rfc3339(key.created_at)}
