@@ -162,7 +162,7 @@ class Delivery:
             if self._clock.now() - letter.created_at > KEPT_FOR * 1000:
                 self._settle(None, _given_up(letter, self._clock.now(), "No key opens it."))
             return
-        host, due = host_of(destination), self._due(letter)
+        host, due = host_of(letter, destination), self._due(letter)
         if not self._rounds.take(letter.id, host, due, _series_of(letter)):
             trouble = "Too many letters wait for its host."
             self._settle(None, _given_up(letter, self._clock.now(), trouble))

@@ -47,12 +47,15 @@ def destination_of(letter: Letter, vault: Vault) -> Destination:
         raise JournalError(f"It has no destination: {error}.") from error
 
 
-def host_of(destination: Destination) -> str:
-    """The host that it goes to; empty where the address is none, which the client refuses."""
+def host_of(letter: Letter, destination: Destination) -> str:
+    """What takes turns with others as one host: host and port, as one organisation's letters call
+    them. So nobody delays what another one is told, by an address at its host that hangs."""
     try:
-        return urlsplit(destination.url).hostname or ""
+        parts = urlsplit(destination.url)
+        where = f"{parts.hostname or ''}:{parts.port or parts.scheme}"
     except ValueError:
-        return ""
+        where = ""  # which the client refuses
+    return f"{letter.organisation_id} {where}"
 
 
 async def post(client: HttpClient, letter: Letter, destination: Destination) -> str:

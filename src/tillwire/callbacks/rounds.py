@@ -3,8 +3,8 @@
 Hosts take turns, so that no host's letters delay another's, however many they are. A host has a few
 letters under way; as long as it answers quickly, more of them. One that answers slowly has a few
 again, one that did not answer has one, and all of those together have half of the room at most, and
-an eighth for certain. Touches neither network nor journal, and has no clock: times are seconds of
-a monotonic one.
+an eighth for certain. What counts as one host is said by who names them. Touches neither network
+nor journal, and has no clock: times are seconds of a monotonic one.
 """
 
 from __future__ import annotations

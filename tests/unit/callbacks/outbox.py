@@ -31,7 +31,7 @@ class Receiver:
         self.under_way: dict[str, int] = {}
         self.most_under_way: dict[str, int] = {}
         self.seconds: Mapping[str, float] = {}
-        """How long hosts take to answer."""
+        """How long hosts, or addresses, take to answer."""
         self.headers: list[Mapping[str, str]] = []
 
     async def request(self, method: str, url: str, **options: Any) -> HttpResponse:
@@ -44,7 +44,7 @@ class Receiver:
         self.under_way[host] = self.under_way.get(host, 0) + 1
         self.most_under_way[host] = max(self.most_under_way.get(host, 0), self.under_way[host])
         try:
-            seconds = self.seconds.get(host, 0.0)
+            seconds = self.seconds.get(url, self.seconds.get(host, 0.0))
             await asyncio.sleep(min(seconds, options["timeout"]))
             if seconds > options["timeout"]:
                 raise NotDelivered("Nobody is there.")

@@ -155,6 +155,25 @@ async def test_letters_to_a_dead_host_do_not_delay_others(tmp_path: Path) -> Non
 
 
 @virtual()
+async def test_nobody_delays_anothers_letters_by_naming_the_others_host(tmp_path: Path) -> None:
+    receiver = Receiver()
+    hangs = ("http://till.example/hangs", "http://till.example:81/")
+    receiver.seconds = dict.fromkeys(hangs, 3600.0)
+    async with outbox(tmp_path, receiver) as life:
+        hanging = [
+            life.letter(url=url, transaction=f"{whose}{url}{each}", organisation_id=whose)
+            for url, whose in ((hangs[0], "stranger"), (hangs[1], "stranger"), (hangs[1], "shop"))
+            for each in range(100)
+        ]
+        await life.post(*hanging)
+        await asyncio.sleep(30)
+        begin = asyncio.get_running_loop().time()
+        (mine,) = await life.post(life.letter(url="http://till.example/"))
+        assert (await life.settled(mine)).state is LetterState.DELIVERED
+        assert asyncio.get_running_loop().time() - begin < 0.1
+
+
+@virtual()
 async def test_many_dead_hosts_leave_room_for_those_that_answer(tmp_path: Path) -> None:
     hosts = [f"dead-{each}.example" for each in range(100)]
     receiver = Receiver()
