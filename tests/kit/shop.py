@@ -22,7 +22,9 @@ API_KEY: Final = "tw_the-shop's-key"
 DEVICE_TOKEN: Final = "twd_the-polling-terminal's-token"
 
 
-def _terminal(model: str, serial: str, driver: str, digest: bytes | None = None) -> Terminal:
+def _terminal(
+    model: str, serial: str, driver: str, tid: str, digest: bytes | None = None
+) -> Terminal:
     return Terminal(
         id=f"{model.lower()}-{serial}",
         organisation_id=SHOP,
@@ -30,7 +32,7 @@ def _terminal(model: str, serial: str, driver: str, digest: bytes | None = None)
         manufacturer="TILLWIRE",
         model=model,
         serial=serial,
-        tid=f"3035{serial}",
+        tid=tid,
         driver=driver,
         settings={},
         lifecycle=Lifecycle.ACTIVATED,
@@ -38,9 +40,11 @@ def _terminal(model: str, serial: str, driver: str, digest: bytes | None = None)
     )
 
 
-VIRTUAL: Final = tuple(_terminal("V1", f"000{number}", "virtual") for number in (1, 2, 3))
+VIRTUAL: Final = tuple(
+    _terminal("V1", f"000{number}", "virtual", f"3035000{number}") for number in (1, 2, 3)
+)
 """Terminals that act at once, on the amount's ending."""
-POLLING: Final = _terminal("P1", "0001", "device", digest_of(DEVICE_TOKEN))
+POLLING: Final = _terminal("P1", "0001", "device", "30360001", digest_of(DEVICE_TOKEN))
 """A terminal that fetches."""
 
 

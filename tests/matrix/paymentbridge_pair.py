@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from tests.kit import shop
 from tests.kit.gateway import GatewayUnderTest
 from tests.kit.machine import Machine, Moment
@@ -195,7 +193,6 @@ class Pair(TwoGateways):
 
 
 def _furnish(unit: Unit) -> None:
-    unit.put(msgspec.structs.replace(shop.POLLING, tid="30350099"))  # a TID is of one terminal
     for terminal in shop.VIRTUAL:
         unit.put(Device(terminal.id, 1, terminal.serial, EPOCH, Lifecycle.ACTIVATED, EPOCH))
     unit.put(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.gateway import GatewayUnderTest
+from tests.kit.shop import POLLING
 from tests.unit.ecr17.face.till import SLOW, TID, Till, framed, last, live, machine, pay, until
 from tillwire.core.model import State
 from tillwire.dialects.ecr17 import wire
@@ -109,7 +110,7 @@ def test_a_refused_payment_does_not_use_up_the_wish_for_a_receipt(disk: Path) ->
 def test_what_no_terminal_fetches_is_given_up_with_a_ko(disk: Path) -> None:
     async def scenario(gateway: GatewayUnderTest) -> None:
         async with await Till.open() as till:
-            result = await till.asks(pay())
+            result = await till.asks(pay(tid=POLLING.tid))
             assert (result.result, result.error_text) == ("01", "OPERAZIONE ANNULLATA")
             assert await gateway.charges() == {}
 

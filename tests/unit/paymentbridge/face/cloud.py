@@ -94,8 +94,8 @@ def furnish(unit: Unit) -> None:
     unit.put(Store(**{**fields, "id": OTHER_STORE, "merchant_id": "other merchant"}))
     for terminal in VIRTUAL:
         unit.put(_device(terminal))
-    # In the kit's shop it has the TID and the serial number of a virtual one.
-    unit.put(msgspec.structs.replace(POLLING, serial="7001", tid="30360001"))
+    # In the kit's shop it has the serial number of a virtual one.
+    unit.put(msgspec.structs.replace(POLLING, serial="7001"))
     unit.put(_application(APPLICATION, SHOP, "cloud-messages:write"))
     unit.put(_application(READER, SHOP))
     unit.put(_application(STRANGER, OTHER, "cloud-messages:write"))

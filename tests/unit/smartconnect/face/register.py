@@ -45,7 +45,7 @@ Json = Any
 def furnish(unit: Unit) -> None:
     """Put the shop into the journal, and a second organisation with a terminal."""
     found(unit)
-    unit.put(msgspec.structs.replace(POLLING, serial="7001", tid="30360001"))
+    unit.put(msgspec.structs.replace(POLLING, serial="7001"))
     unit.put(Organisation(OTHER, "Others"))
     unit.put(Merchant("other merchant", OTHER, "The Other Merchant"))
     elsewhere = unit.estate().stores[STORE]
