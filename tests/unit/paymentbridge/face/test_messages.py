@@ -333,6 +333,21 @@ async def test_an_order_that_nobody_can_answer_is_met_with_silence(tmp_path: Pat
 
 
 @virtual()
+async def test_no_failure_is_told_of_an_order_without_a_reference(tmp_path: Path) -> None:
+    """Nobody could tell it from the same order, which came before and was done."""
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        sale = await till.pay(1000)
+        void = till.order("void", None, transactionId=sale["id"], referenceId=None)
+        for _ in range(2):
+            assert (await till.send(void)).status == 202
+            await asyncio.sleep(30)
+        assert "FAILED" not in [each.json["status"] for each in there.receiver.heard]
+        (listed,) = await till.listed()
+        assert listed["status"] == "VOIDED"
+
+
+@virtual()
 async def test_no_failure_is_told_under_the_reference_of_another_order(tmp_path: Path) -> None:
     async with cloud(tmp_path) as there:
         till = await there.application()

@@ -137,7 +137,7 @@ async def _cannot(
     context: Context, call: Call, spot: Spot, answer: bridge.Salvaged, why: str
 ) -> None:
     """What the terminal would say of an order that it cannot do: a last callback, if it knows
-    where to."""
+    where to, and of which order. Without a reference it would pass for a word about any other."""
     _log.warning(
         "an order was not done",
         terminal=spot.terminal.name,
@@ -145,7 +145,7 @@ async def _cannot(
         reference=answer.reference,
         reason=why,
     )
-    if not answer.url or await _is_known(context, call, answer.reference):
+    if not (answer.url and answer.reference) or await _is_known(context, call, answer.reference):
         return
     try:
         context.addresses.check(answer.url, "callbackUrl")
@@ -168,9 +168,6 @@ async def _cannot(
 async def _is_known(context: Context, call: Call, reference: str) -> bool:
     """Whether there is an order of this reference, which a word about another one of the same
     reference would be taken for."""
-    if not reference:
-        return False
-
     organisation_id = call.caller.organisation_id
     found = await context.engine.journal.read(
         lambda reader: reader.by_reference(organisation_id, reference)
