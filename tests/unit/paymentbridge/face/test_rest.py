@@ -499,6 +499,24 @@ async def test_a_request_that_was_begun_when_the_gateway_stopped_is_done_once(
 
 
 @virtual()
+async def test_an_id_that_is_used_again_days_later_is_of_another_request(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        first, second = await till.pay(1000), await till.pay(1000)
+        named = {"Poynt-Request-Id": "11111111-2222-4333-8444-555555555555"}
+        answer = await till.ask("POST", _LIST, _refund(first["id"], 300), headers=named)
+        assert answer.json["parentId"] == first["id"]
+        await asyncio.sleep(49 * 3600)
+        await till.sign_in()
+        again = await till.ask("POST", _LIST, _refund(first["id"], 300), headers=named)
+        assert again.json["id"] == answer.json["id"], "the same request"
+        await asyncio.sleep(49 * 3600)
+        await till.sign_in()
+        answer = await till.ask("POST", _LIST, _refund(second["id"], 400), headers=named)
+        assert (answer.json["parentId"], answer.status) == (second["id"], 201)
+
+
+@virtual()
 async def test_ids_of_requests_are_each_applications_own(tmp_path: Path) -> None:
     async with cloud(tmp_path) as there:
         engine = there.gateway.engine

@@ -2,8 +2,9 @@
 
 Each is journaled under its id before it is done, and its answer after that. An id is the
 application's own for 48 hours, and what it asks for may not change. What was begun when the gateway
-died is done once more when it comes again: whatever it does has the id for its own idempotency
-key. Cloud messages do not come through here, since they have a `referenceId`.
+died is done once more when it comes again: whatever it does has the id, with what is asked for, for
+its own idempotency key, so the same is never done twice, and another request later is another one.
+Cloud messages do not come through here, since they have a `referenceId`.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ async def _once(context: Context, call: Call, number: str, digest: str, work: Wo
         if known.answer:
             stored = msgspec.json.decode(known.answer, type=_Stored)
             return Reply(stored.status, stored.body.encode())
-    reply = await _done(call, work, f"{DIALECT} {call.caller.id} {number}")
+    reply = await _done(call, work, f"{DIALECT} {call.caller.id} {number} {digest}")
     if reply.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         stored = _Stored(int(reply.status), reply.body.decode())
         await context.engine.answer_exchange(known.id, msgspec.json.encode(stored).decode())
