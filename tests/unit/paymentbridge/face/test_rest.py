@@ -24,9 +24,17 @@ from tests.unit.paymentbridge.face.cloud import (
     living,
     receiving,
 )
-from tillwire.core.model import Lifecycle, Request, State, Verdict
+from tillwire.core.model import (
+    Lifecycle,
+    Request,
+    State,
+    Transaction,
+    TransactionType,
+    Verdict,
+)
 from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.paymentbridge.wire import ids
+from tillwire.money import Money
 from tillwire.virtual.memory import SetScript
 from tillwire.virtual.script import Script
 
@@ -273,6 +281,36 @@ async def test_a_reservation_is_captured_in_parts(tmp_path: Path) -> None:
 async def _cancel(till: CloudApplication, uuid_: str) -> Answer:
     body = {"cancelRequest": {"cancelReason": "TIMEOUT"}}
     return await till.ask("POST", f"{_LIST}/cancel?transaction-id={uuid_}", body)
+
+
+@virtual()
+async def test_a_reservation_that_was_raised_and_lowered_elsewhere_is_voided_whole(
+    tmp_path: Path,
+) -> None:
+    async with cloud(tmp_path) as there:
+        till, engine = await there.application(), there.gateway.engine
+
+        async def do(kind: TransactionType, minor: int, of: Transaction | None) -> Transaction:
+            request = Request(
+                organisation_id=LANE.organisation_id,
+                terminal_id=LANE.id,
+                dialect="test",
+                type=kind,
+                amount=Money(minor, "EUR"),
+                reference="a stay",
+                original_id=of.id if of else None,
+            )
+            made = await engine.accept(request, WhenBusy.REJECT)
+            return await engine.wait(made.id, lambda each: each.is_final, 60)
+
+        preauth = await do(TransactionType.PREAUTH, 2000, None)
+        raised = await do(TransactionType.INCREMENT, 500, preauth)
+        await do(TransactionType.REVERSAL, 500, raised)
+        await do(TransactionType.INCREMENT, 300, preauth)
+        path = f"{_LIST}/{ids.transaction_uuid(preauth.id)}/void"
+        void = await till.ask("POST", path)
+        assert (void.status, void.json["status"]) == (200, "VOIDED")
+        assert there.transactions()[-1].amount.minor == 2300
 
 
 @virtual()

@@ -81,6 +81,7 @@ async def request_of(context: Context, asked: Asked) -> Request:
         amount=_amount(order, original),
         reference=order.reference,
         original_id=original.transaction.id if original else None,
+        reserved=original.reserved if original else None,
         partial_allowed=charge and context.settings.partial_approval,
         register=asked.application.id,
         waits=True,

@@ -32,6 +32,8 @@ class Original(msgspec.Struct, frozen=True):
     transaction: Transaction
     left: int
     """Minor units that may still follow."""
+    reserved: int | None
+    """As `Request.reserved`: of a reservation that is to be voided."""
 
 
 async def found(context: Context, merchant: Merchant, uuid: str) -> Transaction:
@@ -66,22 +68,31 @@ async def original(
         raise Refused("TXN_NEVER_PROCESSED", f"The transaction is {known.state}, not approved.")
     followers = await context.engine.follow_ups(known.id)
     taken = [each for each in followers if _claim(each)]
-    left = _reserved(known, followers) - sum(map(_claim, taken))
+    whole = await _whole(context, known, followers)
+    left = whole - sum(map(_claim, taken))
     if known.reversed_at is not None:
         raise Refused("TXN_ALREADY_VOIDED", "The transaction is voided.")
-    whole = left == _reserved(known, followers)
-    if left <= 0 or (kind is _T.REVERSAL and not whole):
+    if left <= 0 or (kind is _T.REVERSAL and left != whole):
         code = _GONE[taken[-1].type] if taken else "TXN_ALREADY_VOIDED"
         some = "A part of the transaction is gone, and only the whole can be voided."
         raise Refused(code, some if left > 0 else "Nothing is left of the transaction.")
-    return Original(known, left)
+    voids_all = kind is _T.REVERSAL and known.type is _T.PREAUTH
+    return Original(known, left, whole if voids_all else None)
 
 
-def _reserved(known: Transaction, followers: Sequence[Transaction]) -> int:
-    """What it came to before anything was taken of it."""
+async def _whole(context: Context, known: Transaction, followers: Sequence[Transaction]) -> int:
+    """What it came to before anything was taken of it: with what has raised it, and without what
+    of that was given back."""
     if known.type is not _T.PREAUTH:
         return known.approved_amount
-    return reserved_in(known, (each for each in followers if each.type is _T.INCREMENT))
+    raised = [each for each in followers if each.type is _T.INCREMENT]
+    lowered = [
+        one
+        for each in raised
+        if each.approved_amount
+        for one in await context.engine.follow_ups(each.id)
+    ]
+    return reserved_in(known, (*raised, *lowered))
 
 
 def _claim(follower: Transaction) -> int:

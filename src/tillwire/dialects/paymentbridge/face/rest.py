@@ -197,6 +197,7 @@ async def _accepted(
         amount=Money(original.left if total is None else total, currency),
         reference=reference,
         original_id=original.transaction.id,
+        reserved=original.reserved,
         expires_in=WAITS,
         idempotency_key=key,
     )
@@ -206,7 +207,9 @@ async def _accepted(
         raise
     except Conflict as conflict:  # another one was quicker: what it has left says why
         await originals.original(context, merchant, uuid, kind)
-        raise Refused(_TOO_MUCH[kind], conflict.detail) from conflict
+        changing = original.reserved is not None
+        code = "RESOURCE_MODIFIED" if changing else _TOO_MUCH[kind]
+        raise Refused(code, conflict.detail) from conflict
 
 
 def _terminal_for(context: Context, original: Transaction, kind: TransactionType) -> Terminal:
