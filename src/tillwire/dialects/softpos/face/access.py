@@ -113,7 +113,7 @@ async def asserted(
     try:
         return await _asserted(context, scope, app, client_id, assertion)
     except AssertionRefused as error:
-        structlog.get_logger().info(
+        structlog.get_logger().warning(
             "an assertion was refused",
             application=app.id,
             reason=error.reason.value,

@@ -39,7 +39,7 @@ def tell(error: Exception, scope: Scope, app_version_status: str) -> Reply:
     """What a caller of the API is told of the error."""
     if isinstance(error, NotPermitted):
         if isinstance(error, Unknown):  # assertions are logged with their reasons
-            structlog.get_logger().info("a caller was not recognised", reason=error.detail)
+            structlog.get_logger().warning("a caller was not recognised", reason=error.detail)
         return standard(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED, _CHALLENGE)
     if isinstance(error, InvalidRequest):
         return invalid(error, app_version_status)
@@ -54,7 +54,7 @@ def tell(error: Exception, scope: Scope, app_version_status: str) -> Reply:
 def tell_token(error: Exception, scope: Scope, app_version_status: str) -> Reply:
     """What who asks for a token is told (RFC 6749 section 5.2)."""
     if isinstance(error, NotPermitted):
-        structlog.get_logger().info("an application was not recognised", reason=error.detail)
+        structlog.get_logger().warning("an application was not recognised", reason=error.detail)
         return _token(HTTPStatus.UNAUTHORIZED, "invalid_client")
     if isinstance(error, UnsupportedGrant):
         return _token(HTTPStatus.BAD_REQUEST, "unsupported_grant_type")
