@@ -18,7 +18,7 @@ from tests.unit.smartconnect.driver.counter import Counter, at_a_counter, settin
 from tillwire.core.model import Evidence, State
 from tillwire.dialects.smartconnect.driver import cloud as driver_cloud
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings
-from tillwire.errors import Proof
+from tillwire.errors import JournalError, Proof
 
 REFUSALS = [400, 401, 402, 403, 404, 405, 409, 410, 411, 413, 415, 422, 423, 425, 429, 451, 499]
 LOST = [201, 202, 204, 301, 302, 303, 307, 308, 408, 500, 501, 502, 503, 504, 520, 599]
@@ -134,6 +134,28 @@ async def test_nothing_is_sent_late(counter: Counter) -> None:
     failed = await counter.pay()
     assert (failed.state, failed.proof) == (State.FAILED, Proof.NEVER_SENT)
     assert counter.cloud.heard == []
+
+
+@pytest.mark.parametrize("seconds", [1, 20, 120])
+@at_a_counter()
+async def test_the_polling_url_is_not_lost_to_a_journal_that_fails_for_a_while(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """It is polled when it is sealed in the journal, and not before."""
+    clock, commit = asyncio.get_running_loop().time, counter.gateway.journal.commit
+    begun = clock()
+
+    async def failing(work: Any) -> Any:
+        if counter.cloud.of("POST") and clock() - begun < seconds:
+            raise JournalError("The disk is full.")
+        return await commit(work)
+
+    with monkeypatch.context() as full:
+        full.setattr(counter.gateway.journal, "commit", failing)
+        paid = await counter.pay()
+    assert (paid.state, counter.cloud.charged) == (State.APPROVED, [1250])
+    assert all(each.at - begun >= seconds for each in counter.cloud.of("GET"))
+    assert len(counter.cloud.of("POST")) == 1
 
 
 # --- polls --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ assumed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -44,6 +45,8 @@ CLOUD_ID: Final = "transaction_id"
 """In `Transaction.peer`: what the cloud calls it."""
 PATIENCE: Final = 5.0
 """Seconds for which a question of the ladder waits for its turn to poll."""
+JOURNAL_PAUSES: Final = (0.1, 0.5, 2.0, 5.0)
+"""Seconds between two tries to journal what the cloud has said."""
 DELAYED: Final = "The terminal is slow, or out of reach: its result will come."
 
 
@@ -95,13 +98,13 @@ class SmartConnectDriver:
             raise NotDelivered(str(refusal), Proof.REFUSED_BY_PEER) from refusal
         called = answer.transaction_id
         if answer.transaction_status == COMPLETED:
-            await progress(Sign(peer={CLOUD_ID: called}))
+            await _kept(progress, {CLOUD_ID: called})
             return _ended(outcome.read(answer, transaction, request.function, request.reference))
         url = answer.data.polling_url if answer.data else ""
         if not usable(url, self.settings):
-            await progress(Sign(peer={CLOUD_ID: called}))
+            await _kept(progress, {CLOUD_ID: called})
             raise AnswerLost("The cloud has taken it, and tells no polling URL that can be used.")
-        await progress(Sign(peer={CLOUD_ID: called, POLLING_URL: self._cloud.vault.seal(url)}))
+        await _kept(progress, {CLOUD_ID: called, POLLING_URL: self._cloud.vault.seal(url)})
         self._cloud.begin(transaction.id, self.settings)
         return await self._polled(
             transaction, url, called, request.function, request.reference, progress
@@ -218,6 +221,18 @@ class SmartConnectDriver:
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """Its last transaction, its last receipt once more, a logon to the acquirer."""
         return await self._functions.perform(errand)
+
+
+async def _kept(progress: Progress, peer: dict[str, str]) -> None:
+    """Journal what the cloud said of having taken it, until the journal takes that or the engine
+    waits no longer: it is said once."""
+    pauses = iter(JOURNAL_PAUSES)
+    while True:
+        try:
+            await progress(Sign(peer=peer))
+            return
+        except JournalError:
+            await asyncio.sleep(next(pauses, JOURNAL_PAUSES[-1]))
 
 
 def _ended(found: Outcome | Absent | Pending | Unclear) -> Outcome:
