@@ -118,8 +118,9 @@ async def test_a_settlement_is_inquired_of_a_day(tmp_path: Path) -> None:
             assert "12.50" in asked["Receipt"]
         other = await register.do("Acquirer.Settlement.Inquiry", Date="20260313")
         assert "12.50" not in other["Receipt"]
-        wrong = await register.ask("Acquirer.Settlement.Inquiry", Date="yesterday")
-        assert (wrong.status, "Date" in wrong.error) == (400, True)
+        for date in ("yesterday", "99991231", "00010101"):
+            wrong = await register.ask("Acquirer.Settlement.Inquiry", Date=date)
+            assert (wrong.status, "Date" in wrong.error) == (400, True)
 
 
 @virtual()

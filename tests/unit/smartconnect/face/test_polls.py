@@ -28,7 +28,7 @@ from tests.unit.smartconnect.face.register import (
 )
 from tillwire.config import Configuration, FaceSettings, JournalSettings, ListenerSettings
 from tillwire.config import VirtualSettings as Virtual
-from tillwire.errors import JournalFull
+from tillwire.errors import JournalError, JournalFull
 from tillwire.estate.pairings import Codes, show_code
 from tillwire.net.http_client import AiohttpClient
 from tillwire.server.gateway import Gateway
@@ -350,3 +350,48 @@ async def test_a_journal_that_fails_starts_nothing_and_its_log_has_no_code(
         assert code not in str(logs)
         assert there.transactions() == []
         assert (await register.pair(code)).status == 200
+
+
+@virtual()
+async def test_without_a_key_for_its_token_nothing_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The register hears 503, which says that nothing was done."""
+    async with cloud(tmp_path) as there:
+        register = await there.register().paired()
+
+        def keyless(purpose: str) -> bytes:
+            raise JournalError("The key is not there.")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(there.gateway.vault, "derive", keyless)
+            assert (await register.ask(AmountTotal="1250")).status == 503
+            assert (await register.ask("Acquirer.Settlement.Cutover")).status == 503
+        await asyncio.sleep(60)
+        assert there.transactions() == []
+        assert await there.charged() == []
+        cut = await register.do("Acquirer.Settlement.Cutover")
+        assert cut["AcquirerRef"] == "000001", "the first period is still open"
+
+
+@pytest.mark.parametrize(("mode", "question"), [("ASYNC", "find"), ("", "exchange_of")])
+def test_a_journal_that_cannot_be_read_hides_no_payment_that_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, question: str
+) -> None:
+    """503 would say that nothing was done."""
+
+    async def failing(number: str) -> object:
+        raise JournalError("It is busy.")
+
+    @virtual()
+    async def play() -> None:
+        async with cloud(tmp_path) as there:
+            register = await there.register().paired()
+            with monkeypatch.context() as broken:
+                broken.setattr(there.gateway.engine, question, failing)
+                begun = await register.ask(AmountTotal="1250", TransactionMode=mode)
+            assert (begun.status, begun.json["transactionStatus"]) == (200, "PENDING")
+            assert words((await register.end(begun))["data"]) == ACCEPTED
+            assert await there.charged() == [1250]
+
+    play()

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from tillwire import uuids
 from tillwire.core.exchanges import Repeated
@@ -25,7 +26,7 @@ from tillwire.dialects.smartconnect.face.refusals import Refused
 from tillwire.dialects.smartconnect.wire import envelope, transactions
 from tillwire.dialects.smartconnect.wire.envelope import Envelope
 from tillwire.dialects.smartconnect.wire.transactions import Function, TransactionRequest
-from tillwire.errors import InvalidRequest, TerminalBusy, Unsupported
+from tillwire.errors import InvalidRequest, JournalError, TerminalBusy, Unsupported
 from tillwire.net import asgi
 from tillwire.net.asgi import DisconnectedError, Receive, Reply, Scope
 
@@ -37,6 +38,8 @@ _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _OTHER_REQUEST: Final = (
     "The Idempotency-Key came before with another request, which may have been paid."
 )
+
+_log = structlog.get_logger()
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -56,16 +59,12 @@ async def post(context: Context, scope: Scope, receive: Receive) -> Reply:
     key = _key(scope)
     _check(context, wanted)
     caller = context.caller(wanted.registration, scope)
+    _ = context.token_key  # what nobody could poll for is not begun
     begun = await _begun(context, caller, wanted, key)
-    if not wanted.asynchronous:
-        told = await _held(_awaited(context, begun), receive)
-        if told.transaction_status == envelope.COMPLETED:
-            return Reply(HTTPStatus.OK, envelope.write(told))
-    else:
-        known = await context.engine.find(begun.number)
-        at = known.created_at if known else begun.exchange.at
-        told = answers.begun(answers.read(begun.exchange.request), begun.number, at)
-    return Reply(HTTPStatus.OK, envelope.write(_addressed(context, scope, told, begun.number)))
+    told = await _first_told(context, wanted, begun, receive)
+    if told.transaction_status != envelope.COMPLETED:
+        told = _addressed(context, scope, told, begun.number)
+    return Reply(HTTPStatus.OK, envelope.write(told))
 
 
 async def poll(context: Context, scope: Scope, uuid: str) -> Reply:
@@ -178,6 +177,23 @@ def _key(scope: Scope) -> str:
 
 
 # --- what is told ---------------------------------------------------------------------------------
+
+
+async def _first_told(
+    context: Context, wanted: TransactionRequest, begun: _Begun, receive: Receive
+) -> Envelope:
+    """What the POST is answered with. A journal that fails now is not told: it has begun. Raises
+    `DisconnectedError`."""
+    at = begun.exchange.at
+    try:
+        if not wanted.asynchronous:
+            return await _held(_awaited(context, begun), receive)
+        if not functions.is_function(begun.exchange):
+            known = await context.engine.find(begun.number)
+            at = known.created_at if known else at
+    except JournalError as error:
+        _log.warning("how far it is was not read", error=str(error))
+    return answers.begun(answers.read(begun.exchange.request), begun.number, at)
 
 
 async def _awaited(context: Context, begun: _Begun) -> Envelope:

@@ -28,6 +28,9 @@ from tillwire.errors import InvalidRequest, Unsupported
 
 LOOKED_AT: Final = 50
 """Transactions of a terminal among which the last receipt is looked for."""
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 9998
+"""Of settlement inquiries: a day with a midnight before and after it in every time zone."""
 
 Work = Callable[[Context, Terminal, Asked], Awaitable["Done"]]
 
@@ -44,10 +47,13 @@ class Done(msgspec.Struct, frozen=True):
 def day_of(text: str) -> date:
     """The day that a settlement inquiry names. Raises `InvalidRequest`."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
+        if FIRST_YEAR <= day.year <= LAST_YEAR:
+            return day
     except ValueError:
-        problem = "it is no date"
-        raise InvalidRequest("Date", problem, "yyyyMMdd or yyyy-MM-dd, or none") from None
+        pass
+    allowed = f"yyyyMMdd or yyyy-MM-dd, from {FIRST_YEAR} to {LAST_YEAR}, or none"
+    raise InvalidRequest("Date", "it is no such date", allowed)
 
 
 async def _logon(context: Context, terminal: Terminal, asked: Asked) -> Done:
