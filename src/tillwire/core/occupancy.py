@@ -30,6 +30,9 @@ class WhenBusy(StrEnum):
     """Refuse the new one."""
     QUEUE = "queue"
     """Let it wait its turn, in the place of one under its `Terms.collapse_key` if there is one."""
+    WAIT = "wait"
+    """The same, also behind one whose outcome is not known yet: for what has a time to live, and a
+    till that can be told nothing."""
     REPLACE = "replace"
     """Put it in the place of the one that waits, if that was not sent yet."""
 
@@ -47,8 +50,8 @@ def place_for(unit: Unit, newcomer: Transaction, when_busy: WhenBusy, owner: str
     """Find the newcomer's place at its terminal. Raises `TerminalBusy`.
 
     Whoever waits may be replaced only by a transaction that came through the same face: the till
-    of another face counts on its place in the queue. With QUEUE, only one under the same collapse
-    key is.
+    of another face counts on its place in the queue. With QUEUE and WAIT, only one under the same
+    collapse key is.
     """
     token = unit.seize(newcomer.terminal_id, newcomer.id, owner, newcomer.expires_at)
     if token is not None:
@@ -57,10 +60,11 @@ def place_for(unit: Unit, newcomer: Transaction, when_busy: WhenBusy, owner: str
     assert hold is not None, "a terminal that cannot be seized is held"
     holder = unit.transaction(hold.transaction_id)
     assert holder is not None, "a hold names a transaction of the journal"
-    if holder.state is State.UNKNOWN or when_busy is WhenBusy.REJECT:
+    blocked = holder.state is State.UNKNOWN and when_busy is not WhenBusy.WAIT
+    if blocked or when_busy is WhenBusy.REJECT:
         raise busy(holder)
     key = newcomer.terms.collapse_key
-    if when_busy is WhenBusy.QUEUE and not key:
+    if when_busy is not WhenBusy.REPLACE and not key:
         return Place(0)
 
     def replaceable(waiting: Transaction) -> bool:

@@ -247,7 +247,7 @@ async def test_behind_a_fetched_payment_one_waits_and_the_next_replaces_it(
         assert offered.id == third.id
 
 
-async def test_an_unresolved_transaction_blocks_its_terminal_for_every_mode(
+async def test_an_unresolved_transaction_blocks_its_terminal_for_all_that_do_not_wait(
     tmp_path: Path,
 ) -> None:
     driver = ScriptedDriver()
@@ -255,11 +255,18 @@ async def test_an_unresolved_transaction_blocks_its_terminal_for_every_mode(
     async with engine_on(tmp_path, driver) as engine:
         lost = await engine.accept(purchase(), WhenBusy.REJECT)
         await engine.wait(lost.id, lambda each: each.state is State.UNKNOWN, 5)
-        for mode in WhenBusy:
+        for mode in (WhenBusy.REJECT, WhenBusy.QUEUE, WhenBusy.REPLACE):
             with pytest.raises(TerminalBusy, match="is not known yet") as refusal:
                 await engine.accept(purchase(), mode)
             assert refusal.value.unresolved
             assert "`tillwire transactions decide`" in refusal.value.detail
+        driver.at_once = approved()
+        waiting = await engine.accept(purchase(), WhenBusy.WAIT)
+        assert (waiting.state, waiting.token) == (State.ACCEPTED, 0)
+        await engine.decide(lost.id, Verdict.DECLINED, person="Ada", reason="seen")
+        ended = await engine.wait(waiting.id, is_final, 5)
+        assert ended.state is State.APPROVED
+        assert [each.id for each in driver.ran] == [lost.id, waiting.id]
 
 
 async def test_of_fifty_racing_creates_one_waits(tmp_path: Path) -> None:

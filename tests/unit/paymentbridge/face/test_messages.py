@@ -566,12 +566,10 @@ async def test_a_terminal_that_no_driver_reaches_takes_nothing(tmp_path: Path) -
 
 
 @virtual()
-async def test_a_blocked_terminal_takes_nothing_and_says_nothing_until_it_is_resolved(
-    tmp_path: Path,
-) -> None:
+async def test_at_a_blocked_terminal_orders_wait_as_long_as_they_live(tmp_path: Path) -> None:
     async with cloud(tmp_path) as there:
         till = await there.application()
-        lost, next_one = till.order(amount=1247), till.order(amount=1000)
+        lost, brief, patient = (till.order(amount=each) for each in (1247, 1000, 1100))
         await till.send(lost)
         await asyncio.sleep(30)
         (unknown,) = there.transactions()
@@ -579,17 +577,21 @@ async def test_a_blocked_terminal_takes_nothing_and_says_nothing_until_it_is_res
         assert there.receiver.words(lost["referenceId"]) == ["RECEIVED"]
         (listed,) = await till.listed()
         assert listed["status"] == "CREATED"
-        assert (await till.send(next_one)).status == 202
+        assert (await till.send(brief, ttl=60)).status == 202
+        assert (await till.send(patient, ttl=600)).status == 202
         await asyncio.sleep(90)
-        assert there.receiver.words(next_one["referenceId"]) == []
-        assert len(there.transactions()) == 1
+        assert there.receiver.words(brief["referenceId"]) == []
+        assert there.receiver.words(patient["referenceId"]) == []
+        assert await there.charged() == [1247]
         await there.gateway.engine.decide(
             unknown.id, Verdict.APPROVED, person="Ada", reason="on the acquirer's list"
         )
         final = await there.receiver.final(lost["referenceId"])
         assert final["transactions"][0]["status"] == "CAPTURED"
         assert there.receiver.words(lost["referenceId"]) == ["RECEIVED", "STARTED", "PROCESSED"]
-        await till.pay(1000)
+        await there.receiver.final(patient["referenceId"])
+        assert there.receiver.words(brief["referenceId"]) == []
+        assert await there.charged() == [1247, 1100]
 
 
 @virtual()

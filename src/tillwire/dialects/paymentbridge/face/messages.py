@@ -130,7 +130,7 @@ async def _accept(context: Context, asked: Asked) -> None:
     engine = context.engine
     if engine.open_at(asked.terminal.id) >= MOST_WAITING:
         raise NotFound(f"{MOST_WAITING} orders wait for the terminal already.")
-    await engine.accept(await request_of(context, asked), WhenBusy.QUEUE)
+    await engine.accept(await request_of(context, asked), WhenBusy.WAIT)
 
 
 async def _cannot(
