@@ -39,6 +39,7 @@ def told(after: str) -> dict[str, str]:
         ("Settings of `ecr17`", FACES["ecr17"].settings, set()),
         ("Settings of `paymentbridge`", FACES["paymentbridge"].settings, set()),
         ("Settings of `smartconnect`", FACES["smartconnect"].settings, set()),
+        ("Settings of `softpos`", FACES["softpos"].settings, set()),
     ],
 )
 def test_every_setting_is_told_with_its_default(
