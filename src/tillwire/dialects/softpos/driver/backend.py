@@ -1,0 +1,358 @@
+"""The backend as an application sees it: mutual TLS, its token, the keys to encrypt to, and Check
+Transaction (source 001).
+
+One `Backend` is shared by all terminals of an application, one `Backends` by the whole gateway. It
+only reads, so a question may repeat; each time with a new assertion. What is kept here can be asked
+for again at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol, TypeVar
+from uuid import UUID
+
+from joserfc.jwk import RSAKey
+
+from tillwire.core.ports import Clock, HttpClient, HttpResponse, Vault
+from tillwire.dialects.softpos.driver.pace import Paces
+from tillwire.dialects.softpos.driver.settings import DriverSettings
+from tillwire.dialects.softpos.wire import aliases, assertions, check, errors, keys, reading, tokens
+from tillwire.dialects.softpos.wire.aliases import CheckAnswer
+from tillwire.dialects.softpos.wire.check import CheckTransactionRequest
+from tillwire.dialects.softpos.wire.keys import NamedKey
+from tillwire.dialects.softpos.wire.tokens import TokenRequest
+from tillwire.errors import (
+    AnswerLost,
+    LocalProtocolError,
+    NotDelivered,
+    PeerError,
+    RemoteProtocolError,
+)
+from tillwire.net.secret_paths import SecretPaths
+
+T = TypeVar("T")
+
+TOKEN_PATH: Final = "/softpos/appenrollment/token"  # noqa: S105  # a path
+KEYS_PATH: Final = "/softpos/par/jwks.json"
+RENEW_AT: Final = 0.75
+"""Of a token's life, after which it is renewed."""
+KEYS_SECONDS: Final = 600.0
+"""For which the set of keys is kept."""
+APART: Final = 0.5
+"""Seconds between two questions of an application at least."""
+PAUSES: Final = (0.5, 1.5)
+"""Seconds before each repetition of a question that was not answered."""
+ASK_WITHIN: Final = 25.0
+"""Seconds that a question takes with all that it needs, at most."""
+LARGEST_FILE: Final = 65_536
+LONGEST_WORDS: Final = 300
+FAULTS: Final = frozenset({408, 429})
+"""Statuses below 500 after which the same question may be answered."""
+
+
+class Client(HttpClient, Protocol):
+    """An HTTP client that is closed at the end."""
+
+    async def close(self) -> None: ...
+
+
+Connect = Callable[[ssl.SSLContext | None], Client]
+"""Makes a client; the context has our certificate. None: plain HTTP, on this machine."""
+
+
+class Refused(PeerError):
+    """The backend refused the request."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        """`status` is that of HTTP."""
+        told = errors.read_refusal(status, body)
+        self.status = status
+        fields = "; ".join(f"{each.field}: {each.message}" for each in told.field_errors)
+        words = " ".join(f"{told.status_code} {told.message} {fields}".split())
+        super().__init__(f"{status} {words}"[:LONGEST_WORDS].strip())
+
+
+class NoSuchTransaction(PeerError):
+    """The backend knows no such transaction."""
+
+
+class Account(NamedTuple):
+    """Who we are in a backend."""
+
+    url: str
+    audience: str
+    client_id: str
+    client_secret_file: str
+    certificate_file: str
+    private_key_file: str
+    ca_file: str
+
+
+class Backends:
+    """The backends that this gateway's phones are checked at."""
+
+    def __init__(self, connect: Connect, clock: Clock, vault: Vault) -> None:
+        self.vault = vault
+        """Seals links."""
+        self.paths = SecretPaths(vault, "softpos returns")
+        """Where phones come back."""
+        self.paces = Paces(clock)
+        self._connect = connect
+        self._clock = clock
+        self._known: dict[Account, Backend] = {}
+
+    def of(self, settings: DriverSettings) -> Backend:
+        """The one that the settings name, with what is known of it."""
+        account = Account(
+            settings.base_url,
+            settings.for_whom,
+            settings.client_id,
+            settings.client_secret_file,
+            settings.certificate_file,
+            settings.private_key_file,
+            settings.ca_file,
+        )
+        found = self._known.get(account)
+        if found is None:
+            found = self._known[account] = Backend(account, self._connect, self._clock)
+        return found
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for each in self._known.values():
+            await each.close()
+
+
+class _Ours(NamedTuple):
+    """What the files hold."""
+
+    client: Client
+    secret: str
+    key: RSAKey
+
+
+class _Token(NamedTuple):
+    text: str
+    until: float
+    """On the monotonic clock."""
+
+
+class _Keys(NamedTuple):
+    found: tuple[NamedKey, ...]
+    until: float
+
+
+class Backend:
+    """One backend, to one application."""
+
+    def __init__(self, account: Account, connect: Connect, clock: Clock) -> None:
+        self._account = account
+        self._connect = connect
+        self._clock = clock
+        self._ours: _Ours | None = None
+        self._token: _Token | None = None
+        self._keys: _Keys | None = None
+        self._preparing = asyncio.Lock()
+        self._next = 0.0
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._ours is not None:
+            await self._ours.client.close()
+            self._ours = None
+
+    async def ready(self, settings: DriverSettings) -> None:
+        """See to it that it would answer us. Raises `PeerError`."""
+        await _within(ASK_WITHIN, self._bearer(settings))
+
+    async def check(
+        self, terminal_id: str, caller_trx_id: str, named: tuple[str, ...], settings: DriverSettings
+    ) -> CheckAnswer:
+        """What it says of a transaction; `named` are the TIDs of the assertion. Asks again after
+        a pause when there is no answer. Raises `NoSuchTransaction`, other `PeerError`s."""
+        return await _within(
+            ASK_WITHIN, self._persistently(terminal_id, caller_trx_id, named, settings)
+        )
+
+    async def _persistently(
+        self, terminal_id: str, caller_trx_id: str, named: tuple[str, ...], settings: DriverSettings
+    ) -> CheckAnswer:
+        request = CheckTransactionRequest(terminal_id=terminal_id, caller_trx_id=caller_trx_id)
+        for pause in (*PAUSES, None):
+            try:
+                return await self._asked(request, named, settings)
+            except (NotDelivered, AnswerLost):
+                if pause is None:
+                    raise
+            except Refused as refusal:
+                if pause is None or (refusal.status < 500 and refusal.status not in FAULTS):
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError("the last try has an answer or an error")
+
+    async def _asked(
+        self, request: CheckTransactionRequest, named: tuple[str, ...], settings: DriverSettings
+    ) -> CheckAnswer:
+        for last in (False, True):
+            token = await self._bearer(settings)
+            response = await self._posted(request, named, token, settings)
+            if response.status == 401 and not last:
+                # It does not say what it dislikes: the token, or a key that was rotated away.
+                self._token = None if self._token is token else self._token
+                self._keys = None
+                continue
+            if response.status == 404:
+                raise NoSuchTransaction(Refused(404, response.body).detail)
+            if response.status != 200:
+                raise Refused(response.status, response.body)
+            return aliases.read_answer(response.body, settings.table)
+        raise AssertionError("the second answer is the last one")
+
+    async def _posted(
+        self,
+        request: CheckTransactionRequest,
+        named: tuple[str, ...],
+        token: _Token,
+        settings: DriverSettings,
+    ) -> HttpResponse:
+        ours = await self._files()
+        await self._turn()
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Authorization": f"Bearer {token.text}",
+            check.ASSERTION_HEADER: await self._assertion(ours, named, settings),
+            check.CLIENT_HEADER: self._account.client_id,
+        }
+        body = check.write_request(request)
+        return await self._sent("POST", check.PATH, headers, body, settings)
+
+    async def _turn(self) -> None:
+        """Wait until the next question may be asked."""
+        now = self._clock.monotonic()
+        mine = max(now, self._next)
+        self._next = mine + APART
+        if mine > now:
+            await asyncio.sleep(mine - now)
+
+    # --- who we are -----------------------------------------------------------------------------
+
+    async def _assertion(
+        self, ours: _Ours, named: tuple[str, ...], settings: DriverSettings
+    ) -> str:
+        recipient = (await self._key_set(settings))[0]
+        claims = assertions.claims_for(
+            self._account.client_id,
+            named,
+            audience=self._account.audience,
+            now=self._clock.now() // 1000,
+            jti=str(UUID(int=int(self._clock.random_digits(36)), version=4)),
+            point_of_sale=settings.point_of_sale,
+        )
+        return assertions.make_assertion(claims, ours.key, recipient)
+
+    async def _key_set(self, settings: DriverSettings) -> tuple[NamedKey, ...]:
+        known = self._keys
+        if known is not None and known.until > self._clock.monotonic():
+            return known.found
+        response = await self._sent("GET", KEYS_PATH, {"Accept": "application/json"}, b"", settings)
+        if response.status != 200:
+            raise Refused(response.status, response.body)
+        found = keys.read_set(response.body)
+        self._keys = _Keys(found, self._clock.monotonic() + KEYS_SECONDS)
+        return found
+
+    async def _bearer(self, settings: DriverSettings) -> _Token:
+        async with self._preparing:
+            token = self._token
+            if token is None or token.until <= self._clock.monotonic():
+                token = self._token = await self._renewed(settings)
+            return token
+
+    async def _renewed(self, settings: DriverSettings) -> _Token:
+        ours = await self._files()
+        asked_at = self._clock.monotonic()
+        request = TokenRequest(client_id=self._account.client_id, client_secret=ours.secret)
+        response = await self._sent(
+            "POST",
+            TOKEN_PATH,
+            {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
+            tokens.write_token_request(request),
+            settings,
+        )
+        if response.status != 200:
+            raise Refused(response.status, response.body)
+        answer = tokens.read_token_answer(response.body)
+        return _Token(answer.access_token, asked_at + RENEW_AT * answer.expires_in)
+
+    async def _sent(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, settings: DriverSettings
+    ) -> HttpResponse:
+        ours = await self._files()
+        return await ours.client.request(
+            method,
+            self._account.url + path,
+            headers=headers,
+            body=body,
+            timeout=settings.request_seconds,
+            connect_within=settings.connect_seconds,
+            limit=reading.LARGEST_ANSWER,
+        )
+
+    async def _files(self) -> _Ours:
+        """Our secret, key and certificate. Raises `NotDelivered` when one cannot be used."""
+        if self._ours is None:
+            secret, key, tls = await asyncio.to_thread(_read_all, self._account)
+            if self._ours is None:
+                self._ours = _Ours(self._connect(tls), secret, key)
+        return self._ours
+
+
+def _read_all(account: Account) -> tuple[str, RSAKey, ssl.SSLContext | None]:
+    secret = _read("client_secret_file", account.client_secret_file).strip()
+    if not secret:
+        raise NotDelivered("client_secret_file: it is empty.")
+    try:
+        key = keys.load(_read("private_key_file", account.private_key_file))
+    except LocalProtocolError as error:
+        raise NotDelivered(f"private_key_file: {error.detail}") from None
+    if account.url.startswith("http:"):
+        return secret, key, None
+    try:
+        tls = ssl.create_default_context(cafile=account.ca_file or None)
+        tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    except (OSError, ssl.SSLError) as error:
+        raise NotDelivered(f"ca_file: {account.ca_file} cannot be used: {error}.") from None
+    try:
+        tls.load_cert_chain(account.certificate_file, account.private_key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise NotDelivered(
+            f"certificate_file: {account.certificate_file} cannot be used with the key: {error}."
+        ) from None
+    return secret, key, tls
+
+
+def _read(setting: str, file: str) -> str:
+    try:
+        with Path(file).open("rb") as opened:
+            return opened.read(LARGEST_FILE).decode("ascii")
+    except OSError as error:
+        problem = f"{setting}: {file} cannot be read: {error.strerror or error}."
+        raise NotDelivered(problem) from None
+    except UnicodeDecodeError:
+        raise NotDelivered(f"{setting}: {file} is not text.") from None
+
+
+async def _within(seconds: float, work: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError:
+        raise AnswerLost(f"Not within {seconds:g} seconds.") from None
+
+
+assert issubclass(RemoteProtocolError, PeerError), "an answer that cannot be read tells nothing"

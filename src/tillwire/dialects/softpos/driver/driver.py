@@ -1,0 +1,252 @@
+"""The driver of a phone with SoftPOS, or with a mobile POS: any till pays there by a deep link, and
+Check Transaction says what came of it (source 001).
+
+Here is the order of things: the backend must know us, or nothing that is paid could be confirmed;
+the link goes into the journal, and only then can it be seen; then the backend is asked until it
+knows. What the phone brings back (`returns.py`) makes the question come sooner, and decides
+nothing. README.md tells it in prose, with what is assumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tillwire.core.errands import Errand, Result
+from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType
+from tillwire.core.moves import check_outcome
+from tillwire.core.ports import (
+    AbortResult,
+    Absent,
+    CannotTell,
+    Capabilities,
+    Clock,
+    Found,
+    Inbox,
+    Progress,
+    Sign,
+    TerminalStatus,
+)
+from tillwire.dialects.softpos.driver import outcome, phone
+from tillwire.dialects.softpos.driver.backend import Backends, NoSuchTransaction
+from tillwire.dialects.softpos.driver.outcome import Asked, Undecided
+from tillwire.dialects.softpos.driver.settings import DriverSettings
+from tillwire.dialects.softpos.wire.check import Status
+from tillwire.errors import (
+    ConfigurationError,
+    JournalError,
+    LocalProtocolError,
+    NotDelivered,
+    PeerError,
+    Proof,
+    RemoteProtocolError,
+    Unsupported,
+)
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between looks whether the backend may be asked; there is no network in them."""
+PERSON_AFTER: Final = 86_400.0
+"""Seconds after the dispatch, from when on waiting alone is of no use."""
+LONGEST_ANSWER: Final = 4_096
+"""Characters of an answer that are kept."""
+SCAN: Final = "Open the payment link on the phone."
+
+
+class SoftPosDriver:
+    """Reaches one phone."""
+
+    def __init__(self, terminal: Terminal, inbox: Inbox, clock: Clock, backends: Backends) -> None:
+        """`backends` are shared by all such drivers. Raises `ConfigurationError` when the
+        terminal's settings do not fit."""
+        try:
+            self.settings = msgspec.convert(terminal.settings, DriverSettings)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(f"The settings of {terminal.name}: {error}.") from None
+        tid = terminal.tid
+        if not (len(tid) == 8 and tid.isascii() and tid.isdecimal()):
+            raise ConfigurationError(f"{terminal.name} needs a tid of 8 digits: it is asked by it.")
+        if tid == self.settings.other_tid:
+            raise ConfigurationError(f"{terminal.name}: other_tid is its own tid.")
+        self._terminal = terminal
+        self._inbox = inbox
+        self._clock = clock
+        self._backends = backends
+        self._backend = backends.of(self.settings)
+        self.tids = phone.tids(tid, self.settings)
+        """The TIDs that are asked about."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Payments, and reversals of them. A link that was seen cannot be called back."""
+        return Capabilities(
+            types=phone.TYPES,
+            outcome_within=self.settings.final_within,
+            send_within=self.settings.send_seconds,
+        )
+
+    # --- a transaction --------------------------------------------------------------------------
+
+    async def run(self, transaction: Transaction, progress: Progress) -> Outcome:
+        """Carry it to its end. Raises `NotDelivered` with a proof, or `AnswerLost`."""
+        original = await self._original(transaction)
+        phone.check_possible(transaction, original)
+        await self._see_to_it_that_it_can_be_confirmed(original)
+        try:
+            link = phone.link_of(transaction, original, self.settings, self._backends.paths)
+            sealed = self._backends.vault.seal(link)
+        except JournalError as error:
+            raise NotDelivered(f"Its link could not be sealed. {error}") from error
+        if transaction.send_by is not None and self._clock.now() > transaction.send_by:
+            raise NotDelivered("Its time to be sent had passed before it could be.")
+        await progress(Sign(peer={phone.CALLER: transaction.id, phone.LINK: sealed}))
+        await progress(Sign(display=SCAN))
+        self._backends.paces.begin(transaction.id)
+        return await self._confirmed(transaction)
+
+    async def _original(self, transaction: Transaction) -> Transaction | None:
+        if transaction.original_id is None:
+            return None
+        return await self._inbox.find(transaction.original_id)
+
+    async def _see_to_it_that_it_can_be_confirmed(self, original: Transaction | None) -> None:
+        """Raise `NotDelivered` unless the backend answers us, and knows the original as paid."""
+        try:
+            if original is None:
+                await self._backend.ready(self.settings)
+                return
+            found = await self._ask(original.id)
+        except (PeerError, LocalProtocolError) as error:
+            raise NotDelivered(f"The backend could not confirm it. {error}") from error
+        if found is None or found.answer.status is not Status.APPROVED:
+            status = found.answer.status if found else "not there"
+            raise NotDelivered(f"Its original is not approved at the backend: {status}.")
+
+    async def _confirmed(self, transaction: Transaction) -> Outcome:
+        """What the backend says, as soon as it says something definite."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if not self._backends.paces.is_due(transaction.id):
+                continue
+            latest = await self._inbox.find(transaction.id) or transaction
+            found = await self.look(latest)
+            if isinstance(found, Found):
+                return found.outcome
+            if isinstance(found, Absent):
+                raise NotDelivered(found.detail, found.proof)
+
+    async def recover(self, transaction: Transaction) -> Found | Absent | CannotTell:
+        """Ask what became of it, when that is due."""
+        if phone.CALLER not in transaction.peer:
+            return Absent(
+                "No link of it is in the journal, and none is seen before it is there.",
+                Proof.NEVER_SENT,
+            )
+        if not self._backends.paces.is_due(transaction.id):
+            return CannotTell(self._backends.paces.words(transaction.id))
+        return await self.look(transaction)
+
+    async def look(self, transaction: Transaction) -> Found | Absent | CannotTell:
+        """Ask the backend what became of it, now."""
+        assert transaction.sent_at is not None, "its link is in the journal"
+        try:
+            found = await self._looked(transaction)
+        except (PeerError, LocalProtocolError, JournalError) as error:
+            found = CannotTell(f"The backend does not tell. {error}")
+        if isinstance(found, CannotTell):
+            self._backends.paces.asked(transaction.id, transaction.sent_at, found.detail)
+        else:
+            self._backends.paces.forget(transaction.id)
+        return found
+
+    async def _looked(self, transaction: Transaction) -> Found | Absent | CannotTell:
+        own = await self._ask(transaction.id)
+        read: Outcome | Undecided
+        if transaction.type is TransactionType.REVERSAL:
+            assert transaction.original_id is not None, "a reversal has an original"
+            original = await self._ask(transaction.original_id)
+            await self._keep(transaction, own or original)
+            read = outcome.of_reversal(own, original, transaction)
+        elif own is None:
+            return self._absent(transaction, "The backend does not know it.")
+        else:
+            await self._keep(transaction, own)
+            read = outcome.of_payment(own, transaction)
+        if isinstance(read, Outcome):
+            try:
+                check_outcome(transaction, read)
+            except RemoteProtocolError as error:
+                return CannotTell(error.detail, needs_person=True)
+            return Found(read)
+        if own is None and not read.needs_person:
+            return self._absent(transaction, read.detail)
+        return CannotTell(read.detail, read.needs_person or self._age(transaction) > PERSON_AFTER)
+
+    def _absent(self, transaction: Transaction, detail: str) -> Absent | CannotTell:
+        """What it means that the backend does not know it: never by itself that nothing was paid
+        (source 001). A link may be opened late, on another TID, or on a phone without network."""
+        settings, age = self.settings, self._age(transaction)
+        if age < settings.settle_seconds:
+            return CannotTell(f"{detail} It may not know it yet.")
+        horizon = settings.horizon_seconds
+        over = age > (PERSON_AFTER if horizon is None else horizon)
+        if transaction.peer.get(phone.CLAIMED):
+            told = "What the phone brought back tells of a payment."
+            return CannotTell(f"{detail} {told}", needs_person=over)
+        if elsewhere := transaction.peer.get(phone.ELSEWHERE):
+            told = f"What the phone brought back names the TID {elsewhere}, which is not asked."
+            return CannotTell(f"{detail} {told}", needs_person=over)
+        if horizon is None or not over:
+            return CannotTell(f"{detail} The link may still be opened.", needs_person=over)
+        return Absent(f"{detail} It was asked until {horizon:g} seconds after it was sent.")
+
+    def _age(self, transaction: Transaction) -> float:
+        assert transaction.sent_at is not None, "its link is in the journal"
+        return (self._clock.now() - transaction.sent_at) / 1000
+
+    async def _keep(self, transaction: Transaction, asked: Asked | None) -> None:
+        """The answer as it came, into the journal."""
+        if asked is None:
+            return
+        raw = asked.answer.raw.decode("utf-8", "replace")[:LONGEST_ANSWER]
+        await self._inbox.heard_sign(transaction.id, Sign(peer={phone.ANSWER: raw}))
+
+    # --- Check Transaction ----------------------------------------------------------------------
+
+    async def check(self, caller_trx_id: str) -> Asked | None:
+        """What the backend says of an id of ours; None if it knows none such. Raises `PeerError`,
+        `LocalProtocolError`."""
+        return await self._ask(caller_trx_id)
+
+    async def _ask(self, caller_trx_id: str) -> Asked | None:
+        """On each TID of the phone. What two of them know is unclear."""
+        found: list[Asked] = []
+        for tid in self.tids:
+            try:
+                answer = await self._backend.check(tid, caller_trx_id, self.tids, self.settings)
+            except NoSuchTransaction:
+                continue
+            found.append(Asked(terminal_id=tid, caller_trx_id=caller_trx_id, answer=answer))
+        if len(found) > 1:
+            raise RemoteProtocolError("Both TIDs of the phone know it.")
+        return found[0] if found else None
+
+    # --- beside transactions ------------------------------------------------------------------
+
+    async def abort(self, transaction: Transaction) -> AbortResult:
+        """A link that may have been seen cannot be called back."""
+        return AbortResult.TOO_LATE
+
+    async def status(self) -> TerminalStatus:
+        """Whether the backend knows us. It does not say how the phone is."""
+        try:
+            await self._backend.ready(self.settings)
+        except PeerError as error:
+            return TerminalStatus(False, str(error))
+        return TerminalStatus(True, "The backend knows us; nobody can see the phone from here.")
+
+    async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
+        """None: a phone is reached by links alone."""
+        raise Unsupported(f"Terminal {self._terminal.name} knows payments alone.")

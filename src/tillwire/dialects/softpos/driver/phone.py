@@ -1,0 +1,117 @@
+"""The links that a phone is led by: what is written into them, and what is remembered of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tillwire.clock import local
+from tillwire.core.model import Transaction, TransactionType
+from tillwire.core.ports import Clock
+from tillwire.dialects.softpos.driver.outcome import TERMINAL_ID
+from tillwire.dialects.softpos.driver.settings import DriverSettings
+from tillwire.dialects.softpos.wire import links
+from tillwire.dialects.softpos.wire.links import Caller, Operation
+from tillwire.errors import InvalidRequest, NotDelivered
+from tillwire.net.secret_paths import SecretPaths
+
+CALLER: Final = "caller_trx_id"
+"""In `Transaction.peer`, from before the link can be seen: under which id it is checked."""
+LINK: Final = "link"
+"""In `Transaction.peer`: sealed, since it holds the address to which the phone comes back."""
+ANSWER: Final = "answer"
+"""In `Transaction.peer`: what Check Transaction said last, without card numbers."""
+RETURNED: Final = "returned"
+"""In `Transaction.peer`: what the phone brought back last, which may be forged."""
+CLAIMED: Final = "claimed"
+"""In `Transaction.peer`: whether anything that was brought back told of a payment."""
+ELSEWHERE: Final = "elsewhere"
+"""In `Transaction.peer`: a TID that something brought back named, and that is not asked about."""
+CURRENCY: Final = "EUR"
+TYPES: Final = frozenset({TransactionType.PURCHASE, TransactionType.REVERSAL})
+OPERATIONS: Final = {
+    TransactionType.PURCHASE: Operation.PAYMENT,
+    TransactionType.REVERSAL: Operation.REVERSAL,
+}
+
+
+def link_of(
+    transaction: Transaction,
+    original: Transaction | None,
+    settings: DriverSettings,
+    paths: SecretPaths,
+) -> str:
+    """The link for a payment or a reversal. Raises `NotDelivered` for what the app does not have,
+    `JournalError` without a key for its way back."""
+    check_possible(transaction, original)
+    caller = Caller(
+        name=settings.caller_name,
+        trx_id=transaction.id,
+        uri=f"{settings.return_url}/{paths.token(transaction.id)}",
+    )
+    minor = transaction.amount.minor
+    try:
+        if original is None:
+            return links.payment(caller, minor, auto_close=settings.auto_close)
+        paid = original.outcome
+        assert paid is not None, "it was checked"
+        return links.reversal(
+            caller,
+            minor,
+            terminal_id=paid.handle[TERMINAL_ID],
+            stamp=_stamp(original),
+        )
+    except InvalidRequest as error:
+        raise NotDelivered(f"No link can be made of it. {error}") from None
+
+
+def check_possible(transaction: Transaction, original: Transaction | None) -> None:
+    """Raise `NotDelivered` for what the app does not have."""
+    if transaction.type not in TYPES:
+        raise NotDelivered(f"SoftPOS has no {transaction.type}.")
+    if transaction.amount.currency != CURRENCY:
+        raise NotDelivered(f"SoftPOS takes {CURRENCY} alone.")
+    if transaction.terms.cash_back:
+        raise NotDelivered("SoftPOS pays out no cash.")
+    if transaction.type is not TransactionType.REVERSAL:
+        return
+    paid = original.outcome if original is not None else None
+    if original is None or paid is None or TERMINAL_ID not in paid.handle:
+        raise NotDelivered("Its original was not paid through SoftPOS.")
+    if original.type is not TransactionType.PURCHASE:
+        raise NotDelivered("SoftPOS reverses payments alone.")
+    if paid.approved_amount != transaction.amount.minor:
+        raise NotDelivered("SoftPOS reverses a payment as a whole.")
+
+
+def _stamp(original: Transaction) -> str:
+    at = original.outcome.at if original.outcome is not None else None
+    moment = at or original.ended_at or original.created_at
+    return local(moment, original.heading.time_zone).strftime("%d%m%y%H%M")
+
+
+def is_shown(transaction: Transaction, settings: DriverSettings, clock: Clock) -> bool:
+    """Whether its link may be shown to somebody now: nobody is to pay what is over or lost."""
+    if transaction.is_settled or transaction.sent_at is None:
+        return False
+    return clock.now() <= transaction.sent_at + round(settings.link_seconds * 1000)
+
+
+def inquiry(
+    operation: Operation,
+    terminal_id: str,
+    settings: DriverSettings,
+    inquiries: SecretPaths,
+    name: str,
+) -> str:
+    """The link for a last transaction or an accounting closure; `name` is the inquiry's own, 31
+    digits that no transaction has. Raises `InvalidRequest`, `JournalError`."""
+    uri = f"{settings.return_url}/inquiries/{inquiries.token(name)}"
+    caller = Caller(name=settings.caller_name, trx_id=name, uri=uri)
+    if operation is Operation.LAST_TRANSACTION:
+        return links.last_transaction(caller, terminal_id)
+    return links.accounting_closure(caller)
+
+
+def tids(tid: str, settings: DriverSettings) -> tuple[str, ...]:
+    """The TIDs that a phone may pay on: one or two."""
+    return (tid, settings.other_tid) if settings.other_tid else (tid,)
