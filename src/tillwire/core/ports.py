@@ -386,6 +386,12 @@ class Reader(Protocol):
         """The newest of all terminals, newest first."""
 
     def by_reference(self, organisation_id: str, reference: str) -> list[Transaction]: ...
+    def referenced_before(
+        self, organisation_id: str, reference: str, behind: str, limit: int
+    ) -> list[Transaction]:
+        """The organisation's newest under the till's reference whose ids are before `behind`,
+        newest first."""
+
     def newest_by_reference(
         self, organisation_id: str, reference: str, terminal_id: str, limit: int
     ) -> list[Transaction]:

@@ -126,6 +126,19 @@ class SqlReader:
             "by_reference", organisation_id=organisation_id, reference=reference
         )
 
+    def referenced_before(
+        self, organisation_id: str, reference: str, behind: str, limit: int
+    ) -> list[Transaction]:
+        """The organisation's newest under the till's reference whose ids are before `behind`,
+        newest first."""
+        return self._transactions(
+            "referenced_before",
+            organisation_id=organisation_id,
+            reference=reference,
+            behind=behind,
+            limit=limit,
+        )
+
     def newest_by_reference(
         self, organisation_id: str, reference: str, terminal_id: str, limit: int
     ) -> list[Transaction]:

@@ -113,6 +113,14 @@ _STATEMENTS: Final[dict[str, Executable]] = {
         transactions.c.reference == bindparam("reference"),
     )
     .order_by(_id),
+    "referenced_before": select(transactions)
+    .where(
+        transactions.c.organisation_id == bindparam("organisation_id"),
+        transactions.c.reference == bindparam("reference"),
+        _id < bindparam("behind"),
+    )
+    .order_by(_id.desc())
+    .limit(bindparam("limit")),
     "newest_by_reference": select(transactions)
     .where(
         transactions.c.organisation_id == bindparam("organisation_id"),

@@ -32,6 +32,7 @@ PAGED = {
     "exchange_of", "exchanges_by_chain", "drop_exchanges", "last_closing", "closings_before",
     "ended_where", "first_of_terminal", "waiting_letters", "letters_of", "letters_on",
     "letters_in", "drop_letters", "transactions_between", "newest_by_reference",
+    "referenced_before",
 }  # fmt: skip
 """Statements that must not sort, either, since what they page through grows."""
 

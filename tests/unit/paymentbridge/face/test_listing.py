@@ -24,10 +24,11 @@ from tests.unit.paymentbridge.face.cloud import (
     Json,
     cloud,
 )
-from tillwire.core.model import Request, TransactionType
+from tillwire.core.model import Request, Transaction, TransactionType
 from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.paymentbridge.face import listing
 from tillwire.dialects.paymentbridge.wire import ids
+from tillwire.journal import rows
 from tillwire.money import Money
 
 _LIST = f"/businesses/{BUSINESS}/transactions"
@@ -73,6 +74,21 @@ async def _furnished(there: Cloud) -> tuple[CloudApplication, dict[str, Json]]:
     final = await there.receiver.final(order["referenceId"])
     made["elsewhere"] = final["transactions"][0]
     return till, made
+
+
+async def _paid_elsewhere(there: Cloud, reference: str) -> None:
+    """A sale through another face, at the second lane."""
+    request = Request(
+        organisation_id="shop",
+        terminal_id=SECOND_LANE.id,
+        dialect="merchantapi",
+        type=TransactionType.PURCHASE,
+        amount=Money(1000, "EUR"),
+        reference=reference,
+    )
+    engine = there.gateway.engine
+    made = await engine.accept(request, WhenBusy.REJECT)
+    await engine.wait(made.id, lambda each: each.is_final, 60)
 
 
 _FILTERS: dict[str, set[str]] = {
@@ -177,6 +193,40 @@ async def test_a_search_that_would_read_too_much_says_so(
 
 
 @virtual()
+async def test_no_page_has_more_read_than_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = 0
+    decode = rows.transaction
+
+    def counting(row: Json) -> Transaction:
+        nonlocal decoded
+        decoded += 1
+        return decode(row)
+
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        for number in range(4):
+            await till.pay(1000 + number)
+            await _paid_elsewhere(there, "till-9")
+        monkeypatch.setattr(listing, "MOST_READ", 3)
+        monkeypatch.setattr(rows, "transaction", counting)
+        for query, status in (
+            ("limit=1", 200),
+            ("limit=100", 400),
+            ("searchKey=till-9&limit=1", 200),
+            ("searchKey=till-9&limit=100", 400),
+        ):
+            decoded = 0
+            answer = await till.ask("GET", f"{_LIST}?{query}")
+            assert answer.status == status, query
+            assert decoded <= 3, query
+        monkeypatch.setattr(listing, "MOST_READ", 20_000)
+        assert len(await till.listed("?searchKey=till-9")) == 4
+        assert len(await till.listed("?limit=100")) == 8
+
+
+@virtual()
 async def test_one_transaction_is_read_by_its_id(tmp_path: Path) -> None:
     async with cloud(tmp_path) as there:
         till, stranger = await there.application(), await there.application(STRANGER)
@@ -211,16 +261,6 @@ async def test_one_transaction_is_read_by_its_id(tmp_path: Path) -> None:
 async def test_what_came_through_another_face_is_listed_too(tmp_path: Path) -> None:
     async with cloud(tmp_path) as there:
         till = await there.application()
-        request = Request(
-            organisation_id="shop",
-            terminal_id=SECOND_LANE.id,
-            dialect="merchantapi",
-            type=TransactionType.PURCHASE,
-            amount=Money(1000, "EUR"),
-            reference="till-9",
-        )
-        engine = there.gateway.engine
-        made = await engine.accept(request, WhenBusy.REJECT)
-        await engine.wait(made.id, lambda each: each.is_final, 60)
+        await _paid_elsewhere(there, "till-9")
         (listed,) = await till.listed("?searchKey=till-9")
         assert (listed["action"], listed["status"]) == ("SALE", "CAPTURED")

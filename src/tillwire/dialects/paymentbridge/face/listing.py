@@ -1,14 +1,16 @@
 """`GET /businesses/{business}/transactions`, and one of them (source 000): whatever face they came
 through, newest first.
 
-Ids sort by time, so a page is read from each terminal's end. How far is limited: a filter that
-finds too little within `MOST_READ` is refused, rather than answered as if there was nothing.
+Ids sort by time, so a page is read from each terminal's end, in pieces that grow. How far is
+limited: a filter that finds too little within `MOST_READ` is refused, rather than answered as if
+there was nothing.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -23,7 +25,7 @@ from tillwire.dialects.paymentbridge.wire.filters import TransactionFilter
 from tillwire.net.asgi import Reply
 
 MOST_READ: Final = 20_000
-"""Transactions that are read for one page."""
+"""Transactions that are read for one page, of all terminals."""
 _AT_ONCE: Final = 200
 _CHANGES_FOR: Final = 35 * 24 * 3_600_000
 """Milliseconds after its creation in which a transaction is found by when it changed."""
@@ -84,13 +86,19 @@ def _candidates(
         found = (reader.transaction(each) for each in named if each)
         return sorted((each for each in found if each), key=lambda each: each.id, reverse=True)
     if wanted.search_key:
-        listed = reader.by_reference(merchant.organisation_id, wanted.search_key)
+        listed = partial(reader.referenced_before, merchant.organisation_id, wanted.search_key)
         by_id = ids.transaction_of(wanted.search_key)
         named_one = reader.transaction(by_id) if by_id else None
-        return [*reversed(listed), *([named_one] if named_one else [])]
+        named = _Reading(wanted, streams=1).newest_first(listed, ids.BEHIND_ALL)
+        return _merged([named_one] if named_one else [], named)
     first, behind = _range(wanted)
-    streams = [_stream(reader, each.id, first, behind) for each in terminals]
-    return _limited(heapq.merge(*streams, key=lambda each: each.id, reverse=True))
+    limited = _Reading(wanted, streams=len(terminals))
+    pieces = (partial(reader.transactions_between, each.id, first) for each in terminals)
+    return _merged(*(limited.newest_first(piece, behind) for piece in pieces))
+
+
+def _merged(*streams: Iterable[Transaction]) -> Iterator[Transaction]:
+    return heapq.merge(*streams, key=lambda each: each.id, reverse=True)
 
 
 def _range(wanted: TransactionFilter) -> tuple[str, str]:
@@ -102,22 +110,31 @@ def _range(wanted: TransactionFilter) -> tuple[str, str]:
     return f"{min(begin, _LAST):013d}", f"{last:013d}" + "0" * 18
 
 
-def _stream(reader: Reader, terminal_id: str, first: str, behind: str) -> Iterator[Transaction]:
-    """A terminal's, newest first, read piece by piece."""
-    while True:
-        piece = reader.transactions_between(terminal_id, first, behind, _AT_ONCE)
-        yield from piece
-        if len(piece) < _AT_ONCE:
-            return
-        behind = piece[-1].id
+class _Reading:
+    """What is read for one page, and how much of it is still allowed."""
 
+    def __init__(self, wanted: TransactionFilter, *, streams: int) -> None:
+        """The first pieces of all streams come to about a page."""
+        self._left = MOST_READ
+        self._first = (wanted.start_offset + wanted.limit) // max(streams, 1) + 1
 
-def _limited(found: Iterable[Transaction]) -> Iterator[Transaction]:
-    """Raises `CodedRequest` after `MOST_READ`."""
-    for number, each in enumerate(found):
-        if number == MOST_READ:
-            raise wrong("startAt", "there are too many transactions to look at", "a shorter time")
-        yield each
+    def newest_first(
+        self, piece_of: Callable[[str, int], list[Transaction]], behind: str
+    ) -> Iterator[Transaction]:
+        """One stream, piece by piece: `piece_of` an id, so many before it. Raises `CodedRequest`
+        when `MOST_READ` were read, of all streams together."""
+        size = self._first
+        while True:
+            size = min(size, _AT_ONCE, self._left)
+            if not size:
+                problem = "there are too many transactions to look at"
+                raise wrong("startAt", problem, "a shorter time")
+            piece = piece_of(behind, size)
+            self._left -= len(piece)
+            yield from piece
+            if len(piece) < size:
+                return
+            behind, size = piece[-1].id, size * 2
 
 
 def _fitting(

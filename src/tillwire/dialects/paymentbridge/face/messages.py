@@ -20,7 +20,7 @@ from tillwire.dialects.paymentbridge.face.orders import Asked, request_of, seale
 from tillwire.dialects.paymentbridge.face.places import Spot
 from tillwire.dialects.paymentbridge.face.refusals import Refused
 from tillwire.dialects.paymentbridge.face.teller import callback_letter, minimal
-from tillwire.dialects.paymentbridge.wire import bridge, envelope
+from tillwire.dialects.paymentbridge.wire import bridge, envelope, ids
 from tillwire.dialects.paymentbridge.wire.envelope import CloudMessage, Envelope
 from tillwire.errors import (
     Conflict,
@@ -33,6 +33,9 @@ from tillwire.net.asgi import Reply
 
 MOST_WAITING: Final = 100
 """Orders that one terminal has before it; more are dropped."""
+
+_MOST_NAMED: Final = 100
+"""Transactions of one reference that are looked at."""
 
 _log = structlog.get_logger()
 
@@ -167,12 +170,12 @@ async def _cannot(
 
 async def _is_known(context: Context, call: Call, reference: str) -> bool:
     """Whether there is an order of this reference, which a word about another one of the same
-    reference would be taken for."""
-    organisation_id = call.caller.organisation_id
+    reference would be taken for. Of a reference that is used all the time, nobody says no."""
+    organisation_id, latest = call.caller.organisation_id, ids.BEHIND_ALL
     found = await context.engine.journal.read(
-        lambda reader: reader.by_reference(organisation_id, reference)
+        lambda reader: reader.referenced_before(organisation_id, reference, latest, _MOST_NAMED)
     )
-    return any(each.dialect == DIALECT for each in found)
+    return len(found) == _MOST_NAMED or any(each.dialect == DIALECT for each in found)
 
 
 def _dropped(call: Call, spot: Spot, reference: str, why: str) -> None:

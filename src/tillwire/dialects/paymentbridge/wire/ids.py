@@ -16,6 +16,9 @@ from tillwire.uuids import is_uuid as is_uuid
 from tillwire.uuids import transaction_of as transaction_of
 from tillwire.uuids import transaction_uuid as transaction_uuid
 
+BEHIND_ALL: Final = ":"
+"""Sorts behind the id of each transaction of ours, since these are digits."""
+
 _APPLICATION: Final = re.compile(rf"urn:aid:({PATTERN})")
 _SPACE: Final = UUID("6f2fd22a-9a4b-5d55-8a52-6c2f4e1b7b05")
 """The name space of our UUIDs of version 5; they all change with it."""
