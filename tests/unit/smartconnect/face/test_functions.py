@@ -223,6 +223,23 @@ async def test_a_function_that_was_cut_off_by_a_restart_ends_as_failed(tmp_path:
 
 
 @virtual()
+async def test_a_clock_that_is_set_ends_no_function_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is completed stays as it is."""
+    async with cloud(tmp_path) as there:
+        register = await there.register().paired()
+        await scripted(there, Script(seconds=30, answer="x"))
+        begun = await register.begin("Terminal.ReadCard")
+        await asyncio.sleep(1)
+        now = there.gateway.clock.now
+        monkeypatch.setattr(there.gateway.clock, "now", lambda: now() + 300_000)
+        assert words((await there.get(begun.polling_url)).json["data"]) == DELAYED
+        ended = await register.end(begun)
+        assert words(ended["data"]) == ACCEPTED
+
+
+@virtual()
 async def test_an_idempotency_key_closes_one_period(tmp_path: Path) -> None:
     async with cloud(tmp_path) as there:
         register = await there.register().paired()

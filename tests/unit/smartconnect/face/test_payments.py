@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -514,3 +515,80 @@ async def test_what_the_terminal_cannot_do_is_unavailable(tmp_path: Path) -> Non
         register = await there.register().paired("p1-0001")
         data = await register.do("Terminal.ReadCard")
         assert words(data)[0] == "OK-UNAVAILABLE"
+
+
+@virtual()
+async def test_an_idempotency_key_finalises_once(tmp_path: Path) -> None:
+    """Also when the first one has taken the authorisation already."""
+    async with cloud(tmp_path) as there:
+        register = await there.register().paired()
+        await register.do("Card.Authorise", AmountAuth="5000", TransactionReference="room-12")
+        fields = {"AmountFinal": "4200", "TransactionReference": "room-12"}
+        key = {"Idempotency-Key": "check-out-12"}
+        first, *others = await asyncio.gather(
+            *(register.ask("Card.Finalise", key, **fields) for _ in range(3))
+        )
+        assert words((await register.end(first))["data"]) == ACCEPTED
+        others.append(await register.ask("Card.Finalise", key, **fields))
+        assert {each.json.get("transactionId") for each in others} == {first.json["transactionId"]}
+        assert [each.type for each in there.transactions()] == ["PREAUTH", "CAPTURE"]
+
+
+@virtual()
+async def test_the_same_finalisation_twice_at_once_is_one(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as there:
+        register = await there.register().paired()
+        await register.do("Card.Authorise", AmountAuth="5049", TransactionReference="room-12")
+        fields = {"AmountFinal": "4249", "TransactionReference": "room-12"}
+        answers = await asyncio.gather(*(register.ask("Card.Finalise", **fields) for _ in range(5)))
+        assert {each.status for each in answers} == {200}, answers
+        assert len({each.json["transactionId"] for each in answers}) == 1
+
+
+@virtual()
+async def test_the_same_again_while_the_journal_is_slow_is_the_first_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """429 would say that nothing was started."""
+    async with cloud(tmp_path) as there:
+        register = await there.register().paired()
+        commit = there.gateway.journal.commit
+
+        async def slow(work: Any) -> Any:
+            await asyncio.sleep(3)
+            return await commit(work)
+
+        with monkeypatch.context() as disk:
+            disk.setattr(there.gateway.journal, "commit", slow)
+            first = asyncio.create_task(register.ask(AmountTotal="1249"))
+            await asyncio.sleep(1)
+            again = await register.ask(AmountTotal="1249")
+        assert again.status == 200, again
+        assert again.json["transactionId"] == (await first).json["transactionId"]
+        assert words((await register.end(again))["data"]) == ACCEPTED
+        assert await there.charged() == [1249]
+
+
+@virtual()
+async def test_one_key_is_not_for_a_payment_and_a_function(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as there:
+        register = await there.register().paired()
+        key = {"Idempotency-Key": "one"}
+        await register.end(await register.ask("Card.Purchase", key, AmountTotal="1250"))
+        assert (await register.ask("Acquirer.Settlement.Cutover", key)).status == 422
+        key = {"Idempotency-Key": "two"}
+        await register.end(await register.ask("Terminal.GetStatus", key))
+        assert (await register.ask("Card.Purchase", key, AmountTotal="1250")).status == 422
+        assert await there.charged() == [1250]
+
+
+@virtual()
+async def test_what_is_unavailable_is_told_to_who_wants_to_be_told(tmp_path: Path) -> None:
+    async with cloud(tmp_path, qr=False) as there:
+        register = await there.register().paired()
+        told = there.receiver.url
+        await register.begin(
+            "QR.Merchant.Purchase", AmountTotal="1250", PosNotificationCallbackUrl=told
+        )
+        (heard,) = await there.receiver.until(1)
+        assert words(heard["data"]) == ("OK-UNAVAILABLE", "OK")

@@ -66,8 +66,9 @@ class Context:
         self.tasks = Tasks()
         self.strangers = Strangers(clock, settings.failures_per_minute, "wrong pairing codes")
         self.sightings = Sightings(engine, self.tasks, settings.two_places_seconds)
-        self.at_work: set[str] = set()
-        """Terminals that do something for a register that is neither transaction nor errand."""
+        self.at_work: dict[str, str] = {}
+        """Terminals that do something for a register that is neither transaction nor errand, and
+        the name of the function; empty until it has one."""
         self._polled: OrderedDict[str, float] = OrderedDict()
 
     @cached_property

@@ -71,17 +71,17 @@ def id_of(exchange: Exchange) -> str:
 
 async def start(context: Context, terminal: Terminal, exchange: Exchange) -> Started:
     """Begin a function. Raises `Repeated`, `TerminalBusy`, `JournalError`."""
-    await context.engine.check_exchange(exchange)
     _check_free(context, terminal)
     # No await since that look, lest another one begins in between.
-    context.at_work.add(terminal.id)
+    context.at_work[terminal.id] = ""
     try:
         known = await _remembered(context, exchange)
     except BaseException:
-        context.at_work.discard(terminal.id)
+        del context.at_work[terminal.id]
         raise
+    context.at_work[terminal.id] = known.transaction_id or ""
     task = context.tasks.spawn(_run(context, known, terminal))
-    task.add_done_callback(lambda _: context.at_work.discard(terminal.id))
+    task.add_done_callback(lambda _: context.at_work.pop(terminal.id))
     return Started(known, task)
 
 
@@ -101,7 +101,7 @@ def told(context: Context, exchange: Exchange) -> Envelope:
         result = envelope.read_result(exchange.answer.encode())
         return answers.completed(asked, number, at, result)
     age = context.clock.now() - at
-    if age >= DEAD_AFTER:
+    if age >= DEAD_AFTER and exchange.transaction_id not in context.at_work.values():
         until = Instant(at + DEAD_AFTER)
         result = answers.function_ending(asked, number, at, until, (FAILED, FAILED))
         return answers.completed(asked, number, at, result)

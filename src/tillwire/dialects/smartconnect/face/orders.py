@@ -126,7 +126,18 @@ async def request_of(
     )
 
 
-def sealed(context: Context, url: str) -> str:
+def telling(
+    context: Context, exchange: Exchange, wanted: TransactionRequest, asked: Asked
+) -> Exchange:
+    """The exchange of what is no transaction, with whom to tell. Raises `JournalError`."""
+    if not wanted.callback_url:
+        return exchange
+    address = _sealed(context, wanted.callback_url)
+    asked = msgspec.structs.replace(asked, sealed_callback=address)
+    return msgspec.structs.replace(exchange, request=answers.stored(asked))
+
+
+def _sealed(context: Context, url: str) -> str:
     """Where to tell, for the delivery alone. Raises `JournalError`."""
     return context.vault.seal(msgspec.json.encode({"url": url, "headers": {}}).decode())
 
@@ -136,7 +147,7 @@ def _callback(context: Context, wanted: TransactionRequest, asked: Asked) -> Cal
         return None
     return Callback(
         face=DIALECT,
-        sealed=sealed(context, wanted.callback_url),
+        sealed=_sealed(context, wanted.callback_url),
         detail={ASKED: answers.stored(asked)},
     )
 

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from tillwire import uuids
-from tillwire.core.exchanges import Repeated
+from tillwire.core.exchanges import Repeated, check_new
 from tillwire.core.model import Exchange, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.smartconnect.face import answers, functions, orders, tokens, works
@@ -103,20 +103,28 @@ async def _begun(context: Context, caller: Caller, wanted: TransactionRequest, k
     """The transaction or function, begun by this request or by an earlier one. Raises
     `InvalidRequest`, `Conflict`, `TerminalBusy`, `Refused`, `JournalError`."""
     asked = orders.asked_for(context, caller, wanted)
-    if wanted.function not in orders.TYPES and wanted.callback_url:
-        sealed = orders.sealed(context, wanted.callback_url)
-        asked = msgspec.structs.replace(asked, sealed_callback=sealed)
     exchange = orders.exchange_of(context, caller, wanted, asked, key)
     try:
+        if key:
+            await _check_key(context, caller, exchange)
         if wanted.function not in orders.TYPES:
-            return _function(await functions.start(context, caller.terminal, exchange))
+            told = orders.telling(context, exchange, wanted, asked)
+            return _function(await functions.start(context, caller.terminal, told))
         if wanted.function in orders.QR and not context.settings.qr:
-            return _function(await functions.unavailable(context, caller.terminal, exchange))
-        return await _paid(context, caller, wanted, asked, exchange, attach=not key)
+            return await _unavailable(context, caller, wanted, asked, exchange)
+        return await _paid(context, caller, wanted, asked, exchange, key)
     except Repeated as repeated:
         if repeated.earlier.digest != exchange.digest:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, _OTHER_REQUEST) from None
         return _earlier(repeated.earlier)
+
+
+async def _check_key(context: Context, caller: Caller, exchange: Exchange) -> None:
+    """Raise `Repeated` when the register has used its key, for a payment or for a function, before
+    anything else is found to be in the way: the first one may be."""
+    places = (orders.NOWHERE, caller.terminal.id)
+    each = [msgspec.structs.replace(exchange, terminal_id=place) for place in places]
+    await context.engine.journal.read(lambda reader: [check_new(reader, one) for one in each])
 
 
 async def _paid(
@@ -125,24 +133,35 @@ async def _paid(
     wanted: TransactionRequest,
     asked: answers.Asked,
     exchange: Exchange,
-    *,
-    attach: bool,
+    key: str,
 ) -> _Begun:
-    """`attach`: whether the same request that is unresolved is the same payment."""
-    attach = attach and context.settings.attach_identical
+    attach = not key and context.settings.attach_identical
     if attach and (same := await _unresolved(context, caller, exchange)) is not None:
         return _earlier(same)
     try:
         request = await orders.request_of(context, caller, wanted, asked, exchange)
         made = await context.engine.accept(request, WhenBusy.REJECT)
-    except TerminalBusy:
-        # The same one may have been quicker.
+    except (TerminalBusy, InvalidRequest):
+        # The same one may have been quicker, and may have taken the authorisation.
         if attach and (same := await _unresolved(context, caller, exchange)) is not None:
             return _earlier(same)
+        if key:
+            await _check_key(context, caller, exchange)
         raise
     except Unsupported:
-        return _function(await functions.unavailable(context, caller.terminal, exchange))
+        return await _unavailable(context, caller, wanted, asked, exchange)
     return _Begun(exchange, made.id)
+
+
+async def _unavailable(
+    context: Context,
+    caller: Caller,
+    wanted: TransactionRequest,
+    asked: answers.Asked,
+    exchange: Exchange,
+) -> _Begun:
+    told = orders.telling(context, exchange, wanted, asked)
+    return _function(await functions.unavailable(context, caller.terminal, told))
 
 
 async def _unresolved(context: Context, caller: Caller, exchange: Exchange) -> Exchange | None:
