@@ -100,7 +100,7 @@ VECTORS: dict[str, tuple[Make, str]] = {
     ),
     "signed by another's key": (lambda b: b.assertion(key=STRANGER), "signature"),
     "901 seconds": (lived(901), "life_too_long"),
-    "exp in milliseconds": (in_milliseconds, "claims"),
+    "exp in milliseconds": (in_milliseconds, "life_too_long"),
     "expired": (lived(300, -400), "expired"),
     "not yet": (lived(300, 120), "not_yet"),
     "aud without its scheme": (

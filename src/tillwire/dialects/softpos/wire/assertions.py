@@ -75,7 +75,7 @@ class AssertionRefused(NotPermitted):
 
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-_Moment = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+_Moment = Annotated[int, msgspec.Meta(ge=0, le=10**14)]
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

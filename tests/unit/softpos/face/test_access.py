@@ -1,0 +1,214 @@
+"""Who is let in: certificate, secret, token and assertion belong to one application of one profile,
+and what was used once is used up."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.unit.asgi_client import Answer
+from tests.unit.core.scripted import approved
+from tests.unit.softpos.face.shop import TIDS, Backend, Shop, shop_in
+from tillwire.dialects.softpos.face.face import KEYS
+from tillwire.dialects.softpos.face.settings import Settings
+from tillwire.dialects.softpos.wire.assertions import make_assertion
+from tillwire.estate import client_apps
+
+
+def is_unknown(answer: Answer) -> bool:
+    """The one refusal, with nothing in it but the source's words."""
+    assert answer.status == 401, answer.body
+    return answer.json() == {
+        "statusCode": "401",
+        "message": "Unauthorized — invalid or expired token",
+    }
+
+
+async def test_a_token_ends_with_its_last_second(shop: Shop, backend: Backend) -> None:
+    bearer = await backend.bearer()
+    shop.clock.pass_by(3599)
+    assert (await backend.check(bearer=bearer)).status == 404
+    shop.clock.pass_by(1)
+    assert is_unknown(await backend.check(bearer=bearer))
+
+
+async def test_a_token_is_of_no_use_under_another_certificate(shop: Shop, backend: Backend) -> None:
+    other = await shop.register("other till")
+    assert is_unknown(await backend.check(certificate_of="other till"))
+    assert is_unknown(await other.check(bearer=await backend.bearer()))
+    assert (await other.check()).status == 404
+
+
+async def test_an_application_s_secret_goes_with_its_certificate(
+    shop: Shop, backend: Backend
+) -> None:
+    other = await shop.register("other till")
+    refused = await other.token(client_id=backend.app.id, client_secret=backend.secret)
+    assert (refused.status, refused.json()) == (401, {"error": "invalid_client"})
+
+
+async def test_without_a_certificate_nobody_is_known(shop: Shop, backend: Backend) -> None:
+    assert is_unknown(await shop.client("").get(KEYS))
+    backend.name = ""
+    refused = await backend.token()
+    assert (refused.status, refused.json()) == (401, {"error": "invalid_client"})
+
+
+async def test_an_assertion_of_another_application_s_key_is_refused(
+    shop: Shop, backend: Backend
+) -> None:
+    other = await shop.register("other till")
+    stolen = await other.assertion(
+        app_id=backend.app.id, issuer=backend.app.id, subject=backend.app.id
+    )
+    assert is_unknown(await backend.check(assertion=stolen))
+
+
+async def test_an_application_that_was_revoked_is_known_no_more(
+    shop: Shop, backend: Backend
+) -> None:
+    bearer, assertion = await backend.bearer(), await backend.assertion()
+    gone = client_apps.revoked(shop.engine.estate, backend.app.id, shop.clock.now())
+    await shop.engine.change_estate(lambda unit: unit.put(gone))
+    assert is_unknown(await backend.check(bearer=bearer, assertion=assertion))
+    assert (await backend.token()).json() == {"error": "invalid_client"}
+    assert is_unknown(await shop.client("till").get(KEYS))
+
+
+async def test_staging_and_production_do_not_know_each_other(shop: Shop, backend: Backend) -> None:
+    live = await shop.register("live till", profile="production")
+    assert (await live.token()).json() == {"error": "invalid_client"}
+    assert is_unknown(await shop.client("live till").get(KEYS))
+    staging_bearer, staging_keys = await backend.bearer(), await backend.live_keys()
+    assertion = await backend.assertion()
+    shop.serving(profile="production")
+    assert is_unknown(await backend.check(bearer=staging_bearer, assertion=assertion))
+    assert (await backend.token()).json() == {"error": "invalid_client"}
+    live_keys = await live.live_keys()
+    assert not {each.kid for each in live_keys} & {each.kid for each in staging_keys}
+    assert (await live.check()).status == 404
+
+
+@pytest.mark.parametrize(
+    ("profile", "audience"),
+    [
+        ("staging", "https://b2bsoftpos.nexigroup.com"),
+        ("production", "https://stgb2bsoftpos.nexigroup.com/"),
+        ("staging", "pay.example"),
+    ],
+)
+def test_no_face_takes_the_other_profile_s_audience(profile: str, audience: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"profile": profile, "audiences": [audience]}, Settings)
+
+
+async def test_an_assertion_is_good_once_also_after_a_restart(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        backend = await shop.register()
+        used, unused = await backend.assertion(), await backend.assertion()
+        bearer = await backend.bearer()
+        assert (await backend.check(bearer=bearer, assertion=used)).status == 404
+    async with shop_in(tmp_path) as shop:
+        backend.shop = shop
+        assert is_unknown(await backend.check(bearer=bearer, assertion=used))
+        assert (await backend.check(bearer=bearer, assertion=unused)).status == 404
+
+
+async def test_of_ten_at_once_one_is_let_in(backend: Backend) -> None:
+    bearer, assertion = await backend.bearer(), await backend.assertion()
+    answers = await asyncio.gather(
+        *(backend.check(bearer=bearer, assertion=assertion) for _ in range(10))
+    )
+    assert sorted(each.status for each in answers) == [401] * 9 + [404]
+
+
+async def test_a_jti_is_an_application_s_own(shop: Shop, backend: Backend) -> None:
+    other = await shop.register("other till")
+    for each in (backend, other):
+        assertion = await each.assertion(token_id="same")
+        assert (await each.check(assertion=assertion)).status == 404
+
+
+async def test_what_cannot_be_used_any_more_is_forgotten(shop: Shop, backend: Backend) -> None:
+    await backend.check()
+    assert await seen(shop) == 1
+    shop.clock.pass_by(300 + 60)
+    await backend.check()
+    assert await seen(shop) == 2  # in its very last second
+    shop.clock.pass_by(1)
+    await backend.check()
+    assert await seen(shop) == 2
+
+
+async def seen(shop: Shop) -> int:
+    connection = sqlite3.connect(shop.engine.journal.path)
+    try:
+        (count,) = connection.execute("SELECT count(*) FROM seen_tokens").fetchone()
+    finally:
+        connection.close()
+    return int(count)
+
+
+async def test_terminals_of_others_do_not_exist(shop: Shop, backend: Backend) -> None:
+    await shop.register("other till", organisation="other", tids=(TIDS["x1"],))
+    await shop.sell(approved(), terminal="t3", reference="theirs")
+    for tids in ((TIDS["t3"],), (TIDS["x1"],), ("99999999",)):
+        named = await backend.assertion(terminal_ids=tids)
+        assert is_unknown(await backend.check("theirs", tids[0], assertion=named))
+    # Not even that it is there can be told from the answer.
+    there = await backend.check("theirs", TIDS["t3"])
+    nowhere = await backend.check("theirs", "99999999")
+    assert (there.status, there.body) == (nowhere.status, nowhere.body)
+
+
+async def test_who_guesses_secrets_is_slowed_down(shop: Shop, backend: Backend) -> None:
+    shop.serving(failures_per_minute=3)
+    for _ in range(3):
+        assert (await backend.token(client_secret="guess")).status == 401
+    slowed = await backend.token()
+    assert slowed.status == 429
+    assert slowed.json()["statusCode"] == "429"
+    shop.clock.pass_by(61)
+    assert (await backend.token()).status == 200
+
+
+async def test_keys_are_made_once_however_many_ask(shop: Shop, backend: Backend) -> None:
+    sets = await asyncio.gather(*(backend.live_keys() for _ in range(5)))
+    assert {tuple(key.kid for key in each) for each in sets} == {tuple(key.kid for key in sets[0])}
+    assert len(shop.engine.estate.sealed_keys) == 2
+
+
+async def test_rotation_keeps_the_newest_and_retires_the_oldest(
+    shop: Shop, backend: Backend
+) -> None:
+    newest, oldest = await backend.live_keys()
+    to_oldest = make_assertion(backend.claims(), backend.signing, oldest)
+    to_newest = make_assertion(backend.claims(), backend.signing, newest)
+    made = client_apps.new_sealed_key("staging", shop.vault, shop.clock)
+    await shop.engine.change_estate(lambda unit: client_apps.add_key(unit, made))
+    assert [each.kid for each in await backend.live_keys()] == [made.id, newest.kid]
+    assert is_unknown(await backend.check(assertion=to_oldest))
+    assert (await backend.check(assertion=to_newest)).status == 404
+    assert (await backend.check()).status == 404
+
+
+async def test_keys_that_cannot_be_opened_are_a_fault_that_is_not_told(tmp_path: Path) -> None:
+    async with shop_in(tmp_path) as shop:
+        backend = await shop.register()
+        await backend.live_keys()
+    (tmp_path / "journal.db.key").unlink()
+    async with shop_in(tmp_path) as shop:
+        answer = await shop.client("till").get(KEYS)
+    assert answer.status == 500
+    assert answer.json() == {"statusCode": "500", "message": "Internal Server Error"}
+
+
+async def test_a_pushed_request_needs_a_registered_address(backend: Backend) -> None:
+    assert (await backend.push()).status == 201
+    refused = await backend.push(redirect_uri="https://till.example/return/")
+    assert refused.status == 400
+    assert [each["field"] for each in refused.json()["fieldErrors"]] == ["redirect_uri"]
