@@ -304,7 +304,10 @@ async def test_an_answer_about_another_s_transaction_is_none(
     + [there.ends(AmountTotal=told) for told in ("1249", "1251", "0", "-1250", "12.50", "1e3", "x",
                                                  "9" * 20)]
     + [there.ends(AmountTip="120"), there.ends(AmountSurcharge="x"), there.ends(AmountTip="-1"),
-       there.ends(Function="Card.Refund")],
+       there.ends(Function="Card.Refund")]
+    + [there.ends({"TransactionResult": "CANCELLED", "Result": "FAILED-INTERFACE", **told})
+       for told in ({"AuthId": "417302"}, {"CardPan": "....4417"})]
+    + [there.ends({"TransactionResult": "OK-UNAVAILABLE", "Result": "OK", "AuthId": "417302"})],
 )  # fmt: skip
 @at_a_counter()
 async def test_contradictions_are_for_a_person(counter: Counter, behaviour: Behaviour) -> None:

@@ -224,6 +224,12 @@ async def test_without_a_key_nothing_is_sent(counter: Counter) -> None:
     assert counter.cloud.heard == []
 
 
+@at_a_counter()
+async def test_a_function_is_echoed_in_letters_of_any_case(counter: Counter) -> None:
+    counter.cloud.terminal = there.ends(Function="CARD.PURCHASE")
+    assert (await counter.pay(1250)).state is State.APPROVED
+
+
 # --- what cannot be -----------------------------------------------------------------------------
 
 

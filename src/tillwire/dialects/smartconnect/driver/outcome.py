@@ -59,9 +59,11 @@ def read(
     if reading.ending is Ending.UNKNOWN or envelope.data is None:
         return Unclear(reading.reason)
     told = envelope.data
-    if told.function and told.function != function:
+    if told.function and told.function.casefold() != function.casefold():
         return Unclear(f"It was sent as {function}, and ended as {_text(told.function)}.")
     if reading.ending in _PROOFS:
+        if told.auth_id or (reading.ending is Ending.OFFLINE and told.card_pan):
+            return Unclear("It is said not to have been done, and yet has a card or its approval.")
         return Absent(_PROOFS[reading.ending], Proof.REFUSED_BY_PEER)
     try:
         outcome = _described(told, _VERDICTS[reading.ending], transaction, function, reference)
