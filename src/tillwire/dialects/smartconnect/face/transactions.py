@@ -20,6 +20,7 @@ from tillwire import uuids
 from tillwire.core.exchanges import Repeated, check_new
 from tillwire.core.model import Exchange, Transaction
 from tillwire.core.occupancy import WhenBusy
+from tillwire.core.ports import Reader
 from tillwire.dialects.smartconnect.face import answers, functions, orders, tokens, works
 from tillwire.dialects.smartconnect.face.context import DIALECT, Caller, Context, form_in
 from tillwire.dialects.smartconnect.face.refusals import Refused
@@ -122,9 +123,12 @@ async def _begun(context: Context, caller: Caller, wanted: TransactionRequest, k
 async def _check_key(context: Context, caller: Caller, exchange: Exchange) -> None:
     """Raise `Repeated` when the register has used its key, for a payment or for a function, before
     anything else is found to be in the way: the first one may be."""
-    places = (orders.NOWHERE, caller.terminal.id)
-    each = [msgspec.structs.replace(exchange, terminal_id=place) for place in places]
-    await context.engine.journal.read(lambda reader: [check_new(reader, one) for one in each])
+
+    def check(reader: Reader) -> None:
+        for place in (orders.NOWHERE, caller.terminal.id):
+            check_new(reader, msgspec.structs.replace(exchange, terminal_id=place))
+
+    await context.engine.journal.read(check)
 
 
 async def _paid(
