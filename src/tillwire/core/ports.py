@@ -286,6 +286,9 @@ class Unit(Protocol):
     def put(self, thing: EstateThing) -> None:
         """Create or overwrite a thing of the estate."""
 
+    def drop_hook(self, hook_id: str) -> None:
+        """Forget a hook. What waits for it is given up."""
+
     def saw_register(self, register_id: str, at: Instant, place: str) -> None:
         """A register was used from this place; no change of the estate that anybody must hear
         of. `register_id` is its `Register.id`."""

@@ -36,6 +36,7 @@ from tillwire.journal.tables import (
     estate_versions,
     events,
     exchanges,
+    hooks,
     idempotency,
     lane_ports,
     letters,
@@ -270,6 +271,7 @@ _STATEMENTS: Final[dict[str, Executable]] = {
         "DELETE FROM letters WHERE id IN "
         "(SELECT id FROM letters WHERE created_at < :before AND state <> 'WAITING' LIMIT :limit)"
     ),
+    "drop_hook": delete(hooks).where(hooks.c.id == bindparam("which")),
     "put_session": _upsert(sessions),
     "drop_session": delete(sessions).where(*_of_register(sessions)),
     "all_sessions": select(sessions),

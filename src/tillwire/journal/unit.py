@@ -163,6 +163,11 @@ class SqlUnit(SqlReader):
         self._write(f"put_{table.name}", rows.estate_values(thing))
         self._write("estate_changed")
 
+    def drop_hook(self, hook_id: str) -> None:
+        """Forget a hook. What waits for it is given up."""
+        self._write("drop_hook", {"which": hook_id})
+        self._write("estate_changed")
+
     def saw_register(self, register_id: str, at: Instant, place: str) -> None:
         """A register was used; no change of the estate that anybody must hear of."""
         self._write("saw_register", {"which": register_id, "at": at, "place": place})

@@ -8,6 +8,10 @@ import hashlib
 import hmac
 from pathlib import Path
 
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
 from tests.kit.runner import virtual
 from tests.unit.paymentbridge.face.cloud import (
     APPLICATION,
@@ -21,7 +25,10 @@ from tests.unit.paymentbridge.face.cloud import (
     living,
     receiving,
 )
+from tillwire.core.ports import Unit
 from tillwire.dialects.paymentbridge.face import hooks
+from tillwire.errors import ConfigurationError
+from tillwire.journal.vault import KeyFileVault
 
 _EVENTS = [
     "TRANSACTION_AUTHORIZED",
@@ -86,6 +93,82 @@ async def test_a_hook_is_refused_by_what_is_wrong_with_it(tmp_path: Path) -> Non
         ):
             answer = await till.ask("POST", "/hooks", _wanted(till, **more))
             assert (answer.status, answer.code) == (status, code), more
+
+
+def _files(folder: Path) -> list[bytes]:
+    found = [each.read_bytes() for each in folder.iterdir() if each.is_file()]
+    assert any(b"TRANSACTION_CAPTURED" in each for each in found)
+    return found
+
+
+@virtual()
+async def test_the_journal_alone_does_not_tell_where_a_hook_leads(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        address = f"{there.receiver.url}?token=t0ken"
+        wanted, headers = _wanted(till, deliveryUrl=address), {"Poynt-Request-Id": "r-1"}
+        made = (await till.ask("POST", "/hooks", wanted, headers=headers)).json
+        assert made["deliveryUrl"] == address
+        assert await till.get(f"/hooks/{made['id']}") == made
+        await till.send(till.order(amount=1000, callbackUrl=None))
+        await _until(till, 1)
+        (delivery,) = (await till.get(_DELIVERIES))["deliveries"]
+        assert delivery["deliveryUrl"] == address
+        again = await till.ask("POST", "/hooks", wanted, headers=headers)
+        assert again.json == made
+        assert not any(b"t0ken" in octets for octets in _files(tmp_path))
+
+
+@virtual()
+async def test_a_hook_that_cannot_be_told_costs_nobody_else_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        good, broken, unusable = [
+            (await till.ask("POST", "/hooks", _wanted(till))).json["id"] for _ in range(3)
+        ]
+        sealed = there.gateway.vault.seal("no JSON")
+        opened = KeyFileVault.open
+
+        def fails(vault: KeyFileVault, text: str) -> str:
+            if text == "unusable":
+                raise ConfigurationError("The key file cannot be read.")
+            return opened(vault, text)
+
+        def spoil(unit: Unit) -> None:
+            known = unit.estate().hooks
+            unit.put(msgspec.structs.replace(known[broken], sealed_secret=sealed))
+            unit.put(msgspec.structs.replace(known[unusable], sealed_secret="unusable"))
+
+        monkeypatch.setattr(KeyFileVault, "open", fails)
+        await there.gateway.engine.change_estate(spoil)
+        with capture_logs() as written:
+            await till.pay(1000)
+        lost = [each["hook"] for each in written if each["event"] == "a hook cannot be told"]
+        assert sorted(lost) == sorted([broken, unusable])
+        (sale,) = there.transactions()
+        channels = [each.channel for each in await there.letters(sale.id)]
+        assert channels == ["callback"] * 3 + [f"hook:{good}"]
+
+
+@virtual()
+async def test_removed_hooks_are_forgotten_but_for_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks, "MOST_REMOVED", 2)
+    async with cloud(tmp_path) as there:
+        till, reader = await there.application(), await there.application(READER)
+        others = (await reader.ask("POST", "/hooks", _wanted(till, applicationId=READER))).json
+        assert (await reader.ask("DELETE", f"/hooks/{others['id']}")).status == 204
+        made = []
+        for _ in range(5):
+            made.append((await till.ask("POST", "/hooks", _wanted(till))).json["id"])
+            await asyncio.sleep(1)
+            assert (await till.ask("DELETE", f"/hooks/{made[-1]}")).status == 204
+        left = await there.gateway.journal.read(lambda each: set(each.estate().hooks))
+        assert left == {others["id"], *made[-2:]}
+        assert set(there.gateway.engine.estate.hooks) == left
 
 
 @virtual()

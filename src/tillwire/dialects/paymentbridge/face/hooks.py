@@ -1,8 +1,8 @@
 """`/hooks`: addresses that an application wants told of transactions, and what became of each
 delivery (source 000). An application sees its own hooks alone.
 
-The secret and the address of this face, with which links begin, are sealed; the secret is never
-shown again. What is delivered, the teller writes.
+The secret, the address, and that of this face, with which links begin, are sealed; the secret is
+never shown again. What is delivered, the teller writes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tillwire.core.ports import Reader, Unit
 from tillwire.dialects.paymentbridge.face.context import DIALECT, Call, Context
 from tillwire.dialects.paymentbridge.face.refusals import Refused
 from tillwire.dialects.paymentbridge.face.repeats import once
-from tillwire.dialects.paymentbridge.face.teller import Secret
+from tillwire.dialects.paymentbridge.face.teller import Sealed, opened
 from tillwire.dialects.paymentbridge.wire import hooks, ids, reading
 from tillwire.dialects.paymentbridge.wire.fields import stamp
 from tillwire.errors import InvalidRequest
@@ -27,6 +27,9 @@ from tillwire.net.asgi import Reply, base_url
 
 MOST: Final = 50
 """Hooks at one business: each is told of each transaction, in its commit."""
+MOST_REMOVED: Final = 50
+"""Removed hooks of one application at one business that are remembered, for their deliveries'
+sake: the newest ones."""
 DELIVERIES: Final = 100
 """Deliveries that are listed, the newest ones."""
 _IDS: Final = UUID("0f4c7f0e-5d3a-5c8b-8e6e-2f2a9ac1d0b7")
@@ -49,15 +52,15 @@ async def create(context: Context, call: Call) -> Reply:
 
     async def work(key: str) -> Reply:
         now = context.now()
-        secret = Secret(wanted.secret or "", base_url(call.scope))
+        sealed = Sealed(wanted.secret or "", base_url(call.scope), address)
         hook = Hook(
             id=str(uuid5(_IDS, key) if key else uuid4()),
             organisation_id=merchant.organisation_id,
             application_id=call.caller.id,
             merchant_id=merchant.id,
             dialect=DIALECT,
-            address=address,
-            sealed_secret=context.vault.seal(msgspec.json.encode(secret).decode()),
+            address="",
+            sealed_secret=context.vault.seal(msgspec.json.encode(sealed).decode()),
             events=tuple(dict.fromkeys(each.upper() for each in wanted.event_types or ())),
             active=True,
             created_at=now,
@@ -79,9 +82,7 @@ async def create(context: Context, call: Call) -> Reply:
             return hook
 
         made = await context.engine.change_estate(put)
-        return Reply(
-            HTTPStatus.CREATED, reading.encode(_shown(made, has_secret=bool(secret.secret)))
-        )
+        return Reply(HTTPStatus.CREATED, reading.encode(_shown(made, sealed)))
 
     return await once(context, call, body, work)
 
@@ -91,7 +92,7 @@ async def overview(context: Context, call: Call) -> Reply:
     business = dict(call.query()).get("businessId", "")
     merchant = context.business(call, business) if business else None
     found = [
-        _shown(each, has_secret=_has_secret(context, each))
+        _shown(each, opened(each, context.vault))
         for each in context.engine.estate.hooks_of(call.caller.organisation_id)
         if each.application_id == call.caller.id
         and each.dialect == DIALECT
@@ -104,7 +105,7 @@ async def overview(context: Context, call: Call) -> Reply:
 async def one(context: Context, call: Call) -> Reply:
     """GET /hooks/{hook}."""
     hook = _hook(context, call)
-    shown = _shown(hook, has_secret=_has_secret(context, hook))
+    shown = _shown(hook, opened(hook, context.vault))
     return Reply(HTTPStatus.OK, reading.encode(shown))
 
 
@@ -112,7 +113,19 @@ async def remove(context: Context, call: Call) -> Reply:
     """DELETE /hooks/{hook}: nothing is delivered any more, what waits included."""
     hook, now = _hook(context, call), context.now()
     gone = msgspec.structs.replace(hook, active=False, updated_at=now, removed_at=now)
-    await context.engine.change_estate(lambda unit: unit.put(gone))
+
+    def put(unit: Unit) -> None:
+        unit.put(gone)
+        removed = [
+            (each.removed_at, each.id)
+            for each in unit.estate().hooks.values()
+            if each.removed_at is not None
+            and (each.application_id, each.merchant_id) == (gone.application_id, gone.merchant_id)
+        ]
+        for _, hook_id in sorted(removed)[:-MOST_REMOVED]:
+            unit.drop_hook(hook_id)
+
+    await context.engine.change_estate(put)
     return Reply(HTTPStatus.NO_CONTENT)
 
 
@@ -128,18 +141,13 @@ def _hook(context: Context, call: Call) -> Hook:
     return found
 
 
-def _has_secret(context: Context, hook: Hook) -> bool:
-    opened = context.vault.open(hook.sealed_secret)
-    return bool(msgspec.json.decode(opened, type=Secret).secret)
-
-
-def _shown(hook: Hook, *, has_secret: bool) -> hooks.Hook:
+def _shown(hook: Hook, sealed: Sealed) -> hooks.Hook:
     return hooks.Hook(
         id=hook.id,
         application_id=hook.application_id,
         business_id=ids.business_id(hook.merchant_id),
-        delivery_url=hook.address,
-        secret=hooks.MASKED_SECRET if has_secret else None,
+        delivery_url=sealed.address,
+        secret=hooks.MASKED_SECRET if sealed.secret else None,
         event_types=hook.events,
         active=hook.active,
         created_at=stamp(hook.created_at),
@@ -169,19 +177,21 @@ async def deliveries(context: Context, call: Call) -> Reply:
 
     found = await context.engine.journal.read(read)
     found.sort(key=lambda each: each[0].id, reverse=True)
-    shown = [_delivery(letter, hook) for letter, hook in found[:DELIVERIES]]
+    newest = found[:DELIVERIES]
+    addresses = {hook.id: opened(hook, context.vault).address for _, hook in newest}
+    shown = [_delivery(letter, hook, addresses[hook.id]) for letter, hook in newest]
     body = {"deliveries": shown, "links": [], "count": len(shown)}
     return Reply(HTTPStatus.OK, reading.encode(body))
 
 
-def _delivery(letter: Letter, hook: Hook) -> dict[str, Any]:
+def _delivery(letter: Letter, hook: Hook, address: str) -> dict[str, Any]:
     event = hooks.read_event(letter.body)
     return {
         "id": event.id,
         "hookId": hook.id,
         "applicationId": hook.application_id,
         "businessId": event.business_id,
-        "deliveryUrl": hook.address,
+        "deliveryUrl": address,
         "eventType": event.event_type,
         "resource": event.resource,
         "resourceId": event.resource_id,

@@ -89,8 +89,8 @@ def _candidates(
         listed = partial(reader.referenced_before, merchant.organisation_id, wanted.search_key)
         by_id = ids.transaction_of(wanted.search_key)
         named_one = reader.transaction(by_id) if by_id else None
-        named = _Reading(wanted, streams=1).newest_first(listed, ids.BEHIND_ALL)
-        return _merged([named_one] if named_one else [], named)
+        listed_ones = _Reading(wanted, streams=1).newest_first(listed, ids.BEHIND_ALL)
+        return _merged([named_one] if named_one else [], listed_ones)
     first, behind = _range(wanted)
     limited = _Reading(wanted, streams=len(terminals))
     pieces = (partial(reader.transactions_between, each.id, first) for each in terminals)

@@ -1,10 +1,11 @@
 """`Poynt-Request-Id`: a request that comes again under the same id is not done twice.
 
-Each is journaled under its id before it is done, and its answer after that. An id is the
-application's own for 48 hours, and what it asks for may not change. What was begun when the gateway
-died is done once more when it comes again: whatever it does has the id, with what is asked for, for
-its own idempotency key, so the same is never done twice, and another request later is another one.
-Cloud messages do not come through here, since they have a `referenceId`.
+Each is journaled under its id before it is done, and its answer after that, sealed, since a hook's
+address may have a token in it. An id is the application's own for 48 hours, and what it asks for
+may not change. What was begun when the gateway died is done once more when it comes again: whatever
+it does has the id, with what is asked for, for its own idempotency key, so the same is never done
+twice, and another request later is another one. Cloud messages do not come through here, since they
+have a `referenceId`.
 """
 
 from __future__ import annotations
@@ -75,12 +76,12 @@ async def _once(context: Context, call: Call, number: str, digest: str, work: Wo
         if known.answer and not context.settings.idempotency_replay:
             raise _duplicate("and was answered") from None
         if known.answer:
-            stored = msgspec.json.decode(known.answer, type=_Stored)
+            stored = msgspec.json.decode(context.vault.open(known.answer), type=_Stored)
             return Reply(stored.status, stored.body.encode())
     reply = await _done(call, work, f"{DIALECT} {call.caller.id} {number} {digest}")
     if reply.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        stored = _Stored(int(reply.status), reply.body.decode())
-        await context.engine.answer_exchange(known.id, msgspec.json.encode(stored).decode())
+        stored = msgspec.json.encode(_Stored(int(reply.status), reply.body.decode())).decode()
+        await context.engine.answer_exchange(known.id, context.vault.seal(stored))
     return reply
 
 

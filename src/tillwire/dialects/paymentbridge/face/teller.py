@@ -28,7 +28,7 @@ from tillwire.dialects.paymentbridge.face import transactions
 from tillwire.dialects.paymentbridge.face.places import device_at
 from tillwire.dialects.paymentbridge.wire import hooks, ids, objects, reading, status
 from tillwire.dialects.paymentbridge.wire.fields import stamp
-from tillwire.errors import JournalError, Proof
+from tillwire.errors import JournalError, Proof, TillwireError
 
 FACE: Final = "paymentbridge"
 PAUSES: Final = (5.0, 10.0)
@@ -73,12 +73,24 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return kept
 
 
-class Secret(msgspec.Struct, frozen=True):
-    """What is sealed in a hook."""
+class Sealed(msgspec.Struct, frozen=True):
+    """What is sealed in a hook: `Hook.sealed_secret`."""
 
     secret: str
     base: str
     """The address of the face as its owner calls it: links in deliveries begin with it."""
+    address: str = ""
+    """Where its deliveries go, which may have a token in it. Empty: as in `Hook.address`."""
+
+
+def opened(hook: Hook, vault: Vault) -> Sealed:
+    """What is sealed in the hook, with its address. Raises `JournalError`, and what the vault
+    does."""
+    try:
+        found = msgspec.json.decode(vault.open(hook.sealed_secret), type=Sealed)
+    except msgspec.MsgspecError:
+        raise JournalError("What is sealed in the hook is of no use.") from None
+    return found if found.address else msgspec.structs.replace(found, address=hook.address)
 
 
 class BridgeTeller:
@@ -104,11 +116,13 @@ class BridgeTeller:
                 continue
             try:
                 yield self._delivery(hook, after, kind, estate)
-            except JournalError as error:  # what else is told must not be lost with it
-                _log.error("a hook cannot be told", hook=hook.id, reason=error.detail)
+            except Exception as error:  # noqa: BLE001 - what else is told must not be lost with it
+                known = isinstance(error, TillwireError)
+                reason = error.detail if known else type(error).__name__
+                _log.error("a hook cannot be told", hook=hook.id, reason=reason)
 
     def _delivery(self, hook: Hook, after: Transaction, kind: str, estate: Estate) -> Letter:
-        secret = msgspec.json.decode(self._vault.open(hook.sealed_secret), type=Secret)
+        sealed = opened(hook, self._vault)
         at = transactions.updated_at(after)
         of = _subject(after)
         business = ids.business_id(hook.merchant_id)
@@ -127,7 +141,7 @@ class BridgeTeller:
                 updated_at=stamp(at),
                 links=(
                     objects.Link(
-                        href=f"{secret.base}/businesses/{business}/transactions/{of}",
+                        href=f"{sealed.base}/businesses/{business}/transactions/{of}",
                         rel="resource",
                         method="GET",
                     ),
@@ -135,9 +149,9 @@ class BridgeTeller:
             )
         )
         headers = {}
-        if secret.secret:
-            headers[hooks.SIGNATURE_HEADER] = hooks.signature(secret.secret, body)
-        destination = msgspec.json.encode({"url": hook.address, "headers": headers}).decode()
+        if sealed.secret:
+            headers[hooks.SIGNATURE_HEADER] = hooks.signature(sealed.secret, body)
+        destination = msgspec.json.encode({"url": sealed.address, "headers": headers}).decode()
         return Letter(
             transaction_id=after.id,
             organisation_id=hook.organisation_id,
