@@ -190,9 +190,10 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     dialect: str
     """The face through which it was made, and whose teller writes its letters."""
     address: str
-    """The URL."""
+    """The URL; empty where it is sealed with the secret, since there may be a token in it."""
     sealed_secret: str
-    """What its letters are signed with, sealed by the vault; empty when they are not signed."""
+    """What its letters are signed with, and what else its dialect keeps secret, sealed by the
+    vault."""
     events: tuple[str, ...]
     """What it wants to hear of, in the dialect's words."""
     active: bool
