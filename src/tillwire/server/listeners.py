@@ -83,7 +83,32 @@ def tls_context(settings: TlsSettings, name: str, *, http: bool = True) -> ssl.S
                 f"authority ({_reason(error)})."
             ) from None
         context.verify_mode = ssl.CERT_REQUIRED
+        context.sslobject_class = _TellingObject
     return context
+
+
+class _TellingObject(ssl.SSLObject):
+    """The server's side of a handshake that tells the client why it has failed.
+
+    OpenSSL leaves an alert to be written then. Event loops drop it with the connection, and in TLS
+    1.3, whose client believes by then that all went well, that looks like a server that went away.
+    So the failure is held back until the client has been told: it hangs up, or the time for
+    handshakes runs out.
+    """
+
+    _failed: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        """Go on with it. Raises `ssl.SSLError`."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._failed = error
+            raise ssl.SSLWantReadError("the alert is to be written first") from None
 
 
 def load_certificate(context: ssl.SSLContext, settings: TlsSettings, name: str) -> None:

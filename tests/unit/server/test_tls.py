@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import shutil
 import ssl
 from pathlib import Path
@@ -12,8 +14,17 @@ import pytest
 
 from tests.unit.server import rig
 from tests.unit.server.rig import Echo
-from tillwire.config import TlsSettings
+from tillwire.config import FaceSettings, TlsSettings
 from tillwire.errors import ConfigurationError
+from tillwire.net.asgi import (
+    PeerCertificate,
+    Receive,
+    Reply,
+    Scope,
+    Send,
+    peer_certificate,
+)
+from tillwire.server.faces import FaceKind
 from tillwire.server.gateway import Gateway
 from tillwire.server.listeners import tls_context
 
@@ -53,6 +64,57 @@ async def test_a_client_authority_lets_in_only_its_clients(tmp_path: Path) -> No
         assert await health(gateway, known) == 200
         with pytest.raises(aiohttp.ClientError):
             await health(gateway, trusting())
+
+
+def asking_who(seen: list[PeerCertificate | None]) -> dict[str, FaceKind]:
+    """A face that notes which certificate was shown."""
+
+    async def who(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            seen.append(peer_certificate(scope))
+            await Reply(204).send(send)
+
+    return {"who": FaceKind("Who calls", lambda parts, settings: who)}
+
+
+@pytest.mark.parametrize("certified", [True, False])
+async def test_the_application_gets_the_certificate_that_was_shown(
+    tmp_path: Path, certified: bool
+) -> None:
+    authority = str(CLIENTS / "client_ca.pem") if certified else ""
+    tls = TlsSettings(certificate=SERVER, key=SERVER, client_ca=authority)
+    faces = (FaceSettings(name="who", prefix="/who"),)
+    settings = rig.configuration(tmp_path, rig.listener(tls=tls, faces=faces))
+    seen: list[PeerCertificate | None] = []
+    known = trusting()
+    known.load_cert_chain(CLIENTS / "client.pem")
+    async with (
+        rig.running(settings, asking_who(seen)) as gateway,
+        aiohttp.ClientSession() as till,
+    ):
+        url = f"https://localhost:{gateway.listeners['front'].port}/who"
+        # No header can stand for it; on a connection that is kept it is there each time.
+        forged = {"tillwire.peer_certificate": "x", "x-client-cert": "y"}
+        for _ in range(2):
+            async with till.get(url, ssl=known, headers=forged) as answer:
+                assert answer.status == 204
+    shown = (CLIENTS / "client.pem").read_text()
+    der = ssl.PEM_cert_to_DER_cert(shown[shown.index("-----BEGIN CERTIFICATE") :])
+    there = PeerCertificate(der, hashlib.sha256(der).digest())
+    assert seen == [there if certified else None] * 2
+
+
+async def test_who_shows_none_is_told_why(tmp_path: Path) -> None:
+    tls = TlsSettings(certificate=SERVER, key=SERVER, client_ca=str(CLIENTS / "client_ca.pem"))
+    settings = rig.configuration(tmp_path, rig.listener(tls=tls))
+    async with rig.running(settings, rig.kinds(Echo())) as gateway:
+        port = gateway.listeners["front"].port
+        reader, writer = await asyncio.open_connection(
+            "localhost", port, ssl=trusting(), server_hostname="localhost"
+        )
+        with pytest.raises(ssl.SSLError, match="certificate required"):
+            await reader.read()
+        writer.close()
 
 
 async def test_a_renewed_certificate_is_read_without_a_restart(tmp_path: Path) -> None:

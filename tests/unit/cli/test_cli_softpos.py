@@ -1,0 +1,149 @@
+"""`tillwire softpos`: the secret is printed alone and once, keys are made in their owner's files,
+and nothing is left of what was not registered."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.test_cli_keys import estate_in
+from tests.unit.estate.test_applications import private, public
+from tillwire.estate.keys import digest_of
+from tillwire.journal.vault import KeyFileVault
+
+TID = "30350002"
+ADD = ("softpos", "add", "-o", "shop", "--name", "Backend", "--tid", TID)
+
+
+@pytest.fixture
+def made(run: Run, journal: Path, tmp_path: Path) -> Path:
+    """A folder with an application's files, which is registered."""
+    folder = tmp_path / "backend"
+    ran = run(*ADD, "--generate", folder, "--make-ca", "--journal", journal)
+    assert ran.status == 0, ran.err
+    return folder
+
+
+def test_the_secret_stands_alone_on_standard_output(
+    run: Run, journal: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backend"
+    ran = run(*ADD, "--generate", folder, "--make-ca", "--journal", journal)
+    assert re.fullmatch(r"tws_[\w-]{43}\n", ran.out)
+    (app,) = estate_in(journal).client_apps.values()
+    assert app.id in ran.err
+    assert app.secret_digest == digest_of(ran.out.strip())
+    assert (app.organisation_id, app.profile, app.tids) == ("shop", "staging", (TID,))
+    assert app.certificate.encode() == (folder / "app.crt").read_bytes()
+    assert "PRIVATE" not in ran.out + ran.err
+    assert ran.out.strip().encode() not in journal.read_bytes()
+
+
+def test_what_is_made_is_its_owners_alone_and_belongs_together(made: Path) -> None:
+    names = {each.name for each in made.iterdir()}
+    assert names == {"client-ca-key.pem", "client-ca.pem", "app.key", "app.crt"}
+    assert {each.stat().st_mode & 0o777 for each in made.iterdir()} == {0o600}
+    assert b"PRIVATE" not in (made / "client-ca.pem").read_bytes()
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(made / "app.crt", made / "app.key")
+
+
+def test_one_authority_serves_several_applications(
+    run: Run, journal: Path, made: Path, tmp_path: Path
+) -> None:
+    second = (*ADD, "--generate", tmp_path / "second", "--ca", made / "client-ca-key.pem")
+    assert run(*second, "--profile", "production", "--journal", journal).status == 0
+    listed = run("softpos", "list", "--json", "--journal", journal).document
+    assert [each["profile"] for each in listed] == ["staging", "production"]
+    assert len({each["fingerprint"] for each in listed}) == 2
+    assert "client_secret" not in listed[0]
+
+
+def test_a_certificate_from_a_portal_is_taken_once(run: Run, journal: Path, made: Path) -> None:
+    (first,) = estate_in(journal).client_apps.values()
+    again = (*ADD, "--certificate", made / "app.crt", "--journal", journal)
+    refused = run(*again)
+    assert (refused.status, refused.out) == (1, "")
+    assert f"The certificate is that of application {first.id}" in refused.err
+    assert run("softpos", "revoke", first.id, "--journal", journal).status == 0
+    taken = run(*again, "--json").document
+    assert taken["client_secret"].startswith("tws_")
+    assert run("softpos", "revoke", first.id, "--journal", journal).status == 1
+
+
+def test_nothing_is_left_of_what_was_not_registered(
+    run: Run, journal: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backend"
+    wrong = ("softpos", "add", "-o", "shop", "-n", "x", "--tid", "99999999")
+    ran = run(*wrong, "--generate", folder, "--make-ca", "--journal", journal)
+    assert (ran.status, ran.out) == (1, "")
+    assert "has the TID 99999999" in ran.err
+    assert not any(folder.iterdir())
+    assert not estate_in(journal).client_apps
+
+
+def test_a_file_that_is_there_is_never_overwritten(run: Run, journal: Path, made: Path) -> None:
+    before = {each.name: each.read_bytes() for each in made.iterdir()}
+    ran = run(*ADD, "--generate", made, "--make-ca", "--journal", journal)
+    assert (ran.status, ran.out) == (2, "")
+    assert "never overwritten" in ran.err
+    assert {each.name: each.read_bytes() for each in made.iterdir()} == before
+
+
+def test_keys_are_rotated(run: Run, journal: Path) -> None:
+    def rotated() -> list[str]:
+        told = run("softpos", "rotate-keys", "--json", "--journal", journal).document
+        return [each["kid"] for each in told]
+
+    (first,) = rotated()
+    second, same = rotated()
+    assert same == first
+    third, kept = rotated()
+    assert (kept, third not in (first, second)) == (second, True)
+    estate = estate_in(journal)
+    assert [each.id for each in estate.live_keys("softpos staging")] == [third, second]
+    assert estate.sealed_keys[first].retired_at is not None
+    vault = KeyFileVault(journal.with_name("journal.db.key"))
+    assert "PRIVATE KEY" in vault.open(estate.sealed_keys[third].sealed)
+    assert b"PRIVATE KEY" not in journal.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "--certificate, --generate: one of them is needed, and not both"),
+        (("--certificate", "nowhere.crt"), "nowhere.crt: it cannot be read"),
+        (("--certificate", "WEAK"), "certificate: it cannot be read"),
+        (("--certificate", "KEY"), "certificate: there is a private key in it"),
+        (("--generate", "DIR"), "there is no authority; name another with --ca, or add --make-ca"),
+        (("--generate", "DIR", "--ca", "KEY"), "ca: it cannot be read"),
+        (("--generate", "DIR", "--make-ca", "--profile", "test"), "there is no profile 'test'"),
+        (("--generate", "DIR", "--make-ca", "--tid", "1"), "tid: '1' is no TID"),
+        (
+            ("--generate", "DIR", "--make-ca", "--redirect-uri", "here"),
+            "redirect_uri: 'here' is no address",
+        ),
+        (
+            ("--generate", "DIR", "--make-ca", "--point-of-sale", "a b"),
+            "point_of_sale: 'a b' is no code",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    run: Run, journal: Path, tmp_path: Path, options: tuple[str, ...], says: str
+) -> None:
+    (tmp_path / "weak.pub").write_bytes(public(private(1024)))
+    (tmp_path / "key.pem").write_bytes(b"-----BEGIN PRIVATE KEY-----\n")
+    files = {
+        "WEAK": tmp_path / "weak.pub",
+        "KEY": tmp_path / "key.pem",
+        "DIR": tmp_path / "backend",
+    }
+    ran = run(*ADD, *(files.get(each, each) for each in options), "--journal", journal)
+    assert (ran.status, ran.out) == (2, "")
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
