@@ -83,4 +83,5 @@ def retry(
     now = SystemClock().now()
     with opened(locate(journal, config, data)) as books:
         number = commit(books, lambda unit: send_again(unit, letter_id, now))
-    say(f"Letter {letter_id} goes out again as letter {number}, once the gateway runs.")
+    when = "within seconds if the gateway runs, else when it starts"
+    say(f"Letter {letter_id} goes out again as letter {number}: {when}.")

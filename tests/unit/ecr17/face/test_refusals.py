@@ -12,10 +12,10 @@ from tests.kit.gateway import GatewayUnderTest
 from tests.unit.ecr17.face.till import REGISTER, TID, Till, last, live, status
 from tillwire.dialects.ecr17 import wire
 from tillwire.dialects.ecr17.face.lane import Lane
-from tillwire.dialects.ecr17.face.refusals import LOGGED_A_MINUTE
 from tillwire.dialects.ecr17.face.session import LaneFace, Session
 from tillwire.dialects.ecr17.face.settings import Settings
 from tillwire.dialects.ecr17.wire import ACK, NAK, ReprintRequest, Request, VasRequest
+from tillwire.net.per_minute import LOGGED_A_MINUTE
 
 TERMINAL = "TILLWIRE-V1-0001"
 

@@ -28,10 +28,12 @@ from tests.unit.paymentbridge.face.cloud import (
 )
 from tillwire.core.model import Lifecycle, State, Terminal, Verdict
 from tillwire.core.ports import Unit
+from tillwire.dialects.paymentbridge.face import context
 from tillwire.dialects.paymentbridge.wire import ids
 from tillwire.errors import Conflict, Proof
 from tillwire.estate import lifecycle
 from tillwire.estate.carry_out import carry_out
+from tillwire.net import per_minute
 
 _SLOW = 1249
 """An amount whose cardholder takes 20 seconds."""
@@ -312,6 +314,31 @@ def test_an_order_that_cannot_be_done_ends_in_failed(tmp_path: Path, how: str) -
             assert there.transactions() == []
 
     play()
+
+
+@virtual()
+async def test_orders_that_cannot_be_done_fill_neither_the_log_nor_the_outbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "FAILURES_A_MINUTE", 2)
+    monkeypatch.setattr(per_minute, "LOGGED_A_MINUTE", 3)
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+
+        async def send(count: int) -> list[Json]:
+            with capture_logs() as written:
+                for _ in range(count):
+                    assert (await till.send(till.order(amount=None))).status == 202
+            await asyncio.sleep(20)
+            return [each for each in written if each["event"] != "a request was served"]
+
+        assert [each["event"] for each in await send(5)] == ["an order was not done"] * 3
+        assert [each.json["status"] for each in there.receiver.heard] == ["FAILED"] * 2
+        await asyncio.sleep(60)
+        more, line = await send(1)
+        assert (more["event"], more["count"]) == ("more orders came to nothing", 2)
+        assert line["event"] == "an order was not done"
+        assert len(there.receiver.heard) == 3
 
 
 @virtual()

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import OctKey, RSAKey
+from structlog.testing import capture_logs
 
 from tests.kit.runner import virtual
 from tests.kit.virtual_loop import EPOCH, virtual_loop
@@ -20,6 +21,7 @@ from tests.unit.paymentbridge.face.cloud import (
     BEARER,
     BUSINESS,
     OTHER_BUSINESS,
+    READER,
     STRANGER,
     CloudApplication,
     Json,
@@ -28,6 +30,7 @@ from tests.unit.paymentbridge.face.cloud import (
     keys,
 )
 from tillwire.estate.applications import new_key_pair
+from tillwire.net import per_minute
 
 _NOW = EPOCH // 1000
 _YEAR = 31_536_000
@@ -136,6 +139,31 @@ def test_whoever_cannot_prove_who_they_are_gets_no_token(tmp_path: Path, how: st
             assert "accessToken" not in answer.json
 
     play()
+
+
+@virtual()
+async def test_who_is_not_let_in_can_be_read_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(per_minute, "LOGGED_A_MINUTE", 3)
+    async with cloud(tmp_path) as there:
+        till, reader = CloudApplication(there), await there.application(READER)
+        with capture_logs() as written:
+            await till.form(grantType=BEARER, assertion=assertion(exp=_NOW - 3600))
+            till.token = "forged-token"
+            await till.ask("GET", "/hooks")
+            answer = await reader.send(reader.order())
+            assert (answer.status, answer.code) == (401, "UNAUTHORIZED_ACCESS")
+            for _ in range(3):
+                await till.ask("GET", "/hooks")
+        told = [each for each in written if each["event"] == "an application was not let in"]
+        assert [(each["code"], each["reason"]) for each in told] == [
+            ("LOGIN_FAILED", "The assertion has expired."),
+            ("INVALID_ACCESS_TOKEN", "It is not a signed JSON web token."),
+            ("UNAUTHORIZED_ACCESS", "The application lacks cloud-messages:write."),
+        ]
+        assert {each["address"] for each in told} == {"127.0.0.1"}
+        assert "forged-token" not in str(written)
 
 
 @virtual()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cached_property
+from typing import Final
 
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
@@ -14,9 +16,13 @@ from tillwire.dialects.paymentbridge.face.settings import Settings
 from tillwire.estate.applications import CLOUD_MESSAGES
 from tillwire.net import asgi
 from tillwire.net.addresses import Addresses
+from tillwire.net.per_minute import LimitedLog, PerMinute
 from tillwire.net.strangers import Strangers
 
 DIALECT = "paymentbridge"
+
+FAILURES_A_MINUTE: Final = 60
+"""Orders of one application that could not be done, and that it is told so of by a callback."""
 
 Call = asgi.Call[Application]
 """A request, by the application that makes it."""
@@ -40,6 +46,12 @@ class Context:
         self.vault = vault
         self.addresses = addresses
         self.strangers = Strangers(clock, settings.failures_per_minute)
+        self.refusals = LimitedLog(clock, "more applications were not let in")
+        self.lost_orders = LimitedLog(clock, "more orders came to nothing")
+        self.failures: defaultdict[str, PerMinute] = defaultdict(
+            lambda: PerMinute(clock, FAILURES_A_MINUTE)
+        )
+        """Last callbacks of orders that could not be done, by their application's id."""
         self.running: dict[tuple[str, str], str] = {}
         """Requests that are just being done: application and number, and what they ask for."""
         self._places = Places(engine.estate)

@@ -8,6 +8,7 @@ slash at a path's end is not looked at, nor is `Api-Version`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Final
 
 from tillwire.core.engine import Engine
@@ -22,11 +23,15 @@ from tillwire.dialects.paymentbridge.face import (
     rest,
 )
 from tillwire.dialects.paymentbridge.face.context import Call, Context
+from tillwire.dialects.paymentbridge.face.refusals import Refused
 from tillwire.dialects.paymentbridge.face.settings import Settings
+from tillwire.dialects.paymentbridge.wire import errors
+from tillwire.dialects.paymentbridge.wire.errors import LoginFailed
 from tillwire.net import asgi
 from tillwire.net.addresses import Addresses
 from tillwire.net.asgi import Receive, Reply, Scope, Send
 from tillwire.net.routes import Routes, not_allowed
+from tillwire.net.strangers import address_of
 
 Handler = Callable[[Context, Call], Awaitable[Reply]]
 
@@ -78,6 +83,19 @@ class Face:
         await asgi.serve(scope, receive, send, self._answer, refusals.tell)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        try:
+            return await self._served(scope, receive)
+        except (LoginFailed, Refused) as error:
+            if errors.HTTP[error.code] == HTTPStatus.UNAUTHORIZED:
+                self._context.refusals.warning(
+                    "an application was not let in",
+                    address=address_of(scope),
+                    code=error.code,
+                    reason=error.detail,
+                )
+            raise
+
+    async def _served(self, scope: Scope, receive: Receive) -> Reply:
         path = asgi.path_of(scope).rstrip("/")
         if path == _TOKEN:
             if scope["method"] != "POST":

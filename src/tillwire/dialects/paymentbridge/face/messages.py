@@ -2,16 +2,15 @@
 
 The cloud does not look inside a message: 202 says that it was taken, and nothing of the order in
 it. An order that cannot be read, or not be done, ends in a last callback of status FAILED where
-there is an address, and in silence otherwise; both are logged. One that no terminal was there for
-is silent, too, as when its ttl has passed. What is accepted is journaled before the 202.
+there is an address, so often a minute, and in silence otherwise; both are logged. One that no
+terminal was there for is silent, too, as when its ttl has passed. What is accepted is journaled
+before the 202.
 """
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Final
-
-import structlog
 
 from tillwire.core.model import Lifecycle, Merchant
 from tillwire.core.occupancy import WhenBusy
@@ -37,8 +36,6 @@ MOST_WAITING: Final = 100
 _MOST_NAMED: Final = 100
 """Transactions of one reference that are looked at."""
 
-_log = structlog.get_logger()
-
 
 async def send(context: Context, call: Call) -> Reply:
     """POST /cloudMessages."""
@@ -52,7 +49,7 @@ async def send(context: Context, call: Call) -> Reply:
         await _deliver(context, call, merchant, spot, message)
     else:
         reference = bridge.salvaged(message.data).reference
-        _dropped(call, spot, reference, "another device stands at its terminal by now")
+        _dropped(context, call, spot, reference, "another device stands at its terminal by now")
     return Reply(HTTPStatus.ACCEPTED)
 
 
@@ -122,9 +119,9 @@ async def _deliver(
     try:
         await _accept(context, asked)
     except TerminalBusy as busy:
-        _dropped(call, spot, order.reference, busy.detail)
+        _dropped(context, call, spot, order.reference, busy.detail)
     except NotFound as error:
-        _dropped(call, spot, order.reference, error.detail)
+        _dropped(context, call, spot, order.reference, error.detail)
     except (InvalidRequest, Refused, Conflict, Unsupported) as error:
         await _cannot(context, call, spot, answer, error.detail)
 
@@ -141,19 +138,24 @@ async def _cannot(
 ) -> None:
     """What the terminal would say of an order that it cannot do: a last callback, if it knows
     where to, and of which order. Without a reference it would pass for a word about any other."""
-    _log.warning(
+    context.lost_orders.warning(
         "an order was not done",
         terminal=spot.terminal.name,
         application=call.caller.id,
         reference=answer.reference,
         reason=why,
     )
-    if not (answer.url and answer.reference) or await _is_known(context, call, answer.reference):
+    if not (answer.url and answer.reference):
+        return
+    is_told, _ = context.failures[call.caller.id].one_more()
+    if not is_told or await _is_known(context, call, answer.reference):
         return
     try:
         context.addresses.check(answer.url, "callbackUrl")
     except InvalidRequest as error:
-        _log.warning("a callback was not sent", terminal=spot.terminal.name, reason=error.detail)
+        context.lost_orders.warning(
+            "a callback was not sent", terminal=spot.terminal.name, reason=error.detail
+        )
         return
     await context.engine.post(
         callback_letter(
@@ -178,8 +180,8 @@ async def _is_known(context: Context, call: Call, reference: str) -> bool:
     return len(found) == _MOST_NAMED or any(each.dialect == DIALECT for each in found)
 
 
-def _dropped(call: Call, spot: Spot, reference: str, why: str) -> None:
-    _log.warning(
+def _dropped(context: Context, call: Call, spot: Spot, reference: str, why: str) -> None:
+    context.lost_orders.warning(
         "a cloud message was not delivered",
         terminal=spot.terminal.name,
         application=call.caller.id,

@@ -76,8 +76,8 @@ async def _once(context: Context, call: Call, number: str, digest: str, work: Wo
         if known.answer and not context.settings.idempotency_replay:
             raise _duplicate("and was answered") from None
         if known.answer:
-            stored = msgspec.json.decode(context.vault.open(known.answer), type=_Stored)
-            return Reply(stored.status, stored.body.encode())
+            answer = msgspec.json.decode(context.vault.open(known.answer), type=_Stored)
+            return Reply(answer.status, answer.body.encode())
     reply = await _done(call, work, f"{DIALECT} {call.caller.id} {number} {digest}")
     if reply.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         stored = msgspec.json.encode(_Stored(int(reply.status), reply.body.decode())).decode()

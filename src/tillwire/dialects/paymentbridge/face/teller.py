@@ -117,8 +117,7 @@ class BridgeTeller:
             try:
                 yield self._delivery(hook, after, kind, estate)
             except Exception as error:  # noqa: BLE001 - what else is told must not be lost with it
-                known = isinstance(error, TillwireError)
-                reason = error.detail if known else type(error).__name__
+                reason = error.detail if isinstance(error, TillwireError) else type(error).__name__
                 _log.error("a hook cannot be told", hook=hook.id, reason=reason)
 
     def _delivery(self, hook: Hook, after: Transaction, kind: str, estate: Estate) -> Letter:
