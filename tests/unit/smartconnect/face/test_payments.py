@@ -369,6 +369,11 @@ async def test_the_same_again_after_a_lost_answer_is_the_first_one_also_when_nob
         moved = await register.begin(AmountTotal="1247")
         assert moved.json["transactionId"] == first.json["transactionId"]
         assert len(there.transactions()) == 1
+        # Another sale at the new terminal changes nothing of that.
+        assert words(await register.do(AmountTotal="1100")) == ACCEPTED
+        later = await register.begin(AmountTotal="1247")
+        assert later.json["transactionId"] == first.json["transactionId"]
+        assert await there.charged() == [1247, 1100]
 
 
 @virtual()

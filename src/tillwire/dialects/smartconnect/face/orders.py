@@ -82,7 +82,6 @@ def exchange_of(
     pays = wanted.function in TYPES
     return Exchange(
         organisation_id=caller.register.organisation_id,
-        # Functions stand apart, so that the newest payment is found at once.
         terminal_id=NOWHERE if pays else caller.terminal.id,
         dialect=DIALECT,
         register=caller.register.id,

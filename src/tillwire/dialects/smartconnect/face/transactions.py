@@ -169,15 +169,15 @@ async def _unavailable(
 
 
 async def _unresolved(context: Context, caller: Caller, exchange: Exchange) -> Exchange | None:
-    """The register's newest payment, if it is not resolved and was asked for in the same way."""
-    engine = context.engine
-    newest = await engine.last_exchange(
-        orders.NOWHERE, DIALECT, caller.register.id, (orders.TRANSACTION,)
-    )
-    if newest is None or newest.transaction_id is None or newest.digest != exchange.digest:
-        return None
-    known = await engine.find(newest.transaction_id)
-    return newest if known is not None and not known.is_final else None
+    """The register's newest payment that is not resolved and was asked for in the same way, on
+    whatever terminal it is."""
+    engine, register = context.engine, caller.register
+    for known in engine.open_of(context.settings.organisation, register.register_id):
+        same = await engine.exchange_of(known.id)
+        is_its_own = same is not None and same.register == exchange.register
+        if same is not None and is_its_own and same.digest == exchange.digest:
+            return same
+    return None
 
 
 def _earlier(exchange: Exchange) -> _Begun:
