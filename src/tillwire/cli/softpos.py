@@ -47,6 +47,9 @@ _SHORT = 16
 _AUTHORITY = "client-ca-key.pem"
 _PUBLIC_AUTHORITY = "client-ca.pem"
 
+ClientArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="The application's client id.", show_default=False)
+]
 ProfileOption = Annotated[
     str, typer.Option("--profile", help=f"The system that it is for: {' or '.join(PROFILES)}.")
 ]
@@ -186,10 +189,60 @@ def list_apps(
 
 
 @app.command()
+def change(
+    client_id: ClientArgument,
+    tid: Annotated[
+        list[str] | None,
+        typer.Option("--tid", help="The TIDs, in place of those it has.", show_default=False),
+    ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option("--certificate", help="Its new certificate (PEM, RSA).", show_default=False),
+    ] = None,
+    point_of_sale: Annotated[
+        str | None, typer.Option("--point-of-sale", help="Its code.", show_default=False)
+    ] = None,
+    redirect_uri: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--redirect-uri", help="The addresses, in place of those it has.", show_default=False
+        ),
+    ] = None,
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change what an application is registered with; its id and secret stay."""
+    if tid is None and redirect_uri is None and certificate is None and point_of_sale is None:
+        allowed = "--tid, --certificate, --point-of-sale or --redirect-uri"
+        raise InvalidRequest("options", "nothing is to be changed", allowed)
+    pem = read_key(certificate) if certificate is not None else None
+
+    def work(unit: Unit) -> ClientApp:
+        estate = unit.estate()
+        after = client_apps.changed(
+            client_apps.named(estate, client_id),
+            tids=tid,
+            certificate=pem,
+            point_of_sale=point_of_sale,
+            redirect_uris=redirect_uri,
+        )
+        client_apps.check_new(estate, after)
+        unit.put(after)
+        return after
+
+    with opened(locate(journal, config, data)) as books:
+        after = commit(books, work)
+    if as_json:
+        say_json(_view(after))
+        return
+    say(f"Application {after.id} ({after.name}) is changed.")
+
+
+@app.command()
 def revoke(
-    client_id: Annotated[
-        str, typer.Argument(metavar="ID", help="The application's client id.", show_default=False)
-    ],
+    client_id: ClientArgument,
     journal: JournalOption = None,
     config: ConfigOption = None,
     data: DataOption = None,

@@ -66,9 +66,6 @@ def new_client_app(wanted: Wanted, clock: Clock) -> tuple[ClientApp, str]:
     if wanted.profile not in PROFILES:
         problem = f"there is no profile {wanted.profile[:60]!r}"
         raise InvalidRequest("profile", problem, " or ".join(PROFILES))
-    if wanted.point_of_sale and not _POINT_OF_SALE.match(wanted.point_of_sale):
-        problem = f"{wanted.point_of_sale[:60]!r} is no code"
-        raise InvalidRequest("point_of_sale", problem, "up to 64 letters and digits")
     pem, digest = read_certificate(wanted.certificate)
     secret = _SECRET_PREFIX + clock.token(_SECRET_BYTES)
     made = ClientApp(
@@ -79,7 +76,7 @@ def new_client_app(wanted: Wanted, clock: Clock) -> tuple[ClientApp, str]:
         secret_digest=digest_of(secret),
         certificate=pem,
         certificate_digest=digest,
-        point_of_sale=wanted.point_of_sale,
+        point_of_sale=_point_of_sale(wanted.point_of_sale),
         redirect_uris=tuple(_redirect(each) for each in wanted.redirect_uris),
         tids=_tids(wanted.tids),
         created_at=clock.now(),
@@ -87,9 +84,48 @@ def new_client_app(wanted: Wanted, clock: Clock) -> tuple[ClientApp, str]:
     return made, secret
 
 
+def changed(
+    known: ClientApp,
+    *,
+    tids: Sequence[str] | None = None,
+    certificate: bytes | None = None,
+    point_of_sale: str | None = None,
+    redirect_uris: Sequence[str] | None = None,
+) -> ClientApp:
+    """The registration with what is given in place of what it had. Raises `InvalidRequest` as
+    `new_client_app` does, and `Conflict` when it is revoked."""
+    if known.revoked_at is not None:
+        raise Conflict(f"Application {known.id} ({known.name}) is revoked.")
+    pem, digest = known.certificate, known.certificate_digest
+    if certificate is not None:
+        pem, digest = read_certificate(certificate)
+    redirects = known.redirect_uris
+    if redirect_uris is not None:
+        redirects = tuple(_redirect(each) for each in redirect_uris)
+    return msgspec.structs.replace(
+        known,
+        tids=known.tids if tids is None else _tids(tids),
+        certificate=pem,
+        certificate_digest=digest,
+        point_of_sale=_point_of_sale(
+            known.point_of_sale if point_of_sale is None else point_of_sale
+        ),
+        redirect_uris=redirects,
+    )
+
+
+def named(estate: Estate, client_id: str) -> ClientApp:
+    """The application of this client id. Raises `NotFound`."""
+    known = estate.client_apps.get(client_id.strip().lower())
+    if known is None:
+        raise NotFound(f"No application {client_id[:100]!r}: `tillwire softpos list` lists them.")
+    return known
+
+
 def check_new(estate: Estate, app: ClientApp) -> None:
-    """Raises `NotFound` when a TID is no terminal of the organisation's, and `Conflict` when the
-    certificate is of another application that is not revoked: it names one of them."""
+    """Of one that is new, or changed. Raises `NotFound` when a TID is no terminal of the
+    organisation's, and `Conflict` when the certificate is of another application that is not
+    revoked: it names one of them."""
     for tid in app.tids:
         if estate.terminal_with_tid(app.organisation_id, tid) is None:
             raise NotFound(f"No terminal of {app.organisation_id} has the TID {tid}.")
@@ -102,9 +138,7 @@ def check_new(estate: Estate, app: ClientApp) -> None:
 def revoked(estate: Estate, client_id: str, now: Instant) -> ClientApp:
     """The application without any right. Raises `NotFound`, and `Conflict` when it is revoked
     already."""
-    known = estate.client_apps.get(client_id.strip().lower())
-    if known is None:
-        raise NotFound(f"No application {client_id[:100]!r}: `tillwire softpos list` lists them.")
+    known = named(estate, client_id)
     if known.revoked_at is not None:
         raise Conflict(f"Application {known.id} ({known.name}) is revoked already.")
     return msgspec.structs.replace(known, revoked_at=now)
@@ -135,6 +169,13 @@ def _tids(given: Sequence[str]) -> tuple[str, ...]:
         problem = "none is given" if not found else f"{wrong!r} is no TID" if wrong else "too many"
         raise InvalidRequest("tid", problem, f"8 digits, 1 to {MOST_TIDS} of them")
     return found
+
+
+def _point_of_sale(code: str) -> str:
+    if code and not _POINT_OF_SALE.match(code):
+        problem = f"{code[:60]!r} is no code"
+        raise InvalidRequest("point_of_sale", problem, "up to 64 letters and digits")
+    return code
 
 
 def _redirect(uri: str) -> str:

@@ -74,6 +74,28 @@ def test_a_certificate_from_a_portal_is_taken_once(run: Run, journal: Path, made
     assert run("softpos", "revoke", first.id, "--journal", journal).status == 1
 
 
+def test_what_it_is_registered_with_can_be_changed(
+    run: Run, journal: Path, made: Path, tmp_path: Path
+) -> None:
+    (app,) = estate_in(journal).client_apps.values()
+    second = (*ADD, "--generate", tmp_path / "second", "--ca", made / "client-ca-key.pem")
+    assert run(*second, "--journal", journal).status == 0
+    taken = run("softpos", "change", app.id, "--certificate", tmp_path / "second" / "app.crt",
+                "--journal", journal)  # fmt: skip
+    assert (taken.status, taken.out) == (1, "")
+    changes = ("--point-of-sale", "17", "--redirect-uri", "app://back")
+    assert run("softpos", "change", app.id, *changes, "--journal", journal).status == 0
+    after = estate_in(journal).client_apps[app.id]
+    assert (after.point_of_sale, after.redirect_uris) == ("17", ("app://back",))
+    assert (after.tids, after.secret_digest) == (app.tids, app.secret_digest)
+    assert after.certificate_digest == app.certificate_digest
+    for wrong, status in (((), 2), (("--tid", "99999999"), 1), (("--tid", "1"), 2)):
+        ran = run("softpos", "change", app.id, *wrong, "--journal", journal)
+        assert (ran.status, ran.out) == (status, "")
+    assert run("softpos", "revoke", app.id, "--journal", journal).status == 0
+    assert run("softpos", "change", app.id, *changes, "--journal", journal).status == 1
+
+
 def test_nothing_is_left_of_what_was_not_registered(
     run: Run, journal: Path, tmp_path: Path
 ) -> None:
