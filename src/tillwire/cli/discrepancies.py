@@ -1,4 +1,4 @@
-"""`tillwire discrepancies`: facts that contradict a final outcome, until a person closes them."""
+"""`tillwire discrepancies`: facts that do not fit together, until a person closes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tillwire.errors import InvalidRequest, NotFound
 
 app = typer.Typer(
     name="discrepancies",
-    help="Facts that contradict what a transaction ended with.",
+    help="Facts that contradict what a transaction ended with, and differences to other books.",
     no_args_is_help=True,
 )
 
@@ -36,12 +36,13 @@ def list_discrepancies(
         say_json([discrepancy_view(each) for each in found])
         return
     say_table(
-        ["NUMBER", "SINCE", "TRANSACTION", "KNOWN", "HEARD", "CLOSED"],
+        ["NUMBER", "SINCE", "KIND", "TRANSACTION", "KNOWN", "HEARD", "CLOSED"],
         [
             [
                 str(each.id),
                 in_utc(each.at),
-                each.transaction_id,
+                each.kind,
+                each.transaction_id or "",
                 each.known,
                 each.heard,
                 f"{each.closed_by}: {each.reason}" if each.closed_at is not None else "",

@@ -641,15 +641,34 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Discrepancy(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact that contradicts a final outcome. Open until a person closes it with a reason."""
+    """Facts that do not fit together: one that contradicts a final outcome, or a difference that a
+    reconciliation found. Open until a person closes it with a reason."""
 
     id: int
-    transaction_id: str
+    transaction_id: str | None
+    """None: of a reconciliation, and no transaction of ours."""
     at: Instant
     known: str
     """What the journal says, in one sentence."""
     heard: str
-    """What contradicts it, in one sentence."""
+    """What contradicts it."""
     closed_at: Instant | None = None
     closed_by: str = ""
     reason: str = ""
+    kind: str = "contradiction"
+    """Or the word of the reconciliation: `amount_differs`, `missing_at_till` ..."""
+    key: str | None = None
+    """Of a reconciliation: a digest of the facts, under which it is opened once."""
+    source: str = ""
+    """Of a reconciliation: the files that were compared with the journal."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference that a reconciliation found, before it is a discrepancy."""
+
+    key: str
+    kind: str
+    transaction_id: str | None
+    known: str
+    heard: str
+    source: str

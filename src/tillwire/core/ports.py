@@ -24,6 +24,7 @@ from tillwire.core.model import (
     Discrepancy,
     Event,
     Exchange,
+    Finding,
     Hook,
     Merchant,
     Organisation,
@@ -268,6 +269,10 @@ class Unit(Protocol):
     def open_discrepancy(self, transaction_id: str, at: Instant, known: str, heard: str) -> bool:
         """Open one; False, and nothing written, when the same, or too many, are open already."""
 
+    def report(self, finding: Finding, at: Instant) -> bool:
+        """Open a discrepancy of a reconciliation; False when it was opened before, be it closed
+        since or not."""
+
     def is_disputed(self, transaction_id: str) -> bool:
         """Whether the transaction has an open discrepancy."""
 
@@ -384,6 +389,10 @@ class Reader(Protocol):
     ) -> list[Transaction]:
         """The newest of the terminal whose ids are in [first, behind), newest first. Ids sort by
         the time of acceptance."""
+
+    def transactions_in(self, begin: Instant, end: Instant) -> Iterator[Transaction]:
+        """All that were accepted in [begin, end), oldest first; to be read before the snapshot
+        ends."""
 
     def newest_transactions(self, limit: int) -> list[Transaction]:
         """The newest of all terminals, newest first."""

@@ -116,6 +116,12 @@ class SqlReader:
             limit=limit,
         )
 
+    def transactions_in(self, begin: Instant, end: Instant) -> Iterator[Transaction]:
+        """All that were accepted in [begin, end), oldest first; to be read before the snapshot
+        ends."""
+        values = {"first": f"{begin:013d}", "behind": f"{end:013d}"}
+        return map(rows.transaction, self._run("transactions_in", values))
+
     def newest_transactions(self, limit: int) -> list[Transaction]:
         """The newest of all terminals, newest first."""
         return self._transactions("newest_transactions", limit=limit)

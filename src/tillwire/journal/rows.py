@@ -206,7 +206,7 @@ def event(row: Row) -> Event:
 
 def discrepancy(row: Row) -> Discrepancy:
     """A discrepancy from a row of its table."""
-    number, transaction_id, at, known, heard, closed_at, closed_by, reason = row
+    number, transaction_id, at, known, heard, closed_at, closed_by, reason, kind, key, source = row
     return Discrepancy(
         id=number,
         transaction_id=transaction_id,
@@ -216,6 +216,9 @@ def discrepancy(row: Row) -> Discrepancy:
         closed_at=closed_at,
         closed_by=closed_by,
         reason=reason,
+        kind=kind,
+        key=key,
+        source=source,
     )
 
 

@@ -130,6 +130,9 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     )
     .order_by(_id.desc())
     .limit(bindparam("limit")),
+    "transactions_in": select(transactions)
+    .where(_id >= bindparam("first"), _id < bindparam("behind"))
+    .order_by(_id),
     "newest_transactions": select(transactions).order_by(_id.desc()).limit(bindparam("limit")),
     "ended_between": select(transactions)
     .where(
@@ -198,8 +201,14 @@ _STATEMENTS: Final[dict[str, Executable]] = {
         {
             column.name: bindparam(column.name)
             for column in discrepancies.c
-            if column.name not in ("id", "closed_at")
+            if column.name not in ("id", "closed_at", "key")
         }
+    ),
+    "report_finding": text(
+        "INSERT INTO discrepancies "
+        "(transaction_id, at, known, heard, closed_by, reason, kind, key, source) "
+        "VALUES (:transaction_id, :at, :known, :heard, '', '', :kind, :key, :source) "
+        "ON CONFLICT (key) DO NOTHING"
     ),
     "close_discrepancy": update(discrepancies)
     .where(discrepancies.c.id == bindparam("number"), discrepancies.c.closed_at.is_(None))

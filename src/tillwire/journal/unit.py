@@ -12,7 +12,7 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.letters import Letter
-from tillwire.core.model import Event, Exchange, PairingCode, Session, Transaction
+from tillwire.core.model import Event, Exchange, Finding, PairingCode, Session, Transaction
 from tillwire.core.ports import EstateThing, Hold, LanePort, StaleError
 from tillwire.core.totals import Closing
 from tillwire.journal import rows
@@ -136,9 +136,17 @@ class SqlUnit(SqlReader):
                 "heard": heard,
                 "closed_by": "",
                 "reason": "",
+                "kind": "contradiction",
+                "source": "",
             },
         )
         return True
+
+    def report(self, finding: Finding, at: Instant) -> bool:
+        """Open a discrepancy of a reconciliation; False when it was opened before, be it closed
+        since or not."""
+        values = {**msgspec.structs.asdict(finding), "at": at}
+        return self._write("report_finding", values).rowcount == 1
 
     def is_disputed(self, transaction_id: str) -> bool:
         """Whether the transaction has an open discrepancy."""
