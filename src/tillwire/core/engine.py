@@ -261,17 +261,20 @@ class Engine:
 
     # --- accept -------------------------------------------------------------------------------
 
-    async def accept(self, request: Request, when_busy: WhenBusy) -> Transaction:
+    async def accept(
+        self, request: Request, when_busy: WhenBusy, *, check: Callable[[], None] = lambda: None
+    ) -> Transaction:
         """Journal a till's request, and send it if its terminal is free.
 
         Returns the transaction as committed: SENT, or ACCEPTED while it waits or is held. Raises
         `NotFound` (terminal), `InvalidRequest` (field as in `Request`), `Conflict` (`Repeated`, and
         before all others; `TerminalBusy`, too much refunded, terminal not active), `Unsupported`,
-        `JournalError` (nothing was sent).
+        `JournalError` (nothing was sent). `check` is called while `estate` is as it is in the
+        accepting commit; it raises where the request is not meant for that.
         """
         for _ in range(TRIES):
             try:
-                admission = await self._admit(request, when_busy)
+                admission = await self._admit(request, when_busy, check)
             except StaleError:
                 await self.refresh_estate()
             except TerminalBusy as busy:
@@ -280,8 +283,11 @@ class Engine:
                 return self._mirror.newest(admission.transaction)
         raise JournalError(f"The estate has changed {TRIES} times meanwhile.")
 
-    async def _admit(self, request: Request, when_busy: WhenBusy) -> Admission:
+    async def _admit(
+        self, request: Request, when_busy: WhenBusy, check: Callable[[], None]
+    ) -> Admission:
         estate = self._estate
+        check()
         terminal = estate.terminals.get(request.terminal_id)
         if terminal is None or terminal.organisation_id != request.organisation_id:
             raise NotFound(f"No terminal {request.terminal_id}.")

@@ -26,9 +26,9 @@ from tests.unit.paymentbridge.face.cloud import (
     Json,
     cloud,
 )
-from tillwire.core.model import Lifecycle, State, Terminal, Verdict
+from tillwire.core.model import Lifecycle, Request, State, Terminal, Verdict
 from tillwire.core.ports import Unit
-from tillwire.dialects.paymentbridge.face import context
+from tillwire.dialects.paymentbridge.face import context, messages
 from tillwire.dialects.paymentbridge.wire import ids
 from tillwire.errors import Conflict, Proof
 from tillwire.estate import lifecycle
@@ -680,6 +680,38 @@ async def test_a_message_to_a_former_device_that_nobody_retired_gets_lost(tmp_pa
         lost = [each for each in written if each["event"] == "a cloud message was not delivered"]
         assert [each["reference"] for each in lost] == [order["referenceId"]] * 2
         await asyncio.sleep(90)
+        assert there.receiver.heard == []
+        assert there.transactions() == []
+
+
+@virtual()
+async def test_a_swap_while_a_message_is_taken_sends_no_order_to_the_new_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another program makes it, and the gateway hears of it in the accepting unit."""
+    async with cloud(tmp_path) as there:
+        till = await there.application()
+        read = messages.request_of
+
+        async def swapped(*asked: Json) -> Request:
+            request = await read(*asked)
+
+            def write(unit: Unit) -> None:
+                now = there.gateway.clock.now()
+                former = Lifecycle.ACTIVATED
+                step = lifecycle.swap(unit.estate(), LANE.id, "0901", now, former=former)
+                carry_out(unit, [step])
+
+            await there.gateway.journal.commit(write)
+            return request
+
+        monkeypatch.setattr(messages, "request_of", swapped)
+        order = till.order(amount=1000)
+        with capture_logs() as written:
+            assert (await till.send(order)).status == 202
+        (lost,) = (each for each in written if each["event"] == "a cloud message was not delivered")
+        assert lost["reference"] == order["referenceId"]
+        await asyncio.sleep(60)
         assert there.receiver.heard == []
         assert there.transactions() == []
 

@@ -9,6 +9,7 @@ before the 202.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -33,6 +34,7 @@ from tillwire.net.asgi import Reply
 MOST_WAITING: Final = 100
 """Orders that one terminal has before it; more are dropped."""
 
+_SWAPPED: Final = "another device stands at its terminal by now"
 _MOST_NAMED: Final = 100
 """Transactions of one reference that are looked at."""
 
@@ -49,7 +51,7 @@ async def send(context: Context, call: Call) -> Reply:
         await _deliver(context, call, merchant, spot, message)
     else:
         reference = bridge.salvaged(message.data).reference
-        _dropped(context, call, spot, reference, "another device stands at its terminal by now")
+        _dropped(context, call, spot, reference, _SWAPPED)
     return Reply(HTTPStatus.ACCEPTED)
 
 
@@ -116,8 +118,13 @@ async def _deliver(
         collapse_key=message.collapse_key or "",
     )
     answer = bridge.Salvaged(order.reference, order.callback_url, order.headers)
+
+    def check() -> None:
+        if not context.places.is_operating(spot):
+            raise NotFound(_SWAPPED)
+
     try:
-        await _accept(context, asked)
+        await _accept(context, asked, check)
     except TerminalBusy as busy:
         _dropped(context, call, spot, order.reference, busy.detail)
     except NotFound as error:
@@ -126,11 +133,11 @@ async def _deliver(
         await _cannot(context, call, spot, answer, error.detail)
 
 
-async def _accept(context: Context, asked: Asked) -> None:
+async def _accept(context: Context, asked: Asked, check: Callable[[], None]) -> None:
     engine = context.engine
     if engine.open_at(asked.terminal.id) >= MOST_WAITING:
         raise NotFound(f"{MOST_WAITING} orders wait for the terminal already.")
-    await engine.accept(await request_of(context, asked), WhenBusy.WAIT)
+    await engine.accept(await request_of(context, asked), WhenBusy.WAIT, check=check)
 
 
 async def _cannot(
