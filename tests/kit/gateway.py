@@ -33,6 +33,8 @@ from tillwire.dialects.paymentbridge.driver.cloud import Clouds
 from tillwire.dialects.paymentbridge.driver.driver import PaymentBridgeDriver
 from tillwire.dialects.smartconnect.driver.cloud import Cloud
 from tillwire.dialects.smartconnect.driver.driver import SmartConnectDriver
+from tillwire.dialects.softpos.driver.backend import Backends
+from tillwire.dialects.softpos.driver.driver import SoftPosDriver
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault, key_path
 from tillwire.net.addresses import Addresses
@@ -89,6 +91,9 @@ class GatewayUnderTest:
         http = _HttpOverLines(lines)
         self.clouds = clouds = Clouds(http, self.clock, self.vault)
         smartconnect = Cloud(http, self.clock, self.vault)
+        self.backends = backends = Backends(
+            lambda tls: lines.http(tls, "") if tls else http, self.clock, self.vault
+        )
         self.engine = Engine(
             self.journal,
             Drivers(
@@ -105,6 +110,7 @@ class GatewayUnderTest:
                     "smartconnect": lambda each: SmartConnectDriver(
                         each, self.engine, self.clock, smartconnect
                     ),
+                    "softpos": lambda each: SoftPosDriver(each, self.engine, self.clock, backends),
                 }
             ),
             self.clock,
@@ -128,6 +134,7 @@ class GatewayUnderTest:
             self.world,
             self.vault,
             self.clouds,
+            self.backends,
             anywhere,
         )
         for name, port in self._faces.items():
@@ -159,6 +166,7 @@ class GatewayUnderTest:
         await self.delivery.stop()
         for client in self._clients:
             await client.close()
+        await self.backends.close()
         for served in self._served.values():
             await served.close()
         for listener in self._streams.values():
@@ -258,3 +266,6 @@ class _HttpOverLines:
             )
         finally:
             await client.close()
+
+    async def close(self) -> None:
+        """Nothing is left open between requests."""

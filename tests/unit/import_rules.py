@@ -55,6 +55,7 @@ ONLY_IN: Final = {
     "alembic": frozenset({"journal"}),
     "sqlite3": frozenset({"journal", "virtual"}),
     "typer": frozenset({"cli"}),
+    "segno": frozenset({"cli"}),
 }
 """Packages that have one home."""
 

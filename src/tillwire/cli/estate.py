@@ -28,6 +28,7 @@ from tillwire.dialects.ecr17.driver.settings import DriverSettings as Ecr17Setti
 from tillwire.dialects.nexo.driver.settings import DriverSettings
 from tillwire.dialects.paymentbridge.driver.settings import DriverSettings as PaymentBridgeSettings
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings as SmartConnectSettings
+from tillwire.dialects.softpos.driver.settings import DriverSettings as SoftPosSettings
 from tillwire.estate.apply import apply
 from tillwire.estate.changes import Plan
 from tillwire.estate.file import DriverKinds, load
@@ -50,6 +51,7 @@ DRIVERS: Final[DriverKinds] = {
     "nexo": DriverSettings,
     "paymentbridge": PaymentBridgeSettings,
     "smartconnect": SmartConnectSettings,
+    "softpos": SoftPosSettings,
     "virtual": NoSettings,
 }
 """The drivers of this version, and the settings that they take in an estate file."""

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from tillwire.cli import phones
 from tillwire.cli.files import read_key, write_new
 from tillwire.cli.journals import (
     ConfigOption,
@@ -38,9 +39,13 @@ from tillwire.journal.vault import KeyFileVault
 
 app = typer.Typer(
     name="softpos",
-    help="Backends that check transactions over mutual TLS (SoftPOS).",
+    help="Backends that check transactions over mutual TLS (SoftPOS), and payments on phones.",
     no_args_is_help=True,
 )
+app.command()(phones.link)
+app.command()(phones.check)
+app.command()(phones.inquire)
+app.command("read-return")(phones.read_return)
 
 _SHORT = 16
 """Characters of a fingerprint that people are shown."""

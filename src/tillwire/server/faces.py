@@ -34,6 +34,8 @@ from tillwire.dialects.paymentbridge.face.teller import BridgeTeller
 from tillwire.dialects.smartconnect.face import face as smartconnect_face
 from tillwire.dialects.smartconnect.face import settings as smartconnect_settings
 from tillwire.dialects.smartconnect.face.teller import SmartConnectTeller
+from tillwire.dialects.softpos.driver import returns as softpos_returns
+from tillwire.dialects.softpos.driver.backend import Backends
 from tillwire.dialects.softpos.face import face as softpos_face
 from tillwire.dialects.softpos.face import settings as softpos_settings
 from tillwire.errors import NotFound
@@ -57,6 +59,8 @@ class Parts:
     """Seals what must be read again."""
     clouds: Clouds
     """Of Payment Bridge's drivers: where their terminals call us."""
+    backends: Backends
+    """Of SoftPOS's drivers: where their phones come back to us."""
     addresses: Addresses = field(default_factory=Addresses)
     """Which addresses strangers may have us call."""
     dialogues: Dialogues = field(default_factory=Dialogues)
@@ -217,6 +221,12 @@ def _softpos(parts: Parts, settings: softpos_settings.Settings) -> App:
     return softpos_face.create(parts.engine, parts.clock, settings, parts.vault)
 
 
+def _softpos_returns(parts: Parts, settings: NoSettings) -> App:
+    return softpos_returns.create(
+        parts.engine, lambda: parts.engine.estate, parts.clock, parts.backends
+    )
+
+
 FACES: Final[Mapping[str, AnyKind]] = {
     "merchantapi": FaceKind(
         "MerchantAPI, for tills",
@@ -278,6 +288,12 @@ FACES: Final[Mapping[str, AnyKind]] = {
         _softpos,
         settings=softpos_settings.Settings,
         mutual=True,
+    ),
+    "softpos-returns": FaceKind(
+        "Phones that come back from a SoftPOS payment",
+        _softpos_returns,
+        routine=frozenset({HTTPStatus.NOT_FOUND}),  # strangers, who are told nothing
+        secret_paths=True,
     ),
     "virtual": FaceKind(
         "The virtual world: terminals and the acquirer's ledger",

@@ -36,6 +36,8 @@ from tillwire.dialects.paymentbridge.driver.cloud import Clouds
 from tillwire.dialects.paymentbridge.driver.driver import PaymentBridgeDriver
 from tillwire.dialects.smartconnect.driver.cloud import Cloud
 from tillwire.dialects.smartconnect.driver.driver import SmartConnectDriver
+from tillwire.dialects.softpos.driver.backend import Backends
+from tillwire.dialects.softpos.driver.driver import SoftPosDriver
 from tillwire.errors import ConfigurationError, JournalError
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault, key_path
@@ -204,6 +206,8 @@ class Gateway:
         self._cleanup.push_async_callback(client.close)
         self._clouds = Clouds(client, self.clock, self.vault)
         self._smartconnect = Cloud(client, self.clock, self.vault)
+        self._backends = Backends(AiohttpClient, self.clock, self.vault)
+        self._cleanup.push_async_callback(self._backends.close)
 
     def _driver_kinds(self) -> dict[str, Build]:
         kinds: dict[str, Build] = {
@@ -218,6 +222,7 @@ class Gateway:
             "smartconnect": lambda each: SmartConnectDriver(
                 each, self.engine, self.clock, self._smartconnect
             ),
+            "softpos": lambda each: SoftPosDriver(each, self.engine, self.clock, self._backends),
         }
         if (world := self.world) is not None:
             kinds["virtual"] = lambda each: VirtualDriver(each, world, self.engine)
@@ -329,6 +334,7 @@ class Gateway:
             self.world,
             self.vault,
             self._clouds,
+            self._backends,
             self.addresses,
         )
 

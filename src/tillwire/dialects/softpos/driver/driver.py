@@ -191,14 +191,14 @@ class SoftPosDriver:
         if age < settings.settle_seconds:
             return CannotTell(f"{detail} It may not know it yet.")
         horizon = settings.horizon_seconds
-        over = age > (PERSON_AFTER if horizon is None else horizon)
+        over = age > (horizon or PERSON_AFTER)
         if transaction.peer.get(phone.CLAIMED):
             told = "What the phone brought back tells of a payment."
             return CannotTell(f"{detail} {told}", needs_person=over)
         if elsewhere := transaction.peer.get(phone.ELSEWHERE):
             told = f"What the phone brought back names the TID {elsewhere}, which is not asked."
             return CannotTell(f"{detail} {told}", needs_person=over)
-        if horizon is None or not over:
+        if not (horizon and over):
             return CannotTell(f"{detail} The link may still be opened.", needs_person=over)
         return Absent(f"{detail} It was asked until {horizon:g} seconds after it was sent.")
 

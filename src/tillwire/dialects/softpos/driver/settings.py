@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -85,9 +85,9 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """From the dispatch on, until an outcome that has not come is lost."""
     settle_seconds: Annotated[float, Meta(ge=30, le=3_600)] = 120.0
     """From the dispatch on, until a payment that took place must be known to the backend."""
-    horizon_seconds: Annotated[float, Meta(ge=3_600, le=2_592_000)] | None = 86_400.0
-    """From the dispatch on, until what the backend does not know did not take place. None: nobody
-    can say, and it is left to a person."""
+    horizon_seconds: Annotated[float, Meta(ge=0, le=2_592_000)] = 86_400.0
+    """From the dispatch on, until what the backend does not know did not take place. 0: nobody can
+    say, and it is left to a person."""
     connect_seconds: Annotated[float, Meta(ge=0.5, le=30)] = 5.0
     send_seconds: Annotated[float, Meta(ge=5, le=60)] = 20.0
     """After the dispatch, until when the link may be made."""
@@ -107,10 +107,9 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("caller_name: it is not printable")
         if self.link_seconds > self.final_within:
             raise ValueError("link_seconds: it is more than final_within")
-        if self.horizon_seconds is not None and self.horizon_seconds < (
-            self.link_seconds + self.settle_seconds
-        ):
-            raise ValueError("horizon_seconds: it is less than link_seconds and settle_seconds")
+        least = max(3_600.0, self.link_seconds + self.settle_seconds)
+        if 0 < self.horizon_seconds < least:
+            raise ValueError(f"horizon_seconds: it is neither 0 nor at least {least:g}")
         try:
             _ = self.table
         except InvalidRequest as error:
@@ -132,8 +131,16 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return aliases.aliases(self.field_names, self.status_words, major_units=self.major_units)
 
 
+def _split(url: str) -> SplitResult | None:
+    """The parts of an address; None if it is none."""
+    try:
+        return urlsplit(url) if url.isascii() and url.isprintable() else None
+    except ValueError:
+        return None
+
+
 def _host(name: str, url: str) -> str:
-    parts = urlsplit(url) if url.isascii() and url.isprintable() else None
+    parts = _split(url)
     bare = parts is not None and not (parts.path or parts.query or parts.fragment)
     if parts is None or not bare or parts.scheme not in ("https", "http") or "@" in parts.netloc:
         raise ValueError(f"{name}: it is not such as https://b2bsoftpos.nexigroup.com")
@@ -143,7 +150,7 @@ def _host(name: str, url: str) -> str:
 
 
 def _check_return(url: str) -> None:
-    parts = urlsplit(url) if url.isascii() and url.isprintable() else None
+    parts = _split(url)
     good = parts is not None and parts.scheme in ("https", "http") and bool(parts.hostname)
     if parts is None or not good or parts.query or parts.fragment or url.endswith("/"):
         raise ValueError(

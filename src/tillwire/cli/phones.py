@@ -1,0 +1,235 @@
+"""`tillwire softpos link`, `check`, `inquire` and `read-return`: payments on phones with SoftPOS.
+
+A link is shown as text and as a QR code (segno), which the phone's camera opens in the vendor's
+app. None is shown of what is over, lost, or waiting for too long: it could be paid all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import segno
+import typer
+
+from tillwire.cli.journals import (
+    ConfigOption,
+    DataOption,
+    JournalOption,
+    key_file,
+    locate,
+    opened,
+)
+from tillwire.cli.options import JsonOption, terminal_of
+from tillwire.cli.output import remark, say, say_json
+from tillwire.cli.terminals import TerminalArgument
+from tillwire.clock import SystemClock
+from tillwire.core.model import Terminal, Transaction
+from tillwire.dialects.softpos.driver import phone
+from tillwire.dialects.softpos.driver.backend import Backends, NoSuchTransaction
+from tillwire.dialects.softpos.driver.returns import DRIVER, PURPOSE
+from tillwire.dialects.softpos.driver.settings import DriverSettings
+from tillwire.dialects.softpos.wire import links
+from tillwire.dialects.softpos.wire.aliases import CheckAnswer
+from tillwire.dialects.softpos.wire.links import Operation
+from tillwire.errors import (
+    ConfigurationError,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    RemoteProtocolError,
+    Unsupported,
+)
+from tillwire.journal.vault import KeyFileVault
+from tillwire.net.http_client import AiohttpClient
+from tillwire.net.secret_paths import SecretPaths
+
+_BORDER: Final = 2
+"""Light modules around a code; a dark screen's own edge adds to them."""
+_HALVES: Final = {
+    (False, False): "\u2588",
+    (False, True): "\u2580",
+    (True, False): "\u2584",
+    (True, True): " ",
+}
+"""Dark above, dark below -> a character."""
+NOT_BELIEVED: Final = "This can be forged: `tillwire softpos check` asks the backend."
+INQUIRIES: Final = {
+    "last-transaction": Operation.LAST_TRANSACTION,
+    "accounting-closure": Operation.ACCOUNTING_CLOSURE,
+}
+
+TransactionArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="The transaction's id.", show_default=False)
+]
+QrOption = Annotated[
+    Path | None,
+    typer.Option("--svg", help="Write the QR code into this file, too.", show_default=False),
+]
+
+
+def link(
+    transaction_id: TransactionArgument,
+    svg: QrOption = None,
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the link, and its QR code, with which a phone pays a transaction that waits for it."""
+    path = locate(journal, config, data)
+    transaction, terminal = _found(path, transaction_id)
+    settings = _settings(terminal)
+    sealed = transaction.peer.get(phone.LINK)
+    if not sealed or not phone.is_shown(transaction, settings, SystemClock()):
+        state = transaction.state.value
+        raise Conflict(
+            f"It is {state}, and its link is not shown: it could be paid all the same. Links are "
+            f"shown for {settings.link_seconds:g} seconds while the phone is waited for."
+        )
+    _show(KeyFileVault(key_file(path, config)).open(sealed), svg, as_json=as_json)
+
+
+def inquire(
+    terminal: TerminalArgument,
+    what: Annotated[str, typer.Argument(help=" or ".join(INQUIRIES), show_default=False)],
+    svg: QrOption = None,
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the link that asks a phone for its last transaction, or closes its accounts.
+
+    What the phone brings back is logged by the gateway, as evidence that can be forged.
+    """
+    if what not in INQUIRIES:
+        raise InvalidRequest("WHAT", f"there is no {what[:60]!r}", " or ".join(INQUIRIES))
+    path = locate(journal, config, data)
+    with opened(path) as books:
+        estate = books.read_now(lambda reader: reader.estate())
+    found = terminal_of(estate, terminal)
+    paths = SecretPaths(KeyFileVault(key_file(path, config)), PURPOSE)
+    name = SystemClock().transaction_id()
+    text = phone.inquiry(INQUIRIES[what], found.tid, _settings(found), paths, name)
+    _show(text, svg, as_json=as_json)
+
+
+def check(
+    transaction_id: TransactionArgument,
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the backend what it says of a transaction. Changes nothing: the gateway asks by itself,
+    and decides."""
+    path = locate(journal, config, data)
+    transaction, terminal = _found(path, transaction_id)
+    settings = _settings(terminal)
+    vault = KeyFileVault(key_file(path, config))
+    answers = asyncio.run(_asked(transaction, terminal, settings, vault))
+    if as_json:
+        say_json({tid: _view(answer) for tid, answer in answers.items()})
+        return
+    for tid, answer in answers.items():
+        if answer is None:
+            say(f"On {tid} the backend does not know it, which is no proof that it was not paid.")
+            continue
+        amount = "no amount" if answer.amount is None else f"{answer.amount} minor units"
+        say(f"On {tid}: {answer.status} ({answer.status_word or 'no status'}), {amount}")
+        if answer.unclear:
+            say(f"Unclear: {', '.join(answer.unclear)}")
+        say(answer.raw.decode())
+
+
+def read_return(
+    url: Annotated[
+        str, typer.Argument(help="The address to which the app led back.", show_default=False)
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a return link says, read strictly. It proves nothing."""
+    try:
+        found = links.read_return(urlsplit(url).query)
+    except (RemoteProtocolError, ValueError) as error:
+        raise InvalidRequest("URL", str(error)) from None
+    if as_json:
+        say_json(msgspec.to_builtins(found))
+        return
+    say(f"{found.operation.value} {found.caller_trx_id}: {found.words} ({found.result})")
+    for key, value in found.fields.items():
+        say(f"  {key} = {value}")
+    remark(NOT_BELIEVED)
+
+
+def _found(path: Path, transaction_id: str) -> tuple[Transaction, Terminal]:
+    with opened(path) as books:
+        transaction, estate = books.read_now(
+            lambda reader: (reader.transaction(transaction_id), reader.estate())
+        )
+    if transaction is None:
+        raise NotFound(f"No transaction {transaction_id!r} in this journal.")
+    return transaction, estate.terminals[transaction.terminal_id]
+
+
+def _settings(terminal: Terminal) -> DriverSettings:
+    if terminal.driver != DRIVER:
+        raise Unsupported(f"{terminal.name} is reached by {terminal.driver}, not by links.")
+    try:
+        return msgspec.convert(terminal.settings, DriverSettings)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"The settings of {terminal.name}: {error}.") from None
+
+
+async def _asked(
+    transaction: Transaction, terminal: Terminal, settings: DriverSettings, vault: KeyFileVault
+) -> dict[str, CheckAnswer | None]:
+    backends = Backends(AiohttpClient, SystemClock(), vault)
+    backend = backends.of(settings)
+    tids = phone.tids(terminal.tid, settings)
+    answers: dict[str, CheckAnswer | None] = {}
+    try:
+        for tid in tids:
+            try:
+                answers[tid] = await backend.check(tid, transaction.id, tids, settings)
+            except NoSuchTransaction:
+                answers[tid] = None
+        return answers
+    finally:
+        await backends.close()
+
+
+def _view(answer: CheckAnswer | None) -> dict[str, object] | None:
+    if answer is None:
+        return None
+    members = msgspec.structs.asdict(answer)
+    return {**members, "raw": msgspec.json.decode(answer.raw)}
+
+
+def _show(text: str, svg: Path | None, *, as_json: bool) -> None:
+    code = segno.make(text, micro=False)
+    if svg is not None:
+        try:
+            code.save(str(svg), kind="svg", scale=4)
+        except OSError as error:
+            raise ConfigurationError(f"{svg}: it cannot be written: {error.strerror}.") from None
+    if as_json:
+        say_json({"link": text})
+        return
+    for line in _drawn([bytes(row) for row in code.matrix_iter(border=_BORDER)]):
+        remark(line)
+    say(text)
+
+
+def _drawn(rows: list[bytes]) -> list[str]:
+    """Two rows of modules in one line, with the light ones drawn: for dark screens."""
+    if len(rows) % 2:
+        rows = [*rows, bytes(len(rows[0]))]
+    pairs = zip(rows[::2], rows[1::2], strict=True)
+    return [
+        "".join(_HALVES[bool(a), bool(b)] for a, b in zip(*pair, strict=True)) for pair in pairs
+    ]
