@@ -31,6 +31,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "watch": _ABOVE_CORE | {"config"},
     "callbacks": _ABOVE_CORE | {"net"},
     "estate": _ABOVE_CORE | {"strict_toml"},
+    "reconcile": _ABOVE_CORE | {"strict_toml"},
     "dialects": _ABOVE_CORE | {"net", "estate"},
     "device": _ABOVE_CORE | {"net", "estate"},
     "virtual": _ABOVE_CORE | {"net", "estate", "journal"},
@@ -54,6 +55,7 @@ ONLY_IN: Final = {
     "sqlalchemy": frozenset({"journal"}),
     "alembic": frozenset({"journal"}),
     "sqlite3": frozenset({"journal", "virtual"}),
+    "duckdb": frozenset({"reconcile"}),
     "typer": frozenset({"cli"}),
     "segno": frozenset({"cli"}),
 }

@@ -22,6 +22,7 @@ from tillwire.cli import (
     lanes,
     pairings,
     pay,
+    reconcile,
     sandbox,
     serve,
     softpos,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command()(sandbox.sandbox)
 app.command()(serve.serve)
 app.command()(pay.pay)
+app.command("reconcile")(reconcile.run)
 app.add_typer(estate.app)
 app.add_typer(terminals.app)
 app.add_typer(keys.app)

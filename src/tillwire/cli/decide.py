@@ -8,7 +8,8 @@ decided transaction gets its turn in the journal, and is carried when the gatewa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import typer
@@ -116,17 +117,7 @@ def _minor(known: Transaction, text: str, option: str) -> int:
 
 
 async def _decided(books: SqliteJournal, vault: KeyFileVault, order: DecideOrder) -> None:
-    from tillwire.server.faces import FACES, tellers
-
-    engine = Engine(
-        books,
-        Undriven,
-        SystemClock(),
-        owner="tillwire transactions decide",
-        tellers=tellers(FACES, vault),
-    )
-    await engine.refresh_estate()
-    try:
+    async with undriven(books, vault, "tillwire transactions decide") as engine:
         await engine.decide(
             order.transaction,
             order.verdict,
@@ -135,6 +126,17 @@ async def _decided(books: SqliteJournal, vault: KeyFileVault, order: DecideOrder
             approved_amount=order.approved_amount,
             tip=order.tip,
         )
+
+
+@asynccontextmanager
+async def undriven(books: SqliteJournal, vault: KeyFileVault, owner: str) -> AsyncIterator[Engine]:
+    """An engine that reaches no terminal, on a journal that this process owns."""
+    from tillwire.server.faces import FACES, tellers
+
+    engine = Engine(books, Undriven, SystemClock(), owner=owner, tellers=tellers(FACES, vault))
+    await engine.refresh_estate()
+    try:
+        yield engine
     finally:
         await engine.stop()
 

@@ -1,5 +1,5 @@
 """`tillwire transactions`: list them, those that block a terminal, show one with all that happened
-to it, decide an UNKNOWN."""
+to it, decide an UNKNOWN, export them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from tillwire.cli import timeline
 from tillwire.cli.decide import decide
+from tillwire.cli.export import export
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
 from tillwire.cli.options import JsonOption, organisation_of, terminal_of
 from tillwire.cli.output import remark, say, say_json, say_lines, say_table
@@ -214,3 +215,4 @@ def _receipts(transaction: Transaction) -> dict[str, str]:
 
 
 app.command()(decide)
+app.command()(export)

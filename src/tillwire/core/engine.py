@@ -578,6 +578,20 @@ class Engine:
             raise NotFound(f"No terminal {terminal_id}.")
         return terminal
 
+    # --- what others know ----------------------------------------------------------------------
+
+    async def resolve(self, transaction_id: str, outcome: Outcome, source: str) -> Transaction:
+        """End an UNKNOWN transaction by what an acquirer's file says; one that is not UNKNOWN (any
+        more) stays as it is. `source` names the file. Raises `NotFound`, and
+        `RemoteProtocolError` when the outcome cannot be of this transaction."""
+
+        def settle(current: Transaction) -> Move | None:
+            if current.state is not State.UNKNOWN:
+                return None
+            return ended(current, outcome, self.clock.now(), source=source)
+
+        return await self._changes.change(transaction_id, settle)
+
     # --- a person's decision -------------------------------------------------------------------
 
     async def decide(

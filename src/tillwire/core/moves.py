@@ -209,10 +209,11 @@ def signed(transaction: Transaction, sign: Sign, now: Instant) -> Move | None:
     return noted(transaction, name, now, detail, **news) if news else None
 
 
-def ended(transaction: Transaction, outcome: Outcome, now: Instant) -> Move:
-    """The outcome, by answer or found again."""
+def ended(transaction: Transaction, outcome: Outcome, now: Instant, *, source: str = "") -> Move:
+    """The outcome, by answer or found again; `source` says where, if not at the terminal."""
     table = _FOUND if transaction.state is State.UNKNOWN else _ANSWERED
-    return _with_outcome(transaction, table[outcome.verdict], outcome, now, {})
+    detail = {"source": source} if source else {}
+    return _with_outcome(transaction, table[outcome.verdict], outcome, now, detail)
 
 
 def decided(

@@ -9,6 +9,7 @@ did what needs nobody's word. What is done with lanes is the business of `lanes.
     POST /reset   close a lane's connections
     POST /port    set a lane's port, or go back to the configuration's
     POST /decide  end an UNKNOWN transaction on a person's word
+    POST /resolve end one by what the acquirer's file says
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from uvicorn.server import ServerState
 
 from tillwire.config import Limits
 from tillwire.core.engine import Engine
-from tillwire.core.model import State, Verdict
+from tillwire.core.model import Outcome, State, Verdict
 from tillwire.core.ports import LanePort
 from tillwire.errors import InvalidRequest
 from tillwire.net import asgi
@@ -112,6 +113,21 @@ class DecideDone(msgspec.Struct, frozen=True):
     state: State
 
 
+class ResolveOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an acquirer's file says has become of a transaction."""
+
+    transaction: str
+    outcome: Outcome
+    source: str
+    """The file's name."""
+
+
+class ResolveDone(msgspec.Struct, frozen=True):
+    """Where the transaction is now."""
+
+    state: State
+
+
 Call = asgi.Call[str]
 """A request, by the user who makes it."""
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -119,6 +135,7 @@ Handler = Callable[[Call], Awaitable[Reply]]
 _reset_order: Final = msgspec.json.Decoder(ResetOrder)
 _port_order: Final = msgspec.json.Decoder(PortOrder)
 _decide_order: Final = msgspec.json.Decoder(DecideOrder)
+_resolve_order: Final = msgspec.json.Decoder(ResolveOrder)
 
 
 def control_path(journal: Path) -> Path:
@@ -159,6 +176,7 @@ class ControlFace:
                 ("POST", "/reset", self._reset),
                 ("POST", "/port", self._port),
                 ("POST", "/decide", self._decide),
+                ("POST", "/resolve", self._resolve),
             ]
         )
 
@@ -198,6 +216,18 @@ class ControlFace:
             "a person decided", transaction=ended.id, state=ended.state, user=call.caller
         )
         return _reply(DecideDone(ended.state))
+
+    async def _resolve(self, call: Call) -> Reply:
+        order = await _read(call, _resolve_order)
+        ended = await self._engine.resolve(order.transaction, order.outcome, order.source)
+        structlog.get_logger().info(
+            "an acquirer's file resolved",
+            transaction=ended.id,
+            state=ended.state,
+            source=order.source,
+            user=call.caller,
+        )
+        return _reply(ResolveDone(ended.state))
 
 
 async def _read(call: Call, decoder: msgspec.json.Decoder[asgi.C]) -> asgi.C:

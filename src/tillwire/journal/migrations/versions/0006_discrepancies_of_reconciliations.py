@@ -19,7 +19,9 @@ def upgrade() -> None:
     with op.batch_alter_table("discrepancies") as table:
         table.alter_column("transaction_id", existing_type=sa.Text(), nullable=True)
         # Those that are there were opened by facts that contradicted an outcome.
-        table.add_column(sa.Column("kind", sa.Text(), nullable=False, server_default="contradiction"))
+        table.add_column(
+            sa.Column("kind", sa.Text(), nullable=False, server_default="contradiction")
+        )
         table.add_column(sa.Column("key", sa.Text(), nullable=True))
         table.add_column(sa.Column("source", sa.Text(), nullable=False, server_default=""))
         table.create_unique_constraint(op.f("uq_discrepancies_key"), ["key"])

@@ -1,0 +1,69 @@
+"""`tillwire transactions export`: the journal's transactions as a table for other programs.
+
+Its columns are those that a reconciliation reads with the profile `tillwire`, and exact: no cell is
+changed for the sake of spreadsheets.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
+from tillwire.cli.output import remark
+from tillwire.cli.windows import (
+    DayOption,
+    FromOption,
+    StoreOption,
+    TerminalOption,
+    ToOption,
+    chosen,
+    ids_of,
+)
+from tillwire.core.ports import Reader
+from tillwire.errors import ConfigurationError, InvalidRequest
+from tillwire.reconcile.exports import write_csv, write_parquet
+from tillwire.reconcile.journal_side import rows_of
+
+
+def export(
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write a CSV file.")] = None,
+    parquet: Annotated[Path | None, typer.Option("--parquet", help="Write a Parquet file.")] = None,
+    day: DayOption = "",
+    begin: FromOption = "",
+    end: ToOption = "",
+    store: StoreOption = "",
+    terminal: TerminalOption = "",
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Write the transactions of a time as CSV or Parquet; as CSV to standard output without either.
+
+    Its times are those at which the transactions were accepted, in UTC.
+    """
+    if csv is not None and parquet is not None:
+        raise InvalidRequest("--parquet", "one file is written at a time", "--csv, or --parquet")
+    with opened(locate(journal, config, data)) as books:
+        estate = books.read_now(lambda reader: reader.estate())
+        window, terminals = chosen(estate, day, begin, end, store, terminal)
+
+        def written(reader: Reader) -> int:
+            found = rows_of(reader.transactions_in(window.begin, window.end), ids_of(terminals))
+            if parquet is not None:
+                return write_parquet(parquet, found)
+            if csv is None:
+                return write_csv(sys.stdout, found)
+            with csv.open("w", encoding="utf-8", newline="") as out:
+                return write_csv(out, found)
+
+        try:
+            count = books.read_now(written)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{csv or parquet}: it cannot be written: {error.strerror or error}."
+            ) from None
+    remark(f"{count} transactions.")

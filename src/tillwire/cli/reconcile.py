@@ -1,0 +1,235 @@
+"""`tillwire reconcile`: the journal, the till's export and the acquirer's file, compared.
+
+What the files prove of UNKNOWN transactions is told to the gateway that runs the journal, or, where
+none runs, to an engine that reaches no terminal. Every difference becomes a discrepancy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from tillwire.cli.control import ask
+from tillwire.cli.decide import undriven
+from tillwire.cli.journals import (
+    ConfigOption,
+    DataOption,
+    JournalOption,
+    commit,
+    key_file,
+    locate,
+    opened,
+)
+from tillwire.cli.options import JsonOption
+from tillwire.cli.output import remark, say, say_json, say_table
+from tillwire.cli.windows import (
+    DayOption,
+    FromOption,
+    StoreOption,
+    TerminalOption,
+    ToOption,
+    chosen,
+    ids_of,
+)
+from tillwire.clock import Instant, SystemClock
+from tillwire.core.model import Finding, State
+from tillwire.core.ports import Reader, Unit
+from tillwire.errors import InvalidRequest, TillwireError
+from tillwire.journal.sqlite import SqliteJournal
+from tillwire.journal.vault import KeyFileVault
+from tillwire.reconcile import profiles, reports
+from tillwire.reconcile.facts import Window
+from tillwire.reconcile.findings import findings, heard
+from tillwire.reconcile.journal_side import rows_of
+from tillwire.reconcile.match import ACQUIRER, GATEWAY, TILL
+from tillwire.reconcile.results import Group
+from tillwire.reconcile.run import MOST, Report, Resolution, gateway_rows, nothing, reconcile
+from tillwire.reconcile.sources import File, Source
+from tillwire.server.control import ResolveDone, ResolveOrder
+
+DIFFERENT: Final = 3
+"""The exit status when there are differences."""
+AROUND: Final = 24 * 3600 * 1000
+"""Milliseconds before and behind what was asked for in which another side may have a sale."""
+TOGETHER: Final = 500
+"""Discrepancies of one commit: a gateway's sales wait no longer than for these."""
+_SHOWN: Final = 20
+
+_OPTIONS: Final = {TILL: "--till", ACQUIRER: "--acquirer"}
+
+
+def run(
+    till: Annotated[Path | None, typer.Option("--till", help="The till's export.")] = None,
+    acquirer: Annotated[
+        Path | None, typer.Option("--acquirer", help="The acquirer's or settlement file.")
+    ] = None,
+    till_profile: Annotated[
+        str, typer.Option("--till-profile", help="How it is read: a name, or a TOML file.")
+    ] = "tillwire",
+    acquirer_profile: Annotated[
+        str, typer.Option("--acquirer-profile", help="How it is read: a name, or a TOML file.")
+    ] = "tillwire",
+    day: DayOption = "",
+    begin: FromOption = "",
+    end: ToOption = "",
+    store: StoreOption = "",
+    terminal: TerminalOption = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write reports into this folder.")
+    ] = None,
+    most: Annotated[
+        int, typer.Option(min=1, max=10 * MOST, help="How many differences are believed.")
+    ] = MOST,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only look: no discrepancy, nothing resolved.")
+    ] = False,
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the journal with the till's export, the acquirer's file, or both.
+
+    Exit status 3: there are differences. Running it again opens nothing twice.
+    """
+    files: dict[str, Source] = {
+        label: File(path, profiles.load(profile))
+        for label, path, profile in (
+            (TILL, till, till_profile),
+            (ACQUIRER, acquirer, acquirer_profile),
+        )
+        if path is not None
+    }
+    if not files:
+        raise InvalidRequest("--till", "there is nothing to compare with", "--till, --acquirer")
+    path = locate(journal, config, data)
+    with opened(path) as books:
+        estate = books.read_now(lambda reader: reader.estate())
+        window, terminals = chosen(estate, day, begin, end, store, terminal)
+        resolver = Resolver(books, KeyFileVault(key_file(path, config)), path, files)
+
+        def compared(reader: Reader) -> Report:
+            first, behind = Instant(window.begin - AROUND), Instant(window.end + AROUND)
+            ours = rows_of(reader.transactions_in(first, behind), ids_of(terminals))
+            return reconcile(
+                {GATEWAY: gateway_rows(ours), **files},
+                window,
+                resolve=nothing if dry_run else resolver.resolve,
+                most=most,
+                say=remark,
+            )
+
+        report = books.read_now(compared)
+        new = 0 if dry_run else _report(books, findings(report.differences, report.sources))
+    written = reports.write(report, out) if out is not None else []
+    if as_json:
+        say_json({**reports.view(report), "opened": new})
+    else:
+        _say(report, window, new, dry_run=dry_run)
+    for each in written:
+        remark(f"Written: {each}")
+    if not report.agrees:
+        raise typer.Exit(DIFFERENT)
+
+
+class Resolver:
+    """Tells the engine what the acquirer knows."""
+
+    def __init__(
+        self, books: SqliteJournal, vault: KeyFileVault, path: Path, files: dict[str, Source]
+    ) -> None:
+        self._books = books
+        self._vault = vault
+        self._path = path
+        self._source = files[ACQUIRER].name if ACQUIRER in files else ""
+
+    def resolve(self, known: list[Resolution]) -> set[str]:
+        """The transactions that ended so."""
+        orders = [ResolveOrder(each.transaction_id, each.outcome, self._source) for each in known]
+        look = "tillwire transactions blocked"
+        first = ask(self._path, "POST", "/resolve", ResolveDone, orders[0], look=look)
+        if first is None:
+            self._books.own()
+            return asyncio.run(self._ended(orders))
+        done = [first]
+        for order in orders[1:]:
+            answer = ask(self._path, "POST", "/resolve", ResolveDone, order, look=look)
+            if answer is None:
+                raise TillwireError("The gateway has stopped meanwhile. Run it again.")
+            done.append(answer)
+        return {order.transaction for order, each in zip(orders, done, strict=True) if _ended(each)}
+
+    async def _ended(self, orders: list[ResolveOrder]) -> set[str]:
+        async with undriven(self._books, self._vault, "tillwire reconcile") as engine:
+            ended = set()
+            for order in orders:
+                known = await engine.resolve(order.transaction, order.outcome, order.source)
+                if known.is_final:
+                    ended.add(order.transaction)
+            return ended
+
+
+def _ended(answer: ResolveDone) -> bool:
+    return answer.state is not State.UNKNOWN
+
+
+def _report(books: SqliteJournal, found: list[Finding]) -> int:
+    """Open a discrepancy for each that was never opened; how many those were."""
+    now = SystemClock().now()
+    new = 0
+    for index in range(0, len(found), TOGETHER):
+        some = found[index : index + TOGETHER]
+        new += commit(books, partial(_open, some, now))
+    return new
+
+
+def _open(some: list[Finding], now: Instant, unit: Unit) -> int:
+    return sum(unit.report(each, now) for each in some)
+
+
+def _say(report: Report, window: Window, new: int, *, dry_run: bool) -> None:
+    say(f"Compared: {', '.join(f'{label} ({name})' for label, name in report.sources.items())}.")
+    say()
+    kinds: Iterable[tuple[str, int]] = (
+        (words, report.kinds[kind]) for kind, words in reports.WORDS.items()
+    )
+    say_table(["RESULT", "TRANSACTIONS"], [[words, str(n)] for words, n in kinds], empty="")
+    say()
+    labels = list(report.sources)
+    say_table(
+        ["STORE", "TERMINAL", "DAY", *(f"{label.upper()}" for label in labels)],
+        [
+            [
+                group.store,
+                group.terminal,
+                reports.day_of(group.day).isoformat(),
+                *(_sum(group, label) for label in labels),
+            ]
+            for group in report.groups
+        ],
+        empty="No transactions.",
+    )
+    if report.differences:
+        say()
+        for result in report.differences[:_SHOWN]:
+            first = result.first.texts
+            name = first.get("transaction_id") or first.get("reference", "")
+            say(f"{result.kind.value} {name}: {heard(result, report.sources)}")
+        if (more := len(report.differences) - _SHOWN) > 0:
+            remark(f"And {more} more; --out DIR writes all.")
+    if report.resolved:
+        say(f"Resolved by the acquirer's word: {', '.join(report.resolved)}.")
+    if report.resolvable:
+        remark(f"The acquirer's word is definite about: {', '.join(report.resolvable)}.")
+    if not dry_run:
+        remark(f"Discrepancies opened: {new}. `tillwire discrepancies list` has all that are open.")
+
+
+def _sum(group: Group, label: str) -> str:
+    moved = reports.decimal(group.flow.get(label, 0), group.currency)
+    return f"{group.rows.get(label, 0)} rows, {moved} {group.currency}"

@@ -1,0 +1,268 @@
+"""Facts: what the texts of a row say, in SQL over a source, and which of them cannot be read.
+
+A row's *facts* are one number: whether money moved, which way, how much of what. Two rows with the
+same facts say the same of the money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from tillwire.clock import Instant
+from tillwire.core.model import TransactionType
+from tillwire.errors import InvalidRequest
+from tillwire.money import CURRENCIES, MAX_MINOR
+from tillwire.reconcile.profiles import TEXTS, Profile, Status
+from tillwire.reconcile.workspace import quoted
+
+FIRST_YEAR_MS: Final = 946_684_800_000
+LAST_YEAR_MS: Final = 4_102_444_800_000
+"""Times of 2000 to 2099; others are no times of card payments."""
+
+# The classes of rows. A reversal is of the same one as what it reverses: whether one of them may be
+# missing is for both together to say.
+NOTHING, MOVED, HELD, REVERSED, OPEN = range(5)
+FACTS: Final = 2048
+"""An amount stands above this in a row's facts, currency, class and direction below."""
+
+_COMMON: Final = ("EUR", "CHF", "GBP", "USD")
+CURRENCY_CODES: Final = (*_COMMON, *sorted(CURRENCIES.keys() - {*_COMMON}))
+"""Currencies by their numbers in facts."""
+assert len(CURRENCY_CODES) * 10 + 9 < FACTS
+assert MAX_MINOR * FACTS < 1 << 63
+
+OUR_IDS: Final = ("transaction_id", "original_id")
+"""Columns that have ids of ours, or nothing: in another system's file, they may have its own."""
+
+_STATUSES: Final = list(Status)
+_TYPES: Final = list(TransactionType)
+_HELD: Final = (TransactionType.PREAUTH, TransactionType.INCREMENT)
+_BACK: Final = (TransactionType.REFUND, TransactionType.REVERSAL)
+
+CHECKED: Final = ("amount", "currency", "at", "status", "type")
+"""Columns in which a text can be wrong; `bad` numbers them from 1."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Which rows count: a time, and perhaps terminals."""
+
+    begin: Instant
+    end: Instant
+    """The first moment that does not count any more."""
+    zone: str = "UTC"
+    """In which days begin."""
+    terminals: frozenset[str] = frozenset()
+    """Names and TIDs, in small letters; empty: all."""
+
+
+def typed(
+    source: str, profile: Profile, found: Mapping[str, str], window: Window, read: str
+) -> str:
+    """Each of these rows with our columns, `kind`, `word`, `minor`, `cur`, `ms`, `class`,
+    `direction`, `facts`, `day`, `inside`, and in `bad` which of its columns cannot be read."""
+    texts = ", ".join(f"{_text(name)} AS {name}" for name in TEXTS)
+    words = (
+        f"SELECT *, {texts}, {_currency(profile, found)} AS cur, {_type(profile, found)} AS told, "
+        f"{_status(profile, found)} AS word, {_clean(profile)} AS cleaned, "
+        f"{_moment(profile, found)} AS ms FROM ({read})"
+    )
+    numbers = (
+        f"SELECT *, {_minor(profile)} AS minor, "
+        f"CASE WHEN told = {_TYPES.index(TransactionType.PURCHASE)} AND starts_with(amount_, '-') "
+        f"THEN {_TYPES.index(TransactionType.REFUND)} ELSE told END AS kind FROM ({words})"
+    )
+    known = (
+        f"SELECT *, {_class()} AS class, "
+        f"CASE WHEN kind IN ({_indexes(_BACK)}) THEN 1 ELSE 0 END AS direction, "
+        f"{_bad()} AS bad FROM ({numbers})"
+    )
+    return (
+        f"SELECT *, CASE WHEN class IN ({MOVED}, {HELD}, {REVERSED}) THEN minor * {FACTS} ELSE 0 "
+        f"END + cur * 10 + class * 2 + direction AS facts, {_day(window)} AS day, "
+        f"{_inside(source, found, window)} AS inside FROM ({known})"
+    )
+
+
+def _text(name: str) -> str:
+    text = f"nullif(trim({name}_), '')"
+    if name not in OUR_IDS:
+        return text
+    return f"CASE WHEN regexp_full_match({text}, '[0-9]{{31}}') THEN {text} END"
+
+
+def _indexes(kinds: Sequence[TransactionType]) -> str:
+    return ", ".join(str(_TYPES.index(kind)) for kind in kinds)
+
+
+def _words(text: str, meanings: Mapping[str, int], default: int | str) -> str:
+    cases = " ".join(f"WHEN {quoted(word)} THEN {code}" for word, code in meanings.items())
+    bent = f"CASE upper(trim(coalesce({text}, ''))) {cases} WHEN '' THEN {default} END"
+    return f"CASE {text} {cases} ELSE {bent} END"
+
+
+def _currency(profile: Profile, found: Mapping[str, str]) -> str:
+    if "currency" not in found:
+        return str(CURRENCY_CODES.index(profile.currency))
+    codes = {code: index for index, code in enumerate(CURRENCY_CODES)}
+    default = str(codes[profile.currency]) if profile.currency else "NULL"
+    return _words("currency_", codes, default)
+
+
+def _status(profile: Profile, found: Mapping[str, str]) -> str:
+    default = _STATUSES.index(profile.default_status)
+    if "status" not in found:
+        return str(default)
+    own = {status.value: _STATUSES.index(status) for status in _STATUSES}
+    meant = {word.upper(): _STATUSES.index(status) for word, status in profile.statuses.items()}
+    return _words("status_", own | meant, default)
+
+
+def _type(profile: Profile, found: Mapping[str, str]) -> str:
+    default = _TYPES.index(profile.default_type)
+    if "type" not in found:
+        return str(default)
+    own = {kind.value: _TYPES.index(kind) for kind in _TYPES}
+    meant = {word.upper(): _TYPES.index(kind) for word, kind in profile.types.items()}
+    return _words("type_", own | meant, default)
+
+
+def _clean(profile: Profile) -> str:
+    """The amount's digits and point; NULL when it is not written as the profile says."""
+    shape = profile.amount
+    sign = "-?" if shape.negative == "refund" else ""
+    if shape.unit == "minor":
+        return f"CASE WHEN regexp_full_match(amount_, '{sign}[0-9]{{1,15}}') THEN amount_ END"
+    decimal = r"\." if shape.decimal == "." else ","
+    whole = "[0-9]{1,14}"
+    text = "amount_"
+    if shape.thousands:
+        mark = r"\." if shape.thousands == "." else shape.thousands
+        whole = f"(?:[0-9]{{1,3}}(?:{mark}[0-9]{{3}}){{1,4}}|{whole})"
+        text = f"replace({text}, {quoted(shape.thousands)}, '')"
+    if shape.decimal == ",":
+        text = f"replace({text}, ',', '.')"
+    pattern = quoted(f"{sign}{whole}(?:{decimal}[0-9]{{1,4}})?")
+    return f"CASE WHEN regexp_full_match(amount_, {pattern}) THEN {text} END"
+
+
+def _minor(profile: Profile) -> str:
+    """Minor units; NULL when there are more decimals than the currency has, or too much."""
+    if profile.amount.unit == "minor":
+        minor = "abs(TRY_CAST(cleaned AS BIGINT))"
+        return f"CASE WHEN {minor} <= {MAX_MINOR} THEN {minor} END"
+    by_exponent: dict[int, list[str]] = {}
+    for index, code in enumerate(CURRENCY_CODES):
+        by_exponent.setdefault(CURRENCIES[code].exponent, []).append(str(index))
+    rare = " ".join(
+        f"WHEN cur IN ({', '.join(codes)}) THEN {10 ** (4 - exponent)}"
+        for exponent, codes in by_exponent.items()
+        if exponent != 2
+    )
+    unit = f"CASE {rare} ELSE 100 END"
+    scaled = "CAST(abs(TRY_CAST(cleaned AS DECIMAL(18, 4))) * 10000 AS BIGINT)"
+    exact = f"{scaled} % ({unit}) = 0 AND divide({scaled}, {unit}) <= {MAX_MINOR}"
+    return f"CASE WHEN {exact} THEN divide({scaled}, {unit}) END"
+
+
+def _moment(profile: Profile, found: Mapping[str, str]) -> str:
+    text = "at_ || ' ' || time_" if "time" in found else "at_"
+    zone = quoted(profile.time.zone)
+    if profile.time.format != "iso8601":
+        parsed = f"try_strptime({text}, {quoted(profile.time.format)})"
+        moment = parsed if "%z" in profile.time.format else _standing(parsed, zone)
+    else:
+        offset = f"regexp_matches({text}, ':[0-9.]+[+-][0-9:]+$')"
+        shaped = f"regexp_matches({text}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ][0-9]{{2}}:')"
+        with_offset = f"TRY_CAST({text} AS TIMESTAMPTZ)"
+        local = _standing(f"TRY_CAST({text} AS TIMESTAMP)", zone) if profile.time.zone else "NULL"
+        plain = f"strlen({text}) > 15 AND ends_with({text}, 'Z')"
+        moment = (
+            f"CASE WHEN {plain} OR ({shaped} AND {offset}) THEN {with_offset} "
+            f"WHEN {shaped} THEN {local} END"
+        )
+    return f"epoch_ms({moment})"
+
+
+def _standing(local: str, zone: str) -> str:
+    """A local time as a moment; NULL when clocks never show it, since they are put forward. Of one
+    that they show twice, the zone's own choice."""
+    moment = f"timezone({zone}, {local})"
+    return f"CASE WHEN timezone({zone}, {moment}) = {local} THEN {moment} END"
+
+
+def _class() -> str:
+    word = {status: _STATUSES.index(status) for status in _STATUSES}
+    return (
+        f"CASE word WHEN {word[Status.APPROVED]} THEN "
+        f"CASE WHEN kind IN ({_indexes(_HELD)}) THEN {HELD} "
+        f"WHEN kind = {_TYPES.index(TransactionType.REVERSAL)} THEN {REVERSED} ELSE {MOVED} END "
+        f"WHEN {word[Status.REVERSED]} THEN {REVERSED} "
+        f"WHEN {word[Status.UNKNOWN]} THEN {OPEN} ELSE {NOTHING} END"
+    )
+
+
+def _bad() -> str:
+    at_fault = {
+        "amount": "minor IS NULL",
+        "currency": "cur IS NULL",
+        "at": f"(ms BETWEEN {FIRST_YEAR_MS} AND {LAST_YEAR_MS}) IS NOT TRUE",
+        "status": "word IS NULL",
+        "type": "told IS NULL",
+    }
+    cases = " ".join(
+        f"WHEN {at_fault[name]} THEN {code}"
+        for code, name in sorted(
+            ((CHECKED.index(name) + 1, name) for name in at_fault),
+            key=lambda each: each[1] != "currency",  # whose decimals an amount is judged by
+        )
+    )
+    return f"CAST(CASE {cases} ELSE 0 END AS UTINYINT)"
+
+
+def _day(window: Window) -> str:
+    if window.zone == "UTC":
+        return "divide(ms, 86400000)"
+    there = f"timezone({quoted(window.zone)}, timezone('UTC', make_timestamp(ms * 1000)))"
+    return f"date_diff('day', DATE '1970-01-01', CAST({there} AS DATE))"
+
+
+def _inside(source: str, found: Mapping[str, str], window: Window) -> str:
+    within = f"(ms >= {window.begin} AND ms < {window.end})"
+    if not window.terminals:
+        return within
+    names = ", ".join(quoted(name) for name in sorted(window.terminals))
+    places = [name for name in ("tid", "terminal") if name in found]
+    if not places:
+        raise InvalidRequest(
+            source, "it does not say of which terminal its rows are", "all terminals"
+        )
+    return f"({within} AND (" + " OR ".join(f"lower({each}) IN ({names})" for each in places) + "))"
+
+
+def allowed(profile: Profile, column: str) -> str:
+    match column:
+        case "amount" if profile.amount.unit == "minor":
+            return "whole minor units, such as 1250"
+        case "amount":
+            shape = profile.amount
+            example = f"1{shape.thousands}250{shape.decimal}50"
+            sign = "" if shape.negative == "refund" else ", not below zero"
+            return f"an amount such as {example}, without more decimals than its currency has{sign}"
+        case "currency":
+            return "three capital letters of ISO 4217"
+        case "at" if profile.time.format != "iso8601":
+            return f"a time as {profile.time.format} of {profile.time.zone or 'its offset'}"
+        case "at":
+            zone = f"of {profile.time.zone}" if profile.time.zone else "with its offset from UTC"
+            return f"a time that there is, such as 2026-05-01T08:00:00, {zone}"
+        case "status":
+            return ", ".join(sorted({*_names(Status), *profile.statuses}))
+        case _:
+            return ", ".join(sorted({*_names(TransactionType), *profile.types}))
+
+
+def _names(words: Any) -> list[str]:
+    return [each.value for each in words]

@@ -1,0 +1,261 @@
+"""Matching: which rows of the sides are the same transaction.
+
+Most rows agree. So the sides are joined once by the hashes of their strongest keys, and what agrees
+in all facts is only counted. All other rows (those that differ, are alone, have no key, or share it
+with others) are read again as text and matched key by key, the strongest first: identical rows
+before others, and what comes twice is set apart. A hash never decides that two rows differ; that
+two keys of a run have the same one, and all facts agree, has a chance of one in billions.
+
+Every row of every side is in exactly one place: agreed, or in one cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tillwire.core.model import TransactionType
+from tillwire.errors import InvalidRequest
+from tillwire.reconcile.facts import FACTS, HELD, MOVED, NOTHING, OPEN, REVERSED
+from tillwire.reconcile.profiles import Key
+from tillwire.reconcile.sides import KeyOf, Side, fetch, keys_of, load
+from tillwire.reconcile.workspace import Workspace
+
+GATEWAY: Final = "gateway"
+TILL: Final = "till"
+ACQUIRER: Final = "acquirer"
+LABELS: Final = (GATEWAY, TILL, ACQUIRER)
+
+Keys = Mapping[str, list[KeyOf]]
+"""The keys that the gateway's rows have in common with each other side."""
+
+
+def match(workspace: Workspace, sides: Mapping[str, Side]) -> None:
+    """Make the tables `agreed` (how many rows of a place, day and kind do) and `clusters` (all
+    others, with their texts in `rows_LABEL`). Raises `InvalidRequest`."""
+    others = [label for label in LABELS[1:] if label in sides]
+    keys = {label: _common(sides[GATEWAY], sides[label]) for label in others}
+    first = {GATEWAY: {label: found[0] for label, found in keys.items()}}
+    first |= {label: {GATEWAY: keys[label][0]} for label in others}
+    for label, its_keys in first.items():
+        load(workspace, sides[label], its_keys)
+    _join(workspace, others)
+    for label, its_keys in first.items():
+        workspace.run(f"DROP TABLE {label}")
+        _fetch_odd(workspace, sides[label], its_keys)
+    _pair_all(workspace, sides, others, keys)
+    _gather(workspace, others)
+
+
+def _common(one: Side, other: Side) -> list[KeyOf]:
+    found = keys_of(one, other)
+    if not found:
+        raise InvalidRequest(
+            other.source.name,
+            "nothing in it says which of our transactions a row is",
+            "columns for transaction_id, for reference, for acquirer_reference, or for tid, stan "
+            "and authorisation_code",
+        )
+    return found
+
+
+# --- what agrees ----------------------------------------------------------------------------
+
+
+def _join(workspace: Workspace, others: Sequence[str]) -> None:
+    """Make the table `joined`: one row for all that agree of a place, day and kind, and one for
+    each that does not."""
+    twice = [
+        condition
+        for label in others
+        for condition in (
+            _twice(workspace, GATEWAY, f"h_{label}"),
+            _twice(workspace, label, f"h_{GATEWAY}"),
+        )
+        if condition
+    ]
+    agrees = " AND ".join([f"({_agrees(others)})", *(f"NOT {each}" for each in twice)])
+    joins = " ".join(
+        f"FULL JOIN {label} ON {GATEWAY}.h_{label} = {label}.h_{GATEWAY}" for label in others
+    )
+    labels = (GATEWAY, *others)
+    first = {
+        name: "coalesce(" + ", ".join(f"{label}.{name}" for label in labels) + f") AS {name}"
+        for name in ("facts", "place", "day", "inside")
+    }
+    # By its first hash: rows that share one disagree together.
+    hashes = ", ".join(
+        f"{label}.h_{GATEWAY if label != GATEWAY else others[0]} AS n_{label}" for label in labels
+    )
+    kept = ", ".join(f"CASE WHEN NOT agrees THEN n_{label} END AS {label}" for label in labels)
+    counts = ", ".join(
+        f"count(n_{label}) AS count_{label}, any_value(n_{label}) AS some_{label}"
+        for label in labels
+    )
+    grouped = ", ".join(
+        f"CASE WHEN agrees THEN {name} END AS {name}" for name in ("place", "day", "inside")
+    )
+    workspace.run(
+        f"CREATE TABLE joined AS SELECT agrees, {grouped}, "
+        f"CASE WHEN agrees THEN facts % {FACTS} END AS kind, {kept}, {counts}, "
+        f"sum(divide(facts, {FACTS})) AS minor FROM (SELECT {', '.join(first.values())}, {hashes}, "
+        f"coalesce({agrees}, false) AS agrees FROM {GATEWAY} {joins}) GROUP BY ALL"
+    )
+
+
+def _class(label: str) -> str:
+    return f"divide({label}.facts % {FACTS} % 10, 2)"
+
+
+def _agrees(others: Sequence[str]) -> str:
+    """Whether the sides agree in a joined row, without more to look at."""
+    ours = " AND ".join(
+        f"({label}.facts = {GATEWAY}.facts OR ({label}.facts IS NULL AND "
+        f"{_class(GATEWAY)} IN ({NOTHING}, {HELD})))"
+        for label in others
+    )
+    known = " AND ".join(f"{GATEWAY}.h_{label} IS NOT NULL" for label in others)
+    theirs = " ".join(
+        f"WHEN {label}.h_{GATEWAY} IS NOT NULL THEN {_class(label)} = {NOTHING}" for label in others
+    )
+    return (
+        f"CASE WHEN {GATEWAY}.facts IS NOT NULL THEN {known} AND "
+        f"{_class(GATEWAY)} NOT IN ({OPEN}, {REVERSED}) AND {ours} {theirs} END"
+    )
+
+
+def _twice(workspace: Workspace, label: str, column: str) -> str:
+    """Whether the joined row's key comes more than once on this side; empty when none does."""
+    table = f"twice_{label}_{column}"
+    workspace.run(
+        f"CREATE TABLE {table} AS SELECT {column} AS h FROM {label} "
+        f"WHERE {column} IS NOT NULL GROUP BY {column} HAVING count(*) > 1"
+    )
+    ((count,),) = workspace.run(f"SELECT count(*) FROM {table}")
+    if not count:
+        return ""
+    return f"({label}.{column} IS NOT NULL AND {label}.{column} IN (SELECT h FROM {table}))"
+
+
+def _fetch_odd(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> None:
+    """Fetch the rows that are still to be matched, which `odd_LABEL` names, and one of each place,
+    which tells its names."""
+    label, (first, *_) = side.label, keys
+    odd = f"SELECT {label} AS h FROM joined WHERE NOT agrees AND {label} IS NOT NULL"
+    workspace.run(
+        f"CREATE TABLE wanted_{label} AS {odd} UNION "
+        f"SELECT any_value(some_{label}) FROM joined WHERE agrees GROUP BY place"
+    )
+    fetch(workspace, side, keys)
+    lacking = " OR ".join(f"h_{other} IS NULL" for other in keys)
+    workspace.run(
+        f"CREATE TABLE odd_{label} AS SELECT n FROM rows_{label} "
+        f"WHERE {lacking} OR h_{first} IN ({odd})"
+    )
+
+
+# --- what is matched as text ----------------------------------------------------------------
+
+
+def _pair_all(
+    workspace: Workspace, sides: Mapping[str, Side], others: Sequence[str], keys: Keys
+) -> None:
+    for label in LABELS[1:]:
+        workspace.run(f"CREATE TABLE twins_{label} (n BIGINT, twin BIGINT)")
+        workspace.run(_empty_pairs(GATEWAY, label))
+    workspace.run(_empty_pairs(TILL, ACQUIRER))
+    for label in others:
+        _pair(workspace, GATEWAY, label, keys[label])
+    if len(others) == 2:
+        _pair(workspace, TILL, ACQUIRER, keys_of(sides[TILL], sides[ACQUIRER]))
+
+
+def _empty_pairs(one: str, other: str) -> str:
+    return f"CREATE TABLE pairs_{one}_{other} (a BIGINT, b BIGINT, key VARCHAR, alone BOOLEAN)"
+
+
+def _pair(workspace: Workspace, one: str, other: str, keys: Sequence[KeyOf]) -> None:
+    """Pair what two sides still have, key by key; the result is in `pairs_ONE_OTHER`."""
+    pairs = f"pairs_{one}_{other}"
+    for index, key in enumerate(keys):
+        # Whoever names another id of ours is of another transaction, whatever else is the same.
+        unnamed = "transaction_id IS NULL" if index and keys[0].key is Key.ID else "true"
+        for table, label, taken, allowed in (("l", one, "a", "true"), ("r", other, "b", unnamed)):
+            stronger = " AND ".join(f"({each.sql()}) IS NULL" for each in keys[:index]) or "true"
+            workspace.run(
+                f"CREATE OR REPLACE TABLE {table} AS SELECT *, "
+                "row_number() OVER (PARTITION BY k, facts ORDER BY ms, n) AS i, "
+                "first(n) OVER (PARTITION BY k, facts ORDER BY ms, n) AS twin, "
+                "count(*) OVER (PARTITION BY k) AS size "
+                f"FROM (SELECT n, facts, class, ms, {key.sql()} AS k, {stronger} AS strongest "
+                f"FROM rows_{label} WHERE n IN (SELECT n FROM odd_{label}) "
+                f"AND n NOT IN (SELECT {taken} FROM {pairs}) AND {allowed} "
+                f"{_not_taken(one, label)}) "
+                "WHERE k IS NOT NULL"
+            )
+        found = f"'{key.key.value}', l.size = 1 AND r.size = 1"
+        workspace.run(
+            f"INSERT INTO {pairs} SELECT l.n, r.n, {found} FROM l JOIN r USING (k, facts, i)"
+        )
+        workspace.run(f"DELETE FROM l WHERE n IN (SELECT a FROM {pairs})")
+        workspace.run(f"DELETE FROM r WHERE n IN (SELECT b FROM {pairs})")
+        for table, label in (("l", one), ("r", other)):
+            if label != GATEWAY:  # each of its rows is a transaction of its own
+                workspace.run(
+                    f"INSERT INTO twins_{label} SELECT n, twin FROM {table} "
+                    f"WHERE i > 1 AND strongest AND class IN ({MOVED}, {HELD}, {REVERSED})"
+                )
+                workspace.run(f"DELETE FROM {table} WHERE n IN (SELECT n FROM twins_{label})")
+        ranked = (
+            f"SELECT *, row_number() OVER (PARTITION BY k ORDER BY class = {MOVED} DESC, ms, n) "
+            "AS place FROM "
+        )
+        workspace.run(
+            f"INSERT INTO {pairs} SELECT l.n, r.n, {found} "
+            f"FROM ({ranked} l) l JOIN ({ranked} r) r USING (k, place)"
+        )
+
+
+def _not_taken(one: str, label: str) -> str:
+    """That a row is not set apart, nor paired with the gateway's while others are paired."""
+    condition = "" if label == GATEWAY else f"AND n NOT IN (SELECT n FROM twins_{label})"
+    if one != GATEWAY:
+        condition += f" AND n NOT IN (SELECT b FROM pairs_{GATEWAY}_{label})"
+    return condition
+
+
+def _gather(workspace: Workspace, others: Sequence[str]) -> None:
+    """Make the tables `clusters`, with the rows' numbers of each and how they were found, and
+    `kin`: whether what a gateway's row reverses, or is reversed by, is on the other sides."""
+    for label in LABELS[1:]:
+        if label not in others:
+            workspace.run(f"CREATE TABLE odd_{label} (n BIGINT)")
+    known = {
+        label: f"pairs_{GATEWAY}_{label} AS {label} ON {label}.a = g.n" for label in LABELS[1:]
+    }
+    rest = {
+        label: f"SELECT n FROM odd_{label} WHERE n NOT IN (SELECT b FROM pairs_{GATEWAY}_{label}) "
+        f"AND n NOT IN (SELECT n FROM twins_{label})"
+        for label in LABELS[1:]
+    }
+    workspace.run(
+        "CREATE TABLE clusters AS "
+        "SELECT g.n AS gateway, till.b AS till, acquirer.b AS acquirer, acquirer.key AS key, "
+        f"acquirer.alone AS alone, NULL::BIGINT AS twin FROM odd_{GATEWAY} g "
+        f"LEFT JOIN {known[TILL]} LEFT JOIN {known[ACQUIRER]} "
+        f"UNION ALL SELECT NULL, t.n, p.b, NULL, NULL, NULL FROM ({rest[TILL]}) t "
+        f"LEFT JOIN pairs_{TILL}_{ACQUIRER} p ON p.a = t.n "
+        f"UNION ALL SELECT NULL, NULL, n, NULL, NULL, NULL FROM ({rest[ACQUIRER]}) "
+        f"WHERE n NOT IN (SELECT b FROM pairs_{TILL}_{ACQUIRER}) "
+        f"UNION ALL SELECT NULL, n, NULL, NULL, NULL, twin FROM twins_{TILL} "
+        f"UNION ALL SELECT NULL, NULL, n, NULL, NULL, twin FROM twins_{ACQUIRER}"
+    )
+    reversal = list(TransactionType).index(TransactionType.REVERSAL)
+    workspace.run(
+        "CREATE TABLE kin AS SELECT n, count(till) > 0 AS till, count(acquirer) > 0 AS acquirer "
+        "FROM (SELECT r.n, o.n AS kin FROM rows_gateway r JOIN rows_gateway o "
+        f"ON o.transaction_id = r.original_id WHERE r.type = {reversal} UNION ALL "
+        "SELECT o.n, r.n FROM rows_gateway r JOIN rows_gateway o "
+        f"ON o.transaction_id = r.original_id WHERE r.type = {reversal}) k "
+        "LEFT JOIN clusters c ON c.gateway = k.kin GROUP BY n"
+    )

@@ -1,0 +1,227 @@
+"""What a reconciliation found, for people and programs: a page, tables for spreadsheets, JSON.
+
+No text of a file steers what shows it: HTML is escaped, and a cell of a CSV that a spreadsheet
+would take for a formula begins with an apostrophe.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import msgspec
+
+from tillwire.clock import utc
+from tillwire.money import Money
+from tillwire.reconcile.findings import heard
+from tillwire.reconcile.match import LABELS
+from tillwire.reconcile.profiles import TEXTS
+from tillwire.reconcile.results import Group, Kind, Result, Seen
+from tillwire.reconcile.run import Report
+
+MOST_SHOWN: Final = 2000
+"""Differences on the page; the CSV and the JSON have all."""
+WORDS: Final = {
+    Kind.MATCHED: "matched",
+    Kind.MISSING_AT_TILL: "missing at the till",
+    Kind.MISSING_AT_GATEWAY: "missing at the gateway",
+    Kind.MISSING_AT_ACQUIRER: "missing at the acquirer",
+    Kind.AMOUNT_DIFFERS: "amount differs",
+    Kind.STATUS_DIFFERS: "status differs",
+    Kind.DUPLICATE: "duplicate",
+    Kind.OUTSIDE: "outside of what was asked for",
+}
+"""The kinds as people read them, in the order in which they are shown."""
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FACTS: Final = ("type", "status", "amount", "currency", "at")
+
+
+def write(report: Report, folder: Path) -> list[Path]:
+    """Write `report.html`, `report.json`, `differences.csv` and `totals.csv`; their paths. Raises
+    `OSError`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {
+        "report.html": html(report),
+        "report.json": msgspec.json.format(msgspec.json.encode(view(report)), indent=2).decode(),
+    }
+    for name, text in contents.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    _write_csv(folder / "differences.csv", _difference_rows(report))
+    _write_csv(folder / "totals.csv", _total_rows(report))
+    return [folder / name for name in (*contents, "differences.csv", "totals.csv")]
+
+
+# --- JSON -----------------------------------------------------------------------------------
+
+
+def view(report: Report) -> dict[str, Any]:
+    """The report for programs."""
+    window = report.window
+    return {
+        "from": _rfc3339(window.begin),
+        "to": _rfc3339(window.end),
+        "time_zone": window.zone,
+        "sources": report.sources,
+        "kinds": {kind.value: report.kinds[kind] for kind in WORDS},
+        "totals": [_group_view(each) for each in report.groups],
+        "differences": [difference_view(each) for each in report.differences],
+        "resolved": report.resolved,
+        "resolvable": report.resolvable,
+    }
+
+
+def _group_view(group: Group) -> dict[str, Any]:
+    return {
+        "store": group.store,
+        "terminal": group.terminal,
+        "day": day_of(group.day).isoformat(),
+        "currency": group.currency,
+        "kinds": {kind.value: count for kind, count in sorted(group.kinds.items())},
+        "rows": group.rows,
+        "moved": {label: decimal(minor, group.currency) for label, minor in group.flow.items()},
+    }
+
+
+def difference_view(result: Result) -> dict[str, Any]:
+    """A difference for programs."""
+    return {
+        "kind": result.kind.value,
+        "kinds": [kind.value for kind in result.kinds],
+        "repeats_row": None if result.twin is None else result.twin + 1,
+        **{label: _seen_view(result.seen.get(label)) for label in LABELS},
+    }
+
+
+def _seen_view(row: Seen | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "row": row.row,
+        "type": row.type.value,
+        "status": row.status.value,
+        "amount": row.amount.decimal(),
+        "currency": row.amount.currency,
+        "at": _rfc3339(row.at),
+        **row.texts,
+    }
+
+
+# --- spreadsheets ---------------------------------------------------------------------------
+
+
+def plain(text: str) -> str:
+    """The text as a cell that no spreadsheet computes."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out, lineterminator="\n").writerows(rows)
+
+
+def _difference_rows(report: Report) -> Iterable[Sequence[str]]:
+    columns = ("row", *_FACTS, *TEXTS)
+    labels = [label for label in LABELS if label in report.sources]
+    yield ["kind", "kinds", *(f"{label}_{name}" for label in labels for name in columns)]
+    for each in report.differences:
+        cells = [each.kind.value, " ".join(each.kinds)]
+        for label in labels:
+            shown = _seen_view(each.seen.get(label)) or {}
+            cells += [plain(str(shown.get(name, ""))) for name in columns]
+        yield cells
+
+
+def _total_rows(report: Report) -> Iterable[Sequence[str]]:
+    labels = [label for label in LABELS if label in report.sources]
+    yield [
+        *("store", "terminal", "day", "currency"),
+        *(f"{label}_{what}" for label in labels for what in ("rows", "moved")),
+        *(kind.value for kind in WORDS),
+    ]
+    for group in report.groups:
+        sides = [
+            cell
+            for label in labels
+            for cell in (
+                str(group.rows.get(label, 0)),
+                decimal(group.flow.get(label, 0), group.currency),
+            )
+        ]
+        yield [
+            plain(group.store),
+            plain(group.terminal),
+            day_of(group.day).isoformat(),
+            group.currency,
+            *sides,
+            *(str(group.kinds.get(kind, 0)) for kind in WORDS),
+        ]
+
+
+# --- the page -------------------------------------------------------------------------------
+
+
+def html(report: Report) -> str:
+    """The page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tillwire.reconcile", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    labels = [label for label in LABELS if label in report.sources]
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        labels=labels,
+        kinds=[(words, report.kinds[kind]) for kind, words in WORDS.items()],
+        begin=_shown(report.window.begin),
+        end=_shown(report.window.end),
+        groups=[
+            (each, day_of(each.day), [_side(each, label) for label in labels], _unlike(each))
+            for each in report.groups
+        ],
+        shown=[(each, _words(each), heard(each, report.sources)) for each in _first(report)],
+        hidden=max(0, len(report.differences) - MOST_SHOWN),
+    )
+
+
+def _first(report: Report) -> list[Result]:
+    return report.differences[:MOST_SHOWN]
+
+
+def _words(result: Result) -> str:
+    return ", ".join(WORDS[kind] for kind in result.kinds)
+
+
+def _side(group: Group, label: str) -> tuple[int, str]:
+    return group.rows.get(label, 0), decimal(group.flow.get(label, 0), group.currency)
+
+
+def _unlike(group: Group) -> int:
+    """How many results of the group are differences."""
+    return sum(
+        count for kind, count in group.kinds.items() if kind not in (Kind.MATCHED, Kind.OUTSIDE)
+    )
+
+
+def day_of(number: int) -> date:
+    """The day that is so many days after 1970-01-01."""
+    return date(1970, 1, 1) + timedelta(days=number)
+
+
+def decimal(minor: int, currency: str) -> str:
+    """An amount in major units."""
+    return Money(minor, currency).decimal()
+
+
+def _rfc3339(moment: int) -> str:
+    shown = utc(moment).isoformat(timespec="milliseconds")  # type: ignore[arg-type]
+    return shown.replace("+00:00", "Z")
+
+
+def _shown(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,181 @@
+"""One reconciliation, from sources to a report.
+
+Nothing is written anywhere but into the workspace; what becomes of the differences, and of UNKNOWN
+transactions about which there is evidence, is for the caller to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tillwire.core.model import Evidence, Outcome, TransactionType, Verdict
+from tillwire.reconcile import profiles
+from tillwire.reconcile.facts import FACTS, MOVED, NOTHING, OPEN, Window
+from tillwire.reconcile.match import ACQUIRER, GATEWAY, LABELS, match
+from tillwire.reconcile.profiles import Key, Status
+from tillwire.reconcile.results import (
+    Group,
+    Kind,
+    Result,
+    Totals,
+    count_agreed,
+    results,
+    too_many,
+)
+from tillwire.reconcile.sides import Side
+from tillwire.reconcile.sources import Row, Rows, Source
+from tillwire.reconcile.workspace import Workspace
+
+MOST: Final = 100_000
+"""Differences that a run may find; more are no person's work, and of files of something else."""
+_STRONG: Final = (Key.ID, Key.REFERENCE, Key.ACQUIRER_REFERENCE)
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """What the acquirer knows of a transaction that is UNKNOWN to the gateway."""
+
+    transaction_id: str
+    outcome: Outcome
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a reconciliation found."""
+
+    window: Window
+    sources: Mapping[str, str]
+    """The sides' names, by label."""
+    groups: list[Group]
+    kinds: Mapping[Kind, int]
+    differences: list[Result]
+    resolved: list[str]
+    """Transactions that were UNKNOWN, and are not any more."""
+    resolvable: list[str]
+    """Those that are, and about which the acquirer's word is definite."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether there is no difference."""
+        return not self.differences
+
+
+Resolve = Callable[[list[Resolution]], set[str]]
+"""Tells the engine; the ids of those transactions that are not UNKNOWN any more."""
+
+
+def nothing(_: list[Resolution]) -> set[str]:
+    """Resolves nothing."""
+    return set()
+
+
+def gateway_rows(rows: Iterable[Row]) -> Source:
+    """The gateway's side, of an iterator of `sources.Row`."""
+    return Rows("the gateway", rows, profiles.load("tillwire"))
+
+
+def reconcile(
+    sources: Mapping[str, Source],
+    window: Window,
+    *,
+    resolve: Resolve = nothing,
+    most: int = MOST,
+    folder: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Compare the sides: `gateway` with `till`, `acquirer`, or both. `folder` is for what does not
+    fit into memory. Raises `InvalidRequest` (a source cannot be read; nothing was imported) and
+    `TillwireError` (more than `most` differences)."""
+    assert GATEWAY in sources
+    assert len(sources) > 1, "there is something to compare with"
+    others = [label for label in LABELS[1:] if label in sources]
+    with Workspace(folder) as workspace:
+        sides = {}
+        for label in (GATEWAY, *others):
+            say(f"Reading {sources[label].name}.")
+            prepared = sources[label].prepare(workspace, label)
+            sides[label] = Side(label, sources[label], prepared, window)
+        workspace.seal()
+        say("Comparing.")
+        match(workspace, sides)
+        resolvable, resolved = _resolve(workspace, others, resolve)
+        totals = Totals()
+        count_agreed(workspace, others, totals)
+        differences = []
+        for result in results(workspace, others):
+            totals.add(result)
+            if result.kind not in (Kind.MATCHED, Kind.OUTSIDE):
+                differences.append(result)
+                if len(differences) > most:
+                    raise too_many(most)
+    return Report(
+        window=window,
+        sources={label: sources[label].name for label in (GATEWAY, *others)},
+        groups=totals.groups(),
+        kinds=totals.kinds(),
+        differences=differences,
+        resolved=sorted(resolved),
+        resolvable=sorted(resolvable - resolved),
+    )
+
+
+# --- what is UNKNOWN ------------------------------------------------------------------------
+
+
+def _resolve(
+    workspace: Workspace, others: list[str], resolve: Resolve
+) -> tuple[set[str], set[str]]:
+    """The transactions about which the acquirer's word is definite, and those that it resolved."""
+    if ACQUIRER not in others:
+        return set(), set()
+    condition = f"gateway.class = {OPEN} AND gateway.inside AND c.acquirer IS NOT NULL"
+    known = {
+        each.seen[GATEWAY].texts["transaction_id"]: each
+        for each in results(workspace, others, condition=condition)
+        if is_definite(each)
+    }
+    if not known:
+        return set(), set()
+    resolved = resolve([Resolution(name, _outcome(each)) for name, each in known.items()])
+    statuses = list(Status)
+    for name in resolved:
+        theirs = known[name].seen[ACQUIRER]
+        ours = known[name].seen[GATEWAY]
+        low = f"facts % {FACTS} % 2 + {theirs.meaning * 2} + divide(facts % {FACTS}, 10) * 10"
+        high = ours.amount.minor * FACTS if theirs.meaning == MOVED else 0
+        workspace.run(
+            f"UPDATE rows_gateway SET status = {statuses.index(theirs.status)}, "
+            f"class = {theirs.meaning}, facts = {high} + {low} WHERE n = {ours.row - 1}"
+        )
+    return set(known), resolved
+
+
+def is_definite(result: Result) -> bool:
+    """Whether the acquirer's word about an UNKNOWN transaction leaves no doubt: one row, under a
+    key that is nobody else's, of that amount. That it was declined counts under our own id alone:
+    a till may have tried again under the same reference."""
+    ours, theirs = result.seen[GATEWAY], result.seen[ACQUIRER]
+    if not result.alone or result.key not in _STRONG or ours.status is not Status.UNKNOWN:
+        return False
+    if theirs.meaning == MOVED:
+        same = (ours.amount, ours.back) == (theirs.amount, theirs.back)
+        return same and ours.type not in (TransactionType.PREAUTH, TransactionType.INCREMENT)
+    return theirs.meaning == NOTHING and theirs.status is Status.DECLINED and result.key is Key.ID
+
+
+def _outcome(result: Result) -> Outcome:
+    ours, theirs = result.seen[GATEWAY], result.seen[ACQUIRER]
+    approved = theirs.meaning == MOVED
+    return Outcome(
+        Verdict.APPROVED if approved else Verdict.DECLINED,
+        evidence=Evidence.RECOVERED,
+        approved_amount=ours.amount.minor if approved else 0,
+        at=theirs.at,
+        reason="" if approved else "The acquirer has it as declined.",
+        authorisation_code=theirs.texts.get("authorisation_code", ""),
+        stan=theirs.texts.get("stan", ""),
+        card_last4=theirs.texts.get("card_last4", ""),
+        acquirer_reference=theirs.texts.get("acquirer_reference", ""),
+    )

@@ -1,0 +1,253 @@
+"""Sides: the rows of a source, checked one by one and brought into one form.
+
+Of each row only what decides is loaded (`load`): hashes of its keys, and its *facts* as one number,
+so that ten million of them fit into memory. The texts of those rows that somebody has to look at
+are read again (`fetch`). Everything is said in SQL over the source; a row that cannot be read stops
+the import as a whole, with its number, its line, and what would be right.
+
+No card number is kept (law 7): a text that may hold one is read apart, and cut before it is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from tillwire import pan
+from tillwire.errors import InvalidRequest
+from tillwire.reconcile.facts import CHECKED, OUR_IDS, Window, allowed, typed
+from tillwire.reconcile.profiles import COLUMNS, TEXTS, Key
+from tillwire.reconcile.sources import File, Prepared, Source, cut
+from tillwire.reconcile.workspace import Workspace, quoted
+
+MOST_MISTAKES: Final = 10
+"""Mistakes of one file that are told."""
+
+# Wider than what `pan` takes for an issuer's number: what may be one is looked at there.
+_SUSPECT: Final = r"(?:[3-6]|2[ .\x{a0}-]{0,2}[2-7])(?:[ .\x{a0}-]{0,2}[0-9]){12}"
+_SEPARATOR: Final = "chr(31)"
+
+
+class Side(NamedTuple):
+    """One side of a comparison."""
+
+    label: str
+    """`gateway`, `till` or `acquirer`."""
+    source: Source
+    prepared: Prepared
+    window: Window
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Those of ours that it has."""
+        return frozenset(self.prepared.found)
+
+
+class KeyOf(NamedTuple):
+    """A key by which two sides' rows are compared."""
+
+    key: Key
+    place: str
+    """The column that says at which terminal; empty where the sides have none in common."""
+
+    def sql(self) -> str:
+        """The key of a row with our columns; NULL when it has none."""
+        place = f"lower({self.place})" if self.place else "''"
+        match self.key:
+            case Key.ID:
+                return "transaction_id"
+            case Key.REFERENCE:
+                parts = ["reference", place, "CAST(direction AS VARCHAR)"]
+            case Key.ACQUIRER_REFERENCE:
+                parts = ["acquirer_reference", "CAST(direction AS VARCHAR)"]
+            case Key.TRACE:
+                parts = [place, _padded("stan"), _padded("authorisation_code")]
+                parts += ["CAST(day AS VARCHAR)", "CAST(direction AS VARCHAR)"]
+        return f" || {_SEPARATOR} || ".join(parts)
+
+    def quick(self) -> str:
+        """A text of a row as it was read, which is the same wherever the key is the same."""
+        place = f"lower(trim({self.place}_))" if self.place else "''"
+        match self.key:
+            case Key.ID:
+                return "CASE WHEN strlen(transaction_id_) = 31 THEN transaction_id_ END"
+            case Key.REFERENCE:
+                return f"nullif(trim(reference_), '') || {_SEPARATOR} || {place}"
+            case Key.ACQUIRER_REFERENCE:
+                return "nullif(trim(acquirer_reference_), '')"
+            case Key.TRACE:
+                parts = [f"nullif({place}, '')"]
+                parts += [
+                    _padded(f"nullif(trim({n}_), '')") for n in ("stan", "authorisation_code")
+                ]
+                return f" || {_SEPARATOR} || ".join(parts)
+
+    def texts(self) -> list[str]:
+        """The columns that it is made of."""
+        match self.key:
+            case Key.ID:
+                return []
+            case Key.REFERENCE:
+                return ["reference", *([self.place] if self.place else [])]
+            case Key.ACQUIRER_REFERENCE:
+                return ["acquirer_reference"]
+            case Key.TRACE:
+                return [self.place, "stan", "authorisation_code"]
+
+
+def keys_of(one: Side, other: Side) -> list[KeyOf]:
+    """The keys that two sides have in common, strongest first."""
+    shared = one.columns & other.columns
+    place = next((name for name in ("tid", "terminal") if name in shared), "")
+    needed = {
+        Key.ID: {"transaction_id"},
+        Key.REFERENCE: {"reference"},
+        Key.ACQUIRER_REFERENCE: {"acquirer_reference"},
+        Key.TRACE: {"stan", "authorisation_code", place or "tid"},
+    }
+    usable = [set(each.source.profile.keys) for each in (one, other)]
+    return [
+        KeyOf(key, place)
+        for key in Key
+        if needed[key] <= shared and all(key in each for each in usable)
+    ]
+
+
+# --- loading --------------------------------------------------------------------------------
+
+
+def load(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> int:
+    """Make the table of the side's label: for each row its facts, and the hash of its first key
+    against each other side, `h_LABEL`. How many rows there are. Raises `InvalidRequest`."""
+    hashes = ", ".join(f"h_{label}" for label in keys)
+    workspace.run(
+        f"CREATE TABLE {side.label} AS SELECT bad, inside, CAST(day AS INTEGER) AS day, facts, "
+        f"hash(terminal_, store_) AS place, {hashes} FROM ({_typed(side, _read(side, keys))})",
+        reading=side.source.name,
+    )
+    ((count, bad),) = workspace.run(f"SELECT count(*), count(*) FILTER (bad > 0) FROM {side.label}")
+    if bad:
+        raise _mistakes(workspace, side, bad)
+    return int(count)
+
+
+def fetch(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> None:
+    """Make the table `rows_LABEL` with all columns of the rows whose hash for the first of `keys`
+    is in the table `wanted_LABEL`, or that lack a hash; `n` is a row's number in its source, from
+    0."""
+    names = [name for name in TEXTS if name in side.columns and name not in OUR_IDS]
+    first, *_ = keys
+    lacking = " OR ".join(f"h_{label} IS NULL" for label in keys)
+    chosen = _typed(
+        side,
+        f"SELECT * FROM ({_read(side, keys, numbered=True)}) "
+        f"WHERE {lacking} OR h_{first} IN (SELECT h FROM wanted_{side.label})",
+    )
+    kept = ", ".join(
+        f"CASE WHEN {_suspect(name)} THEN NULL ELSE {name} END AS {name}" for name in TEXTS
+    )
+    hashes = ", ".join(f"h_{label}" for label in keys)
+    workspace.run(
+        f"CREATE TABLE rows_{side.label} AS SELECT n, {kept}, kind AS type, word AS status, minor, "
+        f"cur, ms, CAST(day AS INTEGER) AS day, inside, facts, class, direction, {hashes}, "
+        f"{_suspects(side, names)} AS suspect FROM ({chosen})",
+        reading=side.source.name,
+        in_order=True,
+    )
+    ((suspects,),) = workspace.run(f"SELECT count(*) FROM rows_{side.label} WHERE suspect")
+    if suspects:
+        _cut(workspace, side, names, chosen)
+    digits = "regexp_replace(card_last4, '[^0-9]', '', 'g')"
+    workspace.run(
+        f"UPDATE rows_{side.label} SET card_last4 = right({digits}, 4) WHERE strlen(card_last4) > 4"
+    )
+
+
+def _cut(workspace: Workspace, side: Side, names: Sequence[str], chosen: str) -> None:
+    found = workspace.run(
+        f"SELECT n, {', '.join(names)} FROM ({chosen}) WHERE {_suspects(side, names)}",
+        reading=side.source.name,
+        in_order=True,
+    )
+    cuts = [(n, *(text and cut(text) for text in texts)) for n, *texts in found]
+    workspace.insert("cuts", ["n", *names], cuts)
+    changes = ", ".join(f"{name} = cuts.{name}" for name in names)
+    workspace.run(
+        f"UPDATE rows_{side.label} AS r SET {changes} FROM cuts WHERE r.n = CAST(cuts.n AS BIGINT)"
+    )
+    workspace.run("DROP TABLE cuts")
+
+
+def _suspect(name: str) -> str:
+    if name in OUR_IDS:
+        return "false"
+    return f"(strlen({name}) > 12 AND regexp_matches({name}, {quoted(_SUSPECT)}) IS TRUE)"
+
+
+def _suspects(side: Side, names: Sequence[str]) -> str:
+    there = [name for name in names if name.removesuffix("_") in side.columns]
+    return " OR ".join(_suspect(name) for name in there) or "false"
+
+
+# --- from texts to facts --------------------------------------------------------------------
+
+
+def _read(side: Side, keys: Mapping[str, KeyOf], *, numbered: bool = False) -> str:
+    """The rows as they are written, each of our columns with `_` behind its name; the hashes of
+    their keys; and their numbers `n` from 0 if wanted."""
+    found = side.prepared.found
+    raw = ", ".join(f"{found.get(name, 'NULL::VARCHAR')} AS {name}_" for name in COLUMNS)
+    number = ", row_number() OVER () - 1 AS n" if numbered else ""
+    hashes = "".join(
+        f", CASE WHEN NOT ({_suspects(side, [f'{name}_' for name in key.texts()])}) "
+        f"THEN hash({key.quick()}) END AS h_{label}"
+        for label, key in keys.items()
+    )
+    return f"SELECT *{hashes} FROM (SELECT {raw}{number} FROM {side.prepared.relation})"
+
+
+def _typed(side: Side, read: str) -> str:
+    """These rows of the side with their facts."""
+    return typed(side.source.name, side.source.profile, side.prepared.found, side.window, read)
+
+
+# --- mistakes -------------------------------------------------------------------------------
+
+
+def _mistakes(workspace: Workspace, side: Side, count: int) -> InvalidRequest:
+    raw = ", ".join(f"{name}_" for name in CHECKED)
+    first = workspace.run(
+        f"SELECT n, bad, {raw} FROM ({_typed(side, _read(side, {}, numbered=True))}) "
+        f"WHERE bad > 0 ORDER BY n LIMIT {MOST_MISTAKES}",
+        reading=side.source.name,
+        in_order=True,
+    )
+    lines = _lines(side, {n for n, *_ in first})
+    told = []
+    for n, code, *texts in first:
+        column, text = CHECKED[code - 1], texts[code - 1]
+        shown = "it is empty" if text is None else f"{pan.masked(text)[:40]!r} cannot be read"
+        where = f"row {n + 1}" + (f" (line {lines[n]})" if n in lines else "")
+        right = allowed(side.source.profile, column)
+        told.append(f"{where}, {column}: {shown}; allowed: {right}")
+    more = f"; and {count - len(told)} more rows" if count > len(told) else ""
+    return InvalidRequest(side.source.name, "; ".join(told) + more + ". Nothing was imported")
+
+
+def _lines(side: Side, numbers: set[int]) -> dict[int, int]:
+    """On which line of the file each of these rows ends."""
+    if not isinstance(side.source, File) or side.prepared.original is None:
+        return {}
+    found: dict[int, int] = {}
+    records: Iterator[tuple[int, Any]] = side.source.records()
+    for n, (line, _) in enumerate(records):
+        if n in numbers:
+            found[n] = line
+            if len(found) == len(numbers):
+                break
+    return found
+
+
+def _padded(name: str) -> str:
+    """A number as all write it: six digits at least."""
+    return f"CASE WHEN strlen({name}) < 6 THEN lpad({name}, 6, '0') ELSE {name} END"

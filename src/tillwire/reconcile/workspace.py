@@ -1,0 +1,142 @@
+"""The workspace of one reconciliation: DuckDB in memory, with a limit, and a folder of its own to
+spill into, which is gone when it closes.
+
+DuckDB reads what is in that folder and nothing else, and never fetches an extension: the files that
+are compared are linked into it. Nothing of it lasts; what does is the journal's.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import duckdb
+
+from tillwire.errors import InvalidRequest, TillwireError
+
+MEMORY: Final = 1000
+"""Megabytes that DuckDB may use, of the two thousand that all of it may take."""
+THREADS: Final = min(os.cpu_count() or 1, 4)
+_LINE: Final = re.compile(r"CSV Error on Line: (\d+)")
+
+
+class Workspace:
+    """DuckDB, and a folder."""
+
+    def __init__(self, folder: Path | None = None, *, memory: int = MEMORY) -> None:
+        """`folder` is where its own one is made; else where the system keeps temporary files."""
+        self._linked: list[Path] = []
+        self._folder = Path(tempfile.mkdtemp(prefix="tillwire-reconcile-", dir=folder))
+        try:
+            self._database = duckdb.connect(
+                config={
+                    "autoinstall_known_extensions": "false",
+                    "autoload_known_extensions": "false",
+                    "memory_limit": f"{memory}MB",
+                    "threads": str(THREADS),
+                    "temp_directory": str(self._folder / "spill"),
+                }
+            )
+            self._database.execute("SET TimeZone = 'UTC'")
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._database.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def file(self, name: str) -> Path:
+        """The path of a file in its folder."""
+        return self._folder / name
+
+    def link(self, path: Path, name: str) -> Path:
+        """A link to a file, under a name that has no meaning to DuckDB."""
+        link = self.file(name)
+        link.symlink_to(path.resolve())
+        self._linked.append(path.resolve())
+        return link
+
+    def seal(self) -> None:
+        """From now on DuckDB reads what is linked and what is in its folder, and nothing else."""
+        linked = ", ".join(quoted(str(path)) for path in self._linked)
+        for setting in (
+            f"allowed_directories = [{quoted(str(self._folder.resolve()))}]",
+            f"allowed_paths = [{linked}]",
+            "enable_external_access = false",
+        ):
+            self._database.execute(f"SET {setting}")
+
+    def run(self, sql: str, *, reading: str = "", in_order: bool = False) -> list[tuple[Any, ...]]:
+        """What a statement gives. `reading` names the file that it reads, for `InvalidRequest`;
+        `in_order` reads it with one thread, since several number its rows as they come."""
+        try:
+            if not in_order:
+                return self._database.execute(sql).fetchall()
+            self._database.execute("SET threads = 1")
+            try:
+                return self._database.execute(sql).fetchall()
+            finally:
+                self._database.execute(f"SET threads = {THREADS}")
+        except duckdb.OutOfMemoryException:
+            raise TillwireError("The reconciliation needs more memory than it may use.") from None
+        except (duckdb.InvalidInputException, duckdb.IOException) as error:
+            if not reading:
+                raise
+            raise InvalidRequest(reading, *_explained(str(error))) from None
+
+    def insert(self, table: str, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Make a table of texts."""
+        path = self.file(f"{table}.csv")
+        with path.open("w", encoding="utf-8", newline="") as out:
+            csv.writer(out, lineterminator="\n").writerows(rows)
+        columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+        self.run(
+            f"CREATE TABLE {table} AS SELECT * FROM read_csv({quoted(str(path))}, "
+            f"auto_detect=false, header=false, columns={{{columns}}})"
+        )
+        path.unlink()
+
+    def columns_of(self, relation: str, reading: str) -> list[str]:
+        """The names of a relation's columns."""
+        rows = self.run(f"DESCRIBE SELECT * FROM {relation}", reading=reading)
+        return [row[0] for row in rows]
+
+
+def quoted(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _explained(message: str) -> tuple[str, str]:
+    """What is wrong with a file, and what would be right, without what stands in it."""
+    line = _LINE.search(message)
+    where = f"line {line[1]}: " if line else ""
+    if "unicode" in message:
+        return where + "it is not UTF-8 text", "the encoding that the profile names under [file]"
+    if columns := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
+        return f"{where}it has {columns[2]} columns", f"{columns[1]} of them, as the headings"
+    if "quote" in message:
+        return where + "a quotation mark is not closed, or closed too early", "CSV as RFC 4180"
+    if "Maximum line size" in message:
+        return where + "it is too long", "lines of up to 2 MB"
+    return where + "it cannot be read", "a file as its profile says"
