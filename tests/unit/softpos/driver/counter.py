@@ -15,7 +15,7 @@ from tests.kit import shop
 from tests.kit.gateway import GatewayUnderTest
 from tests.kit.machine import found_journal, memory_disk
 from tests.kit.runner import virtual
-from tests.unit.softpos.driver.backend import CLIENT, SECRET, TID, URL, Backend, Json
+from tests.unit.softpos.driver.backend import CLIENT, PORT, SECRET, TID, URL, Backend, Json
 from tillwire.core.doubts import CANNOT_TELL, NEEDS_PERSON
 from tillwire.core.model import (
     Discrepancy,
@@ -82,16 +82,21 @@ def terminal(told: dict[str, Any], tid: str = TID) -> Terminal:
 class Counter:
     """The gateway and the backend."""
 
-    def __init__(self, folder: Path, changes: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, changes: dict[str, Any], *, free_ports: bool = False) -> None:
         self.folder = folder
+        self._free_ports = free_ports
         self.told = settings(folder, **changes)
         self.backend = Backend(app_key())
-        self.gateway = GatewayUnderTest(folder, {FACE: FACE_PORT})
+        self.gateway = self._new_gateway()
 
     async def start(self) -> None:
         """Start both."""
-        await self.backend.listen()
+        url = await self.backend.listen(port=0 if self._free_ports else PORT)
+        self.told["url"] = url
         await self._start_gateway()
+
+    def _new_gateway(self) -> GatewayUnderTest:
+        return GatewayUnderTest(self.folder, {FACE: 0 if self._free_ports else FACE_PORT})
 
     async def _start_gateway(self) -> None:
         await self.gateway.start()
@@ -109,7 +114,7 @@ class Counter:
     async def restart(self) -> None:
         """End the gateway, and start it on what it has left."""
         await self.gateway.stop()
-        self.gateway = GatewayUnderTest(self.folder, {FACE: FACE_PORT})
+        self.gateway = self._new_gateway()
         await self._start_gateway()
 
     @property

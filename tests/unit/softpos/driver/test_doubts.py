@@ -13,7 +13,10 @@ from tests.unit.softpos.driver.counter import LANE, RETURNS, Counter, at_a_count
 from tillwire.core.model import Evidence, State, Transaction
 from tillwire.dialects.softpos.driver import phone
 from tillwire.dialects.softpos.driver.pace import next_after
+from tillwire.dialects.softpos.driver.returns import PURPOSE
+from tillwire.dialects.softpos.wire.links import Operation
 from tillwire.errors import Proof
+from tillwire.net.secret_paths import SecretPaths
 
 DAY = 86_400
 
@@ -277,3 +280,37 @@ async def test_a_payment_on_a_tid_that_is_not_ours_is_for_a_person(counter: Coun
     assert (await counter.now(order)).state is State.UNKNOWN
     assert "30009999" in counter.words(order)[-1]
     assert (await counter.now(order)).terminal_id == LANE
+
+
+# --- inquiries ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, 200),
+        ({"result": "-41"}, 200),
+        ({"operationType": "PAYMENT"}, 400),
+        ({"callerTrxId": "2" * 31}, 400),
+        ({"f30": "000000001251"}, 400),
+    ],
+)
+@at_a_counter()
+async def test_an_inquiry_is_answered_and_changes_nothing(
+    counter: Counter, changes: dict[str, str], status: int
+) -> None:
+    paid = await counter.paid(1250)
+    name = "1" * 31
+    paths = SecretPaths(counter.gateway.vault, PURPOSE)
+    link = phone.inquiry(Operation.LAST_TRANSACTION, TID, counter.driver.settings, paths, name)
+    fields = {
+        "callerTrxId": name,
+        "operationType": "LAST_TRANSACTION",
+        "result": "0",
+        "amount": "000000001250",
+        "f30": "000000001250",
+        "f41": TID,
+    }
+    assert (await counter.come_back(link, {**fields, **changes})).status == status
+    assert await counter.now(paid) == paid
+    assert (await counter.open(f"{RETURNS}/{paths.token(name)}?x=1")).status == 404
