@@ -121,9 +121,7 @@ def test_a_server_that_nobody_vouches_for_hears_nothing(
     run(tmp_path, settings(tmp_path, sandbox.card, ca_file=""), ask)
 
 
-def test_a_certificate_that_cannot_be_used_is_told(
-    sandbox: SandboxProcess, tmp_path: Path
-) -> None:
+def test_a_certificate_that_cannot_be_used_is_told(sandbox: SandboxProcess, tmp_path: Path) -> None:
     broken = tmp_path / "app.crt"
     broken.write_text("no certificate")
 
