@@ -153,20 +153,25 @@ def test_a_body_may_be_as_large_as_the_limit_and_no_larger() -> None:
             status.unpacked(body, encoding)
 
 
+def packed(octets: bytes) -> bytes:
+    """The same at any time, since it is part of a test's name."""
+    return gzip.compress(octets, mtime=0)
+
+
 @pytest.mark.parametrize(
     ("body", "encoding"),
     [
-        (gzip.compress(b" " * 50_000_000), "gzip"),
-        (gzip.compress(gzip.compress(BODY)) + b"x", "gzip"),
-        (gzip.compress(BODY) * 2, "gzip"),
-        (gzip.compress(BODY)[:-1], "gzip"),
-        (gzip.compress(BODY)[:-5] + b"\0" * 5, "gzip"),
+        (packed(b" " * 50_000_000), "gzip"),
+        (packed(packed(BODY)) + b"x", "gzip"),
+        (packed(BODY) * 2, "gzip"),
+        (packed(BODY)[:-1], "gzip"),
+        (packed(BODY)[:-5] + b"\0" * 5, "gzip"),
         (BODY, "gzip"),
         (b"", "gzip"),
         (zlib.compress(BODY), "deflate"),
-        (gzip.compress(BODY), "gzip, gzip"),
+        (packed(BODY), "gzip, gzip"),
         (BODY, "br"),
-        (gzip.compress(BODY), ""),
+        (packed(BODY), ""),
         (b"\x1f\x8b" + b"x" * 200_000, "gzip"),
     ],
 )
