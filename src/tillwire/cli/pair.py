@@ -16,7 +16,6 @@ from tillwire.cli.terminals import TerminalArgument
 from tillwire.dialects.smartconnect.driver import pairing
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings
 from tillwire.errors import ConfigurationError, Unsupported
-from tillwire.net.http_client import AiohttpClient
 
 DRIVER: Final = "smartconnect"
 
@@ -50,6 +49,8 @@ def pair(
 
 
 async def _pair(code: str, settings: DriverSettings, name: str) -> None:
+    from tillwire.net.http_client import AiohttpClient
+
     client = AiohttpClient()
     try:
         await pairing.pair(client, code, settings, name)

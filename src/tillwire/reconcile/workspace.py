@@ -17,8 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-import duckdb
-
 from tillwire.errors import InvalidRequest, TillwireError
 
 MEMORY: Final = 1000
@@ -32,6 +30,9 @@ class Workspace:
 
     def __init__(self, folder: Path | None = None, *, memory: int = MEMORY) -> None:
         """`folder` is where its own one is made; else where the system keeps temporary files."""
+        import duckdb  # takes a sixth of a second, which no other command should wait for
+
+        self._duckdb = duckdb
         self._linked: list[Path] = []
         self._folder = Path(tempfile.mkdtemp(prefix="tillwire-reconcile-", dir=folder))
         try:
@@ -97,9 +98,9 @@ class Workspace:
                 return self._database.execute(sql).fetchall()
             finally:
                 self._database.execute(f"SET threads = {THREADS}")
-        except duckdb.OutOfMemoryException:
+        except self._duckdb.OutOfMemoryException:
             raise TillwireError("The reconciliation needs more memory than it may use.") from None
-        except (duckdb.InvalidInputException, duckdb.IOException) as error:
+        except (self._duckdb.InvalidInputException, self._duckdb.IOException) as error:
             if not reading:
                 raise
             raise InvalidRequest(reading, *_explained(str(error))) from None
