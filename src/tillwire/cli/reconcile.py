@@ -217,9 +217,7 @@ def _say(report: Report, window: Window, new: int, *, dry_run: bool) -> None:
     if report.differences:
         say()
         for result in report.differences[:_SHOWN]:
-            first = result.first.texts
-            name = first.get("transaction_id") or first.get("reference", "")
-            say(f"{result.kind.value} {name}: {heard(result, report.sources)}")
+            say(f"{result.kind.value} {result.name}: {heard(result, report.sources)}")
         if (more := len(report.differences) - _SHOWN) > 0:
             remark(f"And {more} more; --out DIR writes all.")
     if report.resolved:
@@ -232,4 +230,4 @@ def _say(report: Report, window: Window, new: int, *, dry_run: bool) -> None:
 
 def _sum(group: Group, label: str) -> str:
     moved = reports.decimal(group.flow.get(label, 0), group.currency)
-    return f"{group.rows.get(label, 0)} rows, {moved} {group.currency}"
+    return f"{group.rows.get(label, 0)}: {moved} {group.currency}"

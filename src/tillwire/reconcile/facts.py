@@ -106,9 +106,15 @@ def _words(text: str, meanings: Mapping[str, int], default: int | str) -> str:
 def _currency(profile: Profile, found: Mapping[str, str]) -> str:
     if "currency" not in found:
         return str(CURRENCY_CODES.index(profile.currency))
-    codes = {code: index for index, code in enumerate(CURRENCY_CODES)}
-    default = str(codes[profile.currency]) if profile.currency else "NULL"
-    return _words("currency_", codes, default)
+    text = "upper(trim(coalesce(currency_, '')))"
+    common = " ".join(f"WHEN '{code}' THEN {index}" for index, code in enumerate(_COMMON))
+    place = f"instr('{' '.join(CURRENCY_CODES)}', {text})"
+    default = CURRENCY_CODES.index(profile.currency) if profile.currency else "NULL"
+    return (
+        f"CASE currency_ {common} ELSE CASE WHEN {text} = '' THEN {default} "
+        f"WHEN regexp_full_match({text}, '[A-Z]{{3}}') AND {place} > 0 "
+        f"THEN divide({place} - 1, 4) END END"
+    )
 
 
 def _status(profile: Profile, found: Mapping[str, str]) -> str:

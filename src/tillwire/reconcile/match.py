@@ -250,12 +250,24 @@ def _gather(workspace: Workspace, others: Sequence[str]) -> None:
         f"UNION ALL SELECT NULL, n, NULL, NULL, NULL, twin FROM twins_{TILL} "
         f"UNION ALL SELECT NULL, NULL, n, NULL, NULL, twin FROM twins_{ACQUIRER}"
     )
+    _find_kin(workspace, others)
+
+
+def _find_kin(workspace: Workspace, others: Sequence[str]) -> None:
+    """What a reversal takes back is of interest where it stands as paid; the reversal of a sale,
+    where it is at all."""
     reversal = list(TransactionType).index(TransactionType.REVERSAL)
+    kin = f"r JOIN rows_gateway o ON o.transaction_id = r.original_id WHERE r.type = {reversal}"
+    joins = " ".join(
+        f"LEFT JOIN rows_{label} AS {label} ON {label}.n = c.{label}" for label in others
+    )
+    there = ", ".join(
+        f"coalesce(bool_or({label}.direction = 1 OR {label}.class = {MOVED}), false) AS {label}"
+        for label in others
+    )
     workspace.run(
-        "CREATE TABLE kin AS SELECT n, count(till) > 0 AS till, count(acquirer) > 0 AS acquirer "
-        "FROM (SELECT r.n, o.n AS kin FROM rows_gateway r JOIN rows_gateway o "
-        f"ON o.transaction_id = r.original_id WHERE r.type = {reversal} UNION ALL "
-        "SELECT o.n, r.n FROM rows_gateway r JOIN rows_gateway o "
-        f"ON o.transaction_id = r.original_id WHERE r.type = {reversal}) k "
-        "LEFT JOIN clusters c ON c.gateway = k.kin GROUP BY n"
+        f"CREATE TABLE kin AS SELECT k.n, {there} FROM ("
+        f"SELECT r.n, o.n AS kin FROM rows_gateway {kin} UNION ALL "
+        f"SELECT o.n, r.n FROM rows_gateway {kin}) k "
+        f"LEFT JOIN clusters c ON c.gateway = k.kin {joins} GROUP BY k.n"
     )

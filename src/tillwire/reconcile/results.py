@@ -113,6 +113,13 @@ class Result(msgspec.Struct, frozen=True):
         return self.kinds[0]
 
     @property
+    def name(self) -> str:
+        """What people look it up by: our id, or else a reference; empty when it has neither."""
+        texts = self.first.texts
+        named = (texts.get(name) for name in ("transaction_id", "reference", "acquirer_reference"))
+        return next(filter(None, named), "")
+
+    @property
     def first(self) -> Seen:
         """The row that it is told by: the gateway's, if there is one."""
         return next(self.seen[label] for label in LABELS if label in self.seen)

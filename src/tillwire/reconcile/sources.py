@@ -29,17 +29,9 @@ LONGEST_HEADER: Final = 1 << 20
 csv.field_size_limit(1 << 20)
 
 
-class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One row of a side, as our own export writes it."""
 
-    status: str
-    """Of `profiles.Status`."""
-    amount: str
-    """Major units, with exactly the currency's decimals: what moved if it is APPROVED."""
-    currency: str
-    at: str
-    """RFC 3339 with an offset."""
-    type: str = "PURCHASE"
     transaction_id: str = ""
     original_id: str = ""
     reference: str = ""
@@ -47,6 +39,14 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     terminal: str = ""
     tid: str = ""
     store: str = ""
+    type: str = "PURCHASE"
+    status: str
+    """Of `profiles.Status`."""
+    amount: str
+    """Major units, with exactly the currency's decimals: what moved if it is APPROVED."""
+    currency: str
+    at: str
+    """RFC 3339 with an offset."""
     authorisation_code: str = ""
     stan: str = ""
     card_last4: str = ""

@@ -1,0 +1,191 @@
+"""`tillwire reconcile` and `tillwire transactions export`, on a journal without a gateway and beside
+one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit.sandbox_process import SandboxProcess, start_sandbox
+from tests.unit.cli.conftest import Run
+
+PATIENCE = 30.0
+ALWAYS = ("--from", "2020-01-01", "--to", "2099-01-01")
+LEDGER = ("--acquirer-profile", "sandbox-ledger")
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    running = start_sandbox(tmp_path_factory.mktemp("shop") / "sandbox")
+    yield running
+    running.stop()
+
+
+class Shop:
+    """A sandbox with a few sales, and what its acquirer says of them."""
+
+    def __init__(self, run: Run, sandbox: SandboxProcess, folder: Path) -> None:
+        self._run = run
+        self.here = ("--data", sandbox.directory)
+        self._card = sandbox.directory / "card.json"
+        self.till = folder / "till.csv"
+        self.ledger = folder / "ledger.json"
+
+    def sell(self, terminal: str, reference: str, amount: str) -> dict[str, Any]:
+        """Sell, and wait until the sale is not on its way any more."""
+        asked = ("--card", self._card, "--reference", reference, "--terminal", terminal)
+        self._run("pay", amount, *asked, "--wait", "2")
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            (sale,) = self.listed(reference)
+            if sale["state"] not in ("ACCEPTED", "SENT", "STARTED"):
+                return sale
+        raise AssertionError("it is on its way for ever")
+
+    def listed(self, reference: str) -> list[dict[str, Any]]:
+        """The transactions under this reference."""
+        chosen = ("--reference", reference, "--json")
+        listed: list[dict[str, Any]] = self._run(
+            "transactions", "list", *chosen, *self.here
+        ).document
+        return listed
+
+    def export(self) -> list[dict[str, str]]:
+        """The journal's own table, as the till's export."""
+        ran = self._run("transactions", "export", "--csv", self.till, *ALWAYS, *self.here)
+        assert ran.status == 0, ran.err
+        with self.till.open(newline="", encoding="utf-8") as table:
+            return list(csv.DictReader(table))
+
+    def settle(self, *rows: dict[str, Any]) -> None:
+        """The acquirer's file."""
+        self.ledger.write_text(json.dumps(rows), encoding="utf-8")
+
+
+def settled(sale: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A sale as the acquirer has it."""
+    row = {
+        "terminal": sale["terminal"],
+        "type": "PURCHASE",
+        "amount": sale["amount"]["minor"],
+        "currency": "EUR",
+        "reference": sale["reference"],
+        "approved": True,
+        "at": sale["accepted_at"],
+    }
+    return {**row, **changes}
+
+
+@pytest.fixture
+def shop(run: Run, sandbox: SandboxProcess, tmp_path: Path) -> Shop:
+    return Shop(run, sandbox, tmp_path)
+
+
+def test_the_journal_agrees_with_its_own_export(run: Run, shop: Shop, tmp_path: Path) -> None:
+    shop.sell("TILLWIRE-V1-0001", "export-1", "10.00")
+    shop.sell("TILLWIRE-V1-0001", "export-2", "10.40")
+    rows = shop.export()
+    assert {"export-1", "export-2"} <= {each["reference"] for each in rows}
+    printed = run("transactions", "export", *ALWAYS, *shop.here).out
+    assert printed == shop.till.read_text()
+    parquet = tmp_path / "till.parquet"
+    assert run("transactions", "export", "--parquet", parquet, *ALWAYS, *shop.here).status == 0
+    for file in (shop.till, parquet):
+        ran = run("reconcile", "--till", file, "--dry-run", "--json", *ALWAYS, *shop.here)
+        assert ran.status == 0, ran.err
+        assert ran.document["kinds"]["matched"] == len(rows)
+
+
+def test_beside_a_gateway_an_unknown_sale_is_resolved_once(run: Run, shop: Shop) -> None:
+    sale = shop.sell("TILLWIRE-V1-0002", "lost-1", "30.47")
+    assert sale["state"] == "UNKNOWN"
+    shop.settle(settled(sale))
+    only = ("--terminal", "TILLWIRE-V1-0002", *ALWAYS, *shop.here)
+    command = ("reconcile", "--acquirer", shop.ledger, *LEDGER, *only)
+    tried = run(*command, "--dry-run")
+    assert tried.status == 3
+    assert f"The acquirer's word is definite about: {sale['id']}." in tried.err
+    assert shop.listed("lost-1") == [sale], "a dry run changes nothing"
+    ran = run(*command, "--json")
+    assert (ran.status, ran.document["resolved"]) == (0, [sale["id"]])
+    (ended,) = shop.listed("lost-1")
+    assert (ended["state"], ended["outcome"]["evidence"]) == ("APPROVED", "recovered")
+    shown = run("transactions", "show", sale["id"], *shop.here).out
+    assert "source: ledger.json" in shown
+    again = run(*command, "--json")
+    assert (again.status, again.document["resolved"]) == (0, [])
+    assert shop.listed("lost-1") == [ended]
+    assert shop.sell("TILLWIRE-V1-0002", "lost-2", "1.00")["state"] == "APPROVED"
+
+
+def test_a_difference_is_a_discrepancy_until_a_person_closes_it(
+    run: Run, shop: Shop, tmp_path: Path
+) -> None:
+    sale = shop.sell("TILLWIRE-V1-0001", "differs-1", "12.00")
+    shop.settle(settled(sale, amount=1300))
+    first = ("--from", sale["accepted_at"], "--to", "2099-01-01")
+    command = ("reconcile", "--acquirer", shop.ledger, *LEDGER, *first, *shop.here)
+    ran = run(*command, "--out", tmp_path / "out")
+    assert ran.status == 3
+    assert "amount differs                 1" in ran.out
+    assert "Discrepancies opened: 1." in ran.err
+    assert (tmp_path / "out" / "report.html").exists()
+    assert "Discrepancies opened: 0." in run(*command).err
+    listed = run("discrepancies", "list", "--json", *shop.here).document
+    (found,) = [each for each in listed if each["transaction_id"] == sale["id"]]
+    assert (found["kind"], found["source"]) == ("amount_differs", "ledger.json")
+    closing = ("--person", "Ada", "--reason", "1.00 given back")
+    assert run("discrepancies", "close", found["id"], *closing, *shop.here).status == 0
+    ran = run(*command)
+    assert (ran.status, "Discrepancies opened: 0." in ran.err) == (3, True), "it still differs"
+
+
+def test_where_no_gateway_runs_the_command_resolves_it_itself(run: Run, tmp_path: Path) -> None:
+    running = start_sandbox(tmp_path / "sandbox")
+    shop = Shop(run, running, tmp_path)
+    try:
+        sale = shop.sell("TILLWIRE-V1-0001", "lost-1", "30.47")
+    finally:
+        running.stop()
+    shop.settle(settled(sale))
+    command = ("reconcile", "--acquirer", shop.ledger, *LEDGER, *ALWAYS, *shop.here)
+    assert run(*command, "--json").document["resolved"] == [sale["id"]]
+    assert shop.listed("lost-1")[0]["state"] == "APPROVED"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--day", "2026-05-01"), "--till: there is nothing to compare with"),
+        (("--till", "none.csv"), "--day: say which time is meant"),
+        (("--till", "none.csv", "--day", "yesterday"), "--day: 'yesterday' is no day"),
+        (("--till", "none.csv", "--day", "2026-05-01", "--from", "2026-05-01"), "--day: say which"),
+        (("--till", "none.csv", "--from", "2026-05-01"), "--to"),
+        (("--till", "none.csv", "--from", "2026-05-02", "--to", "2026-05-01"), "is not later"),
+        (("--till", "none.csv", "--day", "2026-05-01"), "none.csv: there is no such file"),
+        (("--till", "x", "--till-profile", "x", "--day", "2026-05-01"), "No profile 'x'"),
+        (("--till", "x", "--day", "2026-05-01", "--store", "x"), "No store 'x'"),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_told(
+    run: Run, journal: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    ran = run("reconcile", *arguments, "--journal", journal)
+    assert told in ran.err
+    assert ran.status in (1, 2)
+    assert ran.out == ""
+
+
+def test_a_bad_file_changes_nothing(run: Run, journal: Path, tmp_path: Path) -> None:
+    file = tmp_path / "till.csv"
+    file.write_text("transaction_id,amount,currency,at\n,1.00,EUR,2026-05-01T10:00:00Z\n")
+    ran = run("reconcile", "--till", file, "--day", "2026-05-01", "--journal", journal)
+    assert ran.status == 2
+    assert "there is no column 'original_id'" in ran.err
+    assert run("discrepancies", "list", "--all", "--json", "--journal", journal).document == []
