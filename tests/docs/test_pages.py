@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from tests.docs.pages import ROOT, anchors, code, links, name_of, pages
-from tillwire.cli import app
+from tillwire.cli import application
 from tillwire.virtual.script import ENDINGS
 
 PAGES = pages()
@@ -19,7 +19,7 @@ PAGES = pages()
 COMMAND = re.compile(
     r"(?:^|\$ |[|;&(=]|sudo -u tillwire) *(?:\S*bin/)?tillwire (?P<words>[^|;&>#)]+)"
 )
-TILLWIRE = typer.main.get_command(app)
+TILLWIRE = typer.main.get_command(application())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from tests.unit.cli.conftest import Run
-from tillwire.cli import app
+from tillwire.cli import application
 from tillwire.cli.estate import DRIVERS
 from tillwire.cli.pay import EXIT_STATUS
 from tillwire.estate import file
@@ -61,7 +61,7 @@ def test_the_page_tells_every_setting_of_the_file() -> None:
 
 def test_the_page_tells_every_command() -> None:
     page = (DOCS / "cli.md").read_text()
-    group = typer.main.get_group(app)
+    group = typer.main.get_group(application())
     assert set(re.findall(r"^\| `tillwire (\w+)` \|", page, re.MULTILINE)) == set(group.commands)
 
 

@@ -22,7 +22,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.kit.sandbox_process import free_base_port
-from tillwire.cli import app
+from tillwire.cli import application
 from tillwire.dialects.nexo import wire
 from tillwire.dialects.nexo.wire.encryption import Key, open_, seal
 from tillwire.virtual.script import ENDINGS
@@ -409,7 +409,7 @@ def test_a_folder_of_somebody_else_keeps_its_mode(tmp_path: Path) -> None:
 
 
 def test_help_tells_what_every_ending_does() -> None:
-    shown = CliRunner().invoke(app, ["sandbox", "--help"], env={"COLUMNS": "120"}).output
+    shown = CliRunner().invoke(application(), ["sandbox", "--help"], env={"COLUMNS": "120"}).output
     for ending in ENDINGS:
         assert any(line.strip().startswith(f"{ending} ") for line in shown.splitlines()), ending
     assert "--data" in shown

@@ -14,7 +14,7 @@ from tests.kit.gateway import JOURNAL
 from tests.kit.machine import found_journal
 from tests.unit.softpos.driver.backend import CHECK
 from tests.unit.softpos.driver.counter import Counter
-from tillwire.cli import app
+from tillwire.cli import application
 from tillwire.core.model import State
 from tillwire.errors import Conflict
 
@@ -38,7 +38,7 @@ async def counter(folder: Path) -> AsyncIterator[Counter]:
 async def run(counter: Counter, *arguments: str) -> Any:
     """`tillwire ...`, beside the gateway."""
     told = [*arguments, "--journal", str(counter.folder / JOURNAL)]
-    return await asyncio.to_thread(CliRunner().invoke, app, told)
+    return await asyncio.to_thread(CliRunner().invoke, application(), told)
 
 
 async def test_the_link_is_shown_while_the_phone_is_waited_for(counter: Counter) -> None:
