@@ -40,14 +40,15 @@ AT_ONCE: Final = 3
 OF_PROTOCOLS: Final = ("nexo ", "ecr17 ")
 LIKE_OTHERS: Final = {
     "cardholder cancels": pytest.mark.long,
+    "slow": pytest.mark.long,
     **{
         name: pytest.mark.long
         for name in SCENARIOS
         if name.startswith(OF_PROTOCOLS) and not name.endswith(" approved")
     },
 }
-"""Their commits are those of `declined`; of a protocol's `approved`, and what others do at a
-terminal."""
+"""Their commits are those of `declined` and `approved`; of a protocol's `approved`, and what others
+do at a terminal."""
 
 
 KILLED_TWICE: Final = [
