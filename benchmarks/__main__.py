@@ -20,7 +20,17 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bridge, bridge_messages, ecr17, lanes, messages, open_sales, restart, sales
+from benchmarks import (
+    bridge,
+    bridge_messages,
+    ecr17,
+    lanes,
+    messages,
+    open_sales,
+    reconciliation,
+    restart,
+    sales,
+)
 from benchmarks.bridge_till import RECEIVED, STARTED
 from benchmarks.processes import fsyncs_per_second
 from tillwire.server.process import raise_open_files
@@ -63,6 +73,9 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
     bridge_timings = bridge_messages.measure()
     events = 3_000_000 if full else 1_000_000
     ready, found_open = restart.measure(directory, events=events, open_sales=1000, say=say)
+    compared = reconciliation.measure(
+        directory, rows=10_000_000 if full else 1_000_000, rounds=3, say=say
+    )
     floor, gateway = sold[sales.FLOOR], sold[sales.MERCHANTAPI]
     share = gateway.rate / floor.rate
     console.print(_sales_table(sold))
@@ -96,6 +109,7 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
     console.print(
         f"Restart with {events} events and {found_open} open sales: ready in {ready:.2f} s"
     )
+    console.print(reconciliation.words(compared), highlight=False)
     found = {
         "version": __version__,
         "fsyncs_per_second": rate,
@@ -111,6 +125,7 @@ def _run(directory: Path, out: Path, *, full: bool) -> None:
         "resident_bytes": resident,
         "idle_lanes": vars(idle),
         "restart_seconds": ready,
+        "reconciliation": {**compared._asdict(), "ratio": compared.ratio},
         "share_of_floor": share,
     }
     (out / "bench.json").write_text(json.dumps(found, indent=2) + "\n")

@@ -64,6 +64,17 @@ def running(module: str, directory: Path, terminals: int) -> Iterator[Server]:
         process.wait(timeout=60)
 
 
+def said_by(module: str, *arguments: str) -> dict[str, float]:
+    """What `python -m module arguments` says in JSON on its last line."""
+    ran = subprocess.run(
+        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False
+    )
+    if ran.returncode:
+        raise SystemExit(f"{module} ended with {ran.returncode}:\n{ran.stderr[-2000:]}")
+    said: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return said
+
+
 def fsyncs_per_second(directory: Path, seconds: float = 1.0) -> float:
     """How often this machine makes 4 KiB durable in a second, one after the other."""
     directory.mkdir(parents=True, exist_ok=True)

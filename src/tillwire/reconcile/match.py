@@ -12,6 +12,7 @@ Every row of every side is in exactly one place: agreed, or in one cluster.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from tillwire.core.model import TransactionType
@@ -40,9 +41,15 @@ def match(workspace: Workspace, sides: Mapping[str, Side]) -> None:
     for label, its_keys in first.items():
         load(workspace, sides[label], its_keys)
     _join(workspace, others)
-    for label, its_keys in first.items():
+    for label in first:
         workspace.run(f"DROP TABLE {label}")
-        _fetch_odd(workspace, sides[label], its_keys)
+    with workspace.in_order(), ThreadPoolExecutor(len(first)) as readers:
+        fetched = [
+            readers.submit(_fetch_odd, workspace, sides[label], its_keys)
+            for label, its_keys in first.items()
+        ]
+        for each in fetched:
+            each.result()
     _pair_all(workspace, sides, others, keys)
     _gather(workspace, others)
 

@@ -134,7 +134,7 @@ def load(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> int:
 def fetch(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> None:
     """Make the table `rows_LABEL` with all columns of the rows whose hash for the first of `keys`
     is in the table `wanted_LABEL`, or that lack a hash; `n` is a row's number in its source, from
-    0."""
+    0. To be called within `Workspace.in_order`, where several sides may be fetched at once."""
     names = [name for name in TEXTS if name in side.columns and name not in OUR_IDS]
     first, *_ = keys
     lacking = " OR ".join(f"h_{label} IS NULL" for label in keys)
@@ -152,7 +152,6 @@ def fetch(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> None:
         f"cur, ms, CAST(day AS INTEGER) AS day, inside, facts, class, direction, {hashes}, "
         f"{_suspects(side, names)} AS suspect FROM ({chosen})",
         reading=side.source.name,
-        in_order=True,
     )
     ((suspects,),) = workspace.run(f"SELECT count(*) FROM rows_{side.label} WHERE suspect")
     if suspects:
@@ -167,15 +166,14 @@ def _cut(workspace: Workspace, side: Side, names: Sequence[str], chosen: str) ->
     found = workspace.run(
         f"SELECT n, {', '.join(names)} FROM ({chosen}) WHERE {_suspects(side, names)}",
         reading=side.source.name,
-        in_order=True,
     )
     cuts = [(n, *(text and cut(text) for text in texts)) for n, *texts in found]
-    workspace.insert("cuts", ["n", *names], cuts)
-    changes = ", ".join(f"{name} = cuts.{name}" for name in names)
+    workspace.insert(f"cuts_{side.label}", ["n", *names], cuts)
+    changes = ", ".join(f"{name} = c.{name}" for name in names)
     workspace.run(
-        f"UPDATE rows_{side.label} AS r SET {changes} FROM cuts WHERE r.n = CAST(cuts.n AS BIGINT)"
+        f"UPDATE rows_{side.label} AS r SET {changes} FROM cuts_{side.label} AS c "
+        "WHERE r.n = CAST(c.n AS BIGINT)"
     )
-    workspace.run("DROP TABLE cuts")
 
 
 def _suspect(name: str) -> str:
@@ -216,12 +214,12 @@ def _typed(side: Side, read: str) -> str:
 
 def _mistakes(workspace: Workspace, side: Side, count: int) -> InvalidRequest:
     raw = ", ".join(f"{name}_" for name in CHECKED)
-    first = workspace.run(
-        f"SELECT n, bad, {raw} FROM ({_typed(side, _read(side, {}, numbered=True))}) "
-        f"WHERE bad > 0 ORDER BY n LIMIT {MOST_MISTAKES}",
-        reading=side.source.name,
-        in_order=True,
-    )
+    with workspace.in_order():
+        first = workspace.run(
+            f"SELECT n, bad, {raw} FROM ({_typed(side, _read(side, {}, numbered=True))}) "
+            f"WHERE bad > 0 ORDER BY n LIMIT {MOST_MISTAKES}",
+            reading=side.source.name,
+        )
     lines = _lines(side, {n for n, *_ in first})
     told = []
     for n, code, *texts in first:

@@ -12,7 +12,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -45,7 +46,7 @@ class Workspace:
                     "temp_directory": str(self._folder / "spill"),
                 }
             )
-            self._database.execute("SET TimeZone = 'UTC'")
+            self._database.execute("SET GLOBAL TimeZone = 'UTC'")
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -87,23 +88,28 @@ class Workspace:
         ):
             self._database.execute(f"SET {setting}")
 
-    def run(self, sql: str, *, reading: str = "", in_order: bool = False) -> list[tuple[Any, ...]]:
-        """What a statement gives. `reading` names the file that it reads, for `InvalidRequest`;
-        `in_order` reads it with one thread, since several number its rows as they come."""
+    def run(self, sql: str, *, reading: str = "") -> list[tuple[Any, ...]]:
+        """What a statement gives. `reading` names the file that it reads, for `InvalidRequest`.
+        May be called by several threads."""
         try:
-            if not in_order:
-                return self._database.execute(sql).fetchall()
-            self._database.execute("SET threads = 1")
-            try:
-                return self._database.execute(sql).fetchall()
-            finally:
-                self._database.execute(f"SET threads = {THREADS}")
+            with self._database.cursor() as cursor:
+                return cursor.execute(sql).fetchall()
         except self._duckdb.OutOfMemoryException:
             raise TillwireError("The reconciliation needs more memory than it may use.") from None
         except (self._duckdb.InvalidInputException, self._duckdb.IOException) as error:
             if not reading:
                 raise
             raise InvalidRequest(reading, *_explained(str(error))) from None
+
+    @contextmanager
+    def in_order(self) -> Iterator[None]:
+        """Within it each statement is run by its caller's thread alone: several of DuckDB's would
+        not number a file's rows as they come."""
+        self._database.execute("SET threads = 1")
+        try:
+            yield
+        finally:
+            self._database.execute(f"SET threads = {THREADS}")
 
     def insert(self, table: str, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Make a table of texts."""

@@ -1,5 +1,4 @@
-"""`tillwire reconcile` and `tillwire transactions export`, on a journal without a gateway and beside
-one."""
+"""`tillwire reconcile` and `tillwire transactions export`, beside a gateway and without one."""
 
 from __future__ import annotations
 

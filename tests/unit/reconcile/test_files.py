@@ -68,7 +68,8 @@ def test_a_file_that_is_no_such_file_is_refused(tmp_path: Path, octets: bytes, t
 
 
 AMOUNTS = ["1.234,56", "12,50", "1e3", "12.505", "12.340000000000001", "-5.00", "+5.00", "",
-           "12.50 EUR", "NaN", "0x10", " 12.50", "1_000", "9999999999999999.00", "１２.50"]  # fmt: skip
+           "12.50 EUR", "NaN", "0x10", " 12.50", "1_000", "9999999999999999.00",
+           "１２.50"]  # fmt: skip
 
 
 @pytest.mark.parametrize("amount", AMOUNTS)
@@ -122,7 +123,8 @@ def test_a_date_and_a_time_may_stand_apart(tmp_path: Path) -> None:
         tmp_path / "p.toml",
         'currency = "EUR"\n[columns]\nreference = 1\namount = 2\nat = 3\ntime = 4\n'
         '[file]\nheader = false\ndelimiter = ";"\n'
-        '[time]\nformat = "%d.%m.%Y %H:%M"\nzone = "UTC"\n[amount]\ndecimal = ","\nthousands = "."\n',
+        '[time]\nformat = "%d.%m.%Y %H:%M"\nzone = "UTC"\n'
+        '[amount]\ndecimal = ","\nthousands = "."\n',
     )
     path = tmp_path / "till.csv"
     path.write_bytes(b"sale-1;1.012,50;14.03.2026;10:00\n")
@@ -133,7 +135,8 @@ def test_a_date_and_a_time_may_stand_apart(tmp_path: Path) -> None:
 def test_words_and_signs_are_as_the_profile_says(tmp_path: Path) -> None:
     mine = profile(
         tmp_path / "p.toml",
-        '[columns]\nreference = "Ref"\namount = "Amount"\nat = "Date"\nstatus = "S"\ncurrency = "C"\n'
+        '[columns]\nreference = "Ref"\namount = "Amount"\nat = "Date"\n'
+        'status = "S"\ncurrency = "C"\n'
         '[amount]\nunit = "minor"\nnegative = "refund"\n[statuses]\nok = "APPROVED"\n',
     )
     path = tmp_path / "till.csv"
@@ -251,7 +254,7 @@ def test_a_parquet_file_is_held_to_the_same_rules(tmp_path: Path) -> None:
     cells = "'sale-1' AS Ref, 0.1::DOUBLE + 0.2::DOUBLE AS Amount, '2026-03-14T10:00:01Z' AS Date"
     duckdb.sql(f"SELECT {cells}").write_parquet(str(path))
     mine = profile(tmp_path / "p.toml", SMALL + '\n[file]\nformat = "parquet"\n')
-    with pytest.raises(InvalidRequest, match="row 1, amount: '0.30000000000000004' cannot be read"):
+    with pytest.raises(InvalidRequest, match=r"row 1, amount: '0\.30000000000000004'"):
         with_file(OURS, File(path, mine))
     path.write_bytes(b"PAR1 and no more of it")
     with pytest.raises(InvalidRequest, match="it cannot be read"):
