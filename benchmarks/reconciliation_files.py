@@ -74,7 +74,8 @@ def _write(database: duckdb.DuckDBPyConnection, path: Path, rows: int, *, mistak
         )
     order = "hash(i)" if mistakes else "i"
     database.execute(
-        f"COPY (SELECT {shown} FROM ({sales}) ORDER BY {order}) TO '{path}' (FORMAT csv, HEADER)"
+        f"COPY (SELECT {shown} FROM (SELECT i FROM ({sales}) ORDER BY {order})) "
+        f"TO '{path}' (FORMAT csv, HEADER)"
     )
 
 
