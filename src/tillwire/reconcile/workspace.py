@@ -24,6 +24,8 @@ MEMORY: Final = 1000
 """Megabytes that DuckDB may use, of the two thousand that all of it may take."""
 THREADS: Final = min(os.cpu_count() or 1, 4)
 _LINE: Final = re.compile(r"CSV Error on Line: (\d+)")
+_ORIGINAL: Final = re.compile(r"Original Line:.*")
+"""What stands in the file."""
 
 
 class Workspace:
@@ -138,12 +140,13 @@ def _explained(message: str) -> tuple[str, str]:
     """What is wrong with a file, and what would be right, without what stands in it."""
     line = _LINE.search(message)
     where = f"line {line[1]}: " if line else ""
-    if "unicode" in message:
-        return where + "it is not UTF-8 text", "the encoding that the profile names under [file]"
-    if columns := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
-        return f"{where}it has {columns[2]} columns", f"{columns[1]} of them, as the headings"
-    if "quote" in message:
-        return where + "a quotation mark is not closed, or closed too early", "CSV as RFC 4180"
-    if "Maximum line size" in message:
+    said = _ORIGINAL.sub("", message)
+    if "Maximum line size" in said:
         return where + "it is too long", "lines of up to 2 MB"
+    if "unicode" in said:
+        return where + "it is not UTF-8 text", "the encoding that the profile names under [file]"
+    if columns := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said):
+        return f"{where}it has {columns[2]} columns", f"{columns[1]} of them, as the headings"
+    if "unterminated quote" in said:
+        return where + "a quotation mark is not closed, or closed too early", "CSV as RFC 4180"
     return where + "it cannot be read", "a file as its profile says"

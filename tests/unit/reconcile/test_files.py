@@ -57,10 +57,11 @@ def test_a_plain_file_is_read(tmp_path: Path) -> None:
         (b"Ref,Amount,Date\nsale-\xff,12.50,2026-03-14T10:00:01Z\n", "is not UTF-8 text"),
         ("Ref,Amount,Date\n".encode("utf-16"), "not utf-8"),
         (b"\x00\x01\x02\x03", "it is no text of this encoding"),
+        (b"Ref,Amount,Date\n" + b"x" * 3_000_000 + b",1.00,x\n", "line 2: it is too long"),
     ],
     ids=[
         "empty", "a blank line", "a column missing", "short", "long", "quotes", "latin", "utf-16",
-        "binary",
+        "binary", "endless",
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_such_file_is_refused(tmp_path: Path, octets: bytes, told: str) -> None:
