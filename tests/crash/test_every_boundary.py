@@ -51,6 +51,8 @@ LIKE_OTHERS: Final = {
 do at a terminal."""
 
 
+MOSTLY_WAIT: Final = ("terminal forgets", "answer lost", "refund")
+"""Killed right before each commit; right after it, with the long tests."""
 KILLED_TWICE: Final = [
     name for name in SCENARIOS if name.endswith(" approved") or not name.startswith(OF_PROTOCOLS)
 ]
@@ -65,9 +67,14 @@ def nursery() -> Iterator[Nursery]:
     opened.close()
 
 
-@pytest.mark.parametrize("side", SIDES)
+def _mark(name: str, side: str) -> pytest.MarkDecorator | tuple[()]:
+    is_slow = side == "after" and name in MOSTLY_WAIT
+    return pytest.mark.long if is_slow else LIKE_OTHERS.get(name, ())
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(each, marks=LIKE_OTHERS.get(each, ())) for each in SCENARIOS]
+    ("name", "side"),
+    [pytest.param(name, side, marks=_mark(name, side)) for name in SCENARIOS for side in SIDES],
 )
 def test_killed_at_any_commit_of_a_sale(
     tmp_path: Path, nursery: Nursery, name: str, side: str
