@@ -11,7 +11,8 @@ import pytest
 
 from tests.matrix.ecr17_agreement import carried_for, check_pair, evidence_of, settled
 from tests.matrix.ecr17_pair import FOUND_OUT_AFTER, TILL, Pair, Till, live
-from tillwire.core.errands import AskLast, Count, Counted, LastSeen, Reprint
+from tillwire.core.entries import Entry
+from tillwire.core.errands import AskLast, Count, Counted, Reprint
 from tillwire.core.model import Evidence, State, Transaction, TransactionType, Verdict
 from tillwire.dialects.ecr17.wire import Lrc
 from tillwire.errors import Proof
@@ -139,7 +140,7 @@ async def _errands(pair: Pair, till: Till) -> None:
     if till.settings.get("receipts") != "till":
         await pair.errand(till, Reprint())
     last = await pair.errand(till, AskLast())
-    assert isinstance(last, LastSeen)
+    assert isinstance(last, Entry)
     period = sum(
         each.approved_amount * (-1 if each.type in (_T.REFUND, _T.REVERSAL) else 1)
         for each in pair.far.transactions()

@@ -22,7 +22,8 @@ from tests.matrix.ecr17_pair import HURRY, PORTS, TILL, Pair, Till, break_next
 from tests.matrix.test_ecr17_endings import ENDS, End
 from tests.matrix.two_gateways import Plug
 from tillwire.config import Limits, ListenerSettings
-from tillwire.core.errands import AskLast, LastSeen
+from tillwire.core.entries import Entry
+from tillwire.core.errands import AskLast
 from tillwire.core.model import Evidence, State, TransactionType
 from tillwire.core.ports import Connection, Dialer
 from tillwire.dialects.ecr17.driver.settings import awaited_at
@@ -140,7 +141,7 @@ def test_every_command(disk: Path, lrc: str, connection: str) -> None:
             assert done.outcome is not None
             assert done.outcome.receipts is not None
         assert (await pair.near.engine.status(TILL.id)).reachable
-        assert isinstance(await pair.errand(TILL, AskLast()), LastSeen)
+        assert isinstance(await pair.errand(TILL, AskLast()), Entry)
         await check_pair(pair)
 
     live(disk, day, receipts="till", lrc=lrc, receipt_connection=connection)

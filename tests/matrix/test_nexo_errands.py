@@ -13,6 +13,7 @@ import pytest
 from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.nexo_agreement import check_pair
 from tests.matrix.nexo_pair import BINDINGS, OTHER_POI, POI, Lane, Pair, live
+from tillwire.core.entries import Entry
 from tillwire.core.errands import (
     Answer,
     Ask,
@@ -24,7 +25,6 @@ from tillwire.core.errands import (
     Counted,
     Errand,
     ErrandFailed,
-    LastSeen,
     Print,
     Question,
     ReadCard,
@@ -198,8 +198,8 @@ def test_the_last_transaction_is_the_last_one_of_this_lane(disk: Path, way: str)
 
     nothing, last, seen = live(disk, day, lanes=[lane(way), lane(way, 2)])
     assert nothing is None
-    assert isinstance(seen, LastSeen)
-    assert seen.reference == last
+    assert isinstance(seen, Entry)
+    assert seen.name == last
     assert (seen.outcome.verdict, seen.outcome.approved_amount) == (Verdict.APPROVED, 2500)
 
 

@@ -14,7 +14,8 @@ from tests.kit import shop
 from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.smartconnect_agreement import check_pair
 from tests.matrix.smartconnect_pair import LANE, Lane, Pair, live, settled
-from tillwire.core.errands import AskLast, LastSeen
+from tillwire.core.entries import Entry
+from tillwire.core.errands import AskLast
 from tillwire.core.model import Evidence, Lifecycle, State, Terms, TransactionType, Verdict
 from tillwire.core.ports import AbortResult
 from tillwire.dialects.smartconnect.driver.cloud import Refused
@@ -295,8 +296,8 @@ def test_the_terminal_s_status_and_journal(disk: Path) -> None:
         assert "READY" in status.detail
         paid = await pair.pay(LANE, 1234)
         seen = await pair.near.engine.perform(LANE.id, AskLast())
-        assert isinstance(seen, LastSeen)
-        assert seen.reference == paid.peer["transaction_id"]
+        assert isinstance(seen, Entry)
+        assert seen.name == paid.peer["transaction_id"]
         assert (seen.outcome.verdict, seen.outcome.approved_amount) == (Verdict.APPROVED, 1234)
         order = await pair.order(LANE, 1049)
         await asyncio.sleep(3)

@@ -26,8 +26,9 @@ from tillwire.cli.journals import (
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import remark, say, say_json
 from tillwire.cli.views import transaction_view
-from tillwire.clock import SystemClock
+from tillwire.clock import Instant, SystemClock
 from tillwire.core.engine import Engine
+from tillwire.core.entries import Entry
 from tillwire.core.errands import Errand, Result
 from tillwire.core.model import Outcome, Terminal, Transaction, Verdict
 from tillwire.core.ports import (
@@ -165,6 +166,10 @@ class Undriven:
     async def status(self) -> TerminalStatus:
         """Not reached."""
         return TerminalStatus(reachable=False)
+
+    def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
+        """Nobody is asked."""
+        raise Unsupported("Nobody is asked from here.")
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """Nobody is asked."""

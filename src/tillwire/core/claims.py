@@ -31,6 +31,7 @@ from tillwire.core.errands import (
     Update,
 )
 from tillwire.core.mirror import Mirror
+from tillwire.core.model import State
 from tillwire.core.occupancy import busy
 from tillwire.core.patience import within
 from tillwire.core.ports import Clock, Driver
@@ -81,9 +82,12 @@ class Claims:
     @contextmanager
     def errand(self, terminal_id: str, errand: Errand) -> Iterator[None]:
         """Have the terminal for an errand. Raises `TerminalBusy` when anybody else has it or is
-        about to."""
+        about to. What it did last may be asked beside an UNKNOWN transaction, as recovery asks."""
         now = self._clock.now()
-        if (holder := self._mirror.holder(terminal_id)) is not None:
+        holder = self._mirror.holder(terminal_id)
+        if holder is not None and not (
+            holder.state is State.UNKNOWN and isinstance(errand, AskLast)
+        ):
             raise busy(holder)
         if (running := self._errands.get(terminal_id)) is not None:
             raise running.busy()

@@ -8,7 +8,7 @@ how a move is decided, committed and seen (`changes.py`), who gets a terminal (`
 much may follow (`follow_ups.py`), how an UNKNOWN is resolved (`recovery.py`) and why it is not yet
 (`doubts.py`), how one is called off (`aborting.py`), fetched (`fetching.py`) or sent later
 (`holding.py`), and what is remembered beside transactions (`exchanges.py`, `sessions.py`,
-`closings.py`, `numbers.py`).
+`closings.py`, `numbers.py`), and what is on the books (`books.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tillwire.clock import Instant
 from tillwire.core import states
 from tillwire.core.aborting import Aborting
 from tillwire.core.admission import Admission, admit, check_amounts, earlier_of
+from tillwire.core.books import Books
 from tillwire.core.changes import TRIES, Changes
 from tillwire.core.claims import Claims, run_errand
 from tillwire.core.closings import Closings
@@ -178,6 +179,12 @@ class Engine:
         self.closing = closings.closing
         self.period_of = closings.period_of
         self.number = Numbers(journal, clock).next
+        books = Books(
+            journal, self._mirror.newest, self.find, self._terminal, self._driver_of, self.perform
+        )
+        self.last_transaction = books.last_transaction
+        self.transactions = books.transactions
+        self.entries = books.entries
 
     # --- life ---------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from enum import StrEnum
 
 import msgspec
 
-from tillwire.core.model import EntryMode, Outcome
+from tillwire.core.entries import Entry
+from tillwire.core.model import EntryMode
 from tillwire.core.totals import TotalsRow
 from tillwire.errors import PeerError
 from tillwire.money import Money
@@ -170,17 +171,9 @@ class Counted(msgspec.Struct, frozen=True):
     """How the terminal calls the period that they are of."""
 
 
-class LastSeen(msgspec.Struct, frozen=True):
-    """The last transaction that the terminal remembers, as evidence."""
-
-    reference: str
-    """Our id of the transaction, or whatever name it has at the terminal."""
-    outcome: Outcome
-
-
-Result = Answer | CardRead | Balance | Counted | LastSeen | None
+Result = Answer | CardRead | Balance | Counted | Entry | None
 """What comes of an errand: Ask -> Answer, ReadCard -> CardRead, AskBalance -> Balance, Count ->
-Counted, AskLast -> LastSeen or None, all others -> None."""
+Counted, AskLast -> Entry or None, all others -> None."""
 
 
 class Trouble(StrEnum):

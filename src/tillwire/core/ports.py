@@ -6,13 +6,22 @@ dialer or HTTP client raises `NotDelivered` only when not one byte of the reques
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from tillwire.clock import Instant
+from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, Errand, Result
 from tillwire.core.estate import Estate
 from tillwire.core.letters import Letter, LetterState
@@ -71,6 +80,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Seconds from the dispatching commit in which the command may be written (law 5)."""
     errands: frozenset[Ability] = frozenset()
     """What else the terminal can do for a till."""
+    lists: Lists = Lists.NONE
+    """Of which transactions `Driver.transactions` tells."""
     for_host: bool = False
     """Whether what a till hands to the host (`Terms.for_host`) gets there."""
 
@@ -151,6 +162,11 @@ class Driver(Protocol):
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """Run an errand that `capabilities.errands` has; `tell` hears what the terminal shows
         meanwhile. Cancelled when the till calls it off. Raises `ErrandFailed`, `PeerError`."""
+
+    def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
+        """What the terminal, or the cloud behind it, has on its books, done in [begin, end), each
+        once, in no order; as `capabilities.lists` says. Reads only. Raises `Unsupported` where that
+        is nothing, and `PeerError` when it does not tell all."""
 
 
 class Inbox(Protocol):

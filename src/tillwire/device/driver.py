@@ -5,9 +5,11 @@ It writes nothing to the terminal itself, so it only waits for what the inbox he
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+from tillwire.clock import Instant
+from tillwire.core.entries import Entry
 from tillwire.core.errands import Errand, Result
 from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType
 from tillwire.core.ports import (
@@ -59,6 +61,10 @@ class DeviceDriver:
         if not self._presence.present(self._terminal.id):
             return TerminalStatus(False, "It has stopped polling.", last.boot)
         return TerminalStatus(True, boot=last.boot)
+
+    def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
+        """None: it fetches, and is not asked."""
+        raise Unsupported("It fetches its transactions, and cannot be asked.")
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """None: there is no way to ask a terminal that fetches."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import msgspec
 
+from tillwire.clock import Instant
+from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, Errand, Result
 from tillwire.core.model import Evidence, Outcome, Terminal, Transaction, TransactionType, Verdict
 from tillwire.core.ports import (
@@ -27,12 +29,16 @@ from tillwire.core.ports import (
     TerminalStatus,
 )
 from tillwire.errors import AnswerLost, NotDelivered
-from tillwire.virtual import cardholder, errands
+from tillwire.virtual import books, cardholder, errands
 from tillwire.virtual.memory import Deed
 from tillwire.virtual.world import World
 
 CAPABILITIES: Final = Capabilities(
-    types=frozenset(TransactionType), abort=True, errands=frozenset(Ability), for_host=True
+    types=frozenset(TransactionType),
+    abort=True,
+    errands=frozenset(Ability),
+    for_host=True,
+    lists=Lists.WHOLE,
 )
 SETTLE_DELAY: Final = 1000
 """Milliseconds after `send_by` before a transaction that is not there counts as absent (law 4)."""
@@ -121,3 +127,7 @@ class VirtualDriver:
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """Run any errand. Raises `ErrandFailed`."""
         return await errands.perform(self._world, self._terminal, errand, tell)
+
+    def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
+        """What its acquirer has on its books."""
+        return books.listed(self._world, self._terminal, begin, end)

@@ -14,6 +14,7 @@ from typing import Final, assert_never
 import msgspec
 
 from tillwire.core.columns import centred, pair
+from tillwire.core.entries import Entry
 from tillwire.core.errands import (
     Answer,
     Ask,
@@ -25,7 +26,6 @@ from tillwire.core.errands import (
     Counted,
     Errand,
     ErrandFailed,
-    LastSeen,
     Print,
     ReadCard,
     Reprint,
@@ -38,6 +38,7 @@ from tillwire.core.model import Terminal
 from tillwire.core.totals import Ending, tally
 from tillwire.money import Money
 from tillwire.virtual import cardholder, cards
+from tillwire.virtual.books import entry_of
 from tillwire.virtual.cards import Card
 from tillwire.virtual.memory import Deed, Page, Printout
 from tillwire.virtual.script import NO_CARD_SECONDS, Script
@@ -204,11 +205,11 @@ class _Visit:
         number, endings = await self._world.commit(look)
         return Counted(tally(endings), str(number))
 
-    async def _last(self) -> LastSeen | None:
+    async def _last(self) -> Entry | None:
         await self._machine()
         await self._world.settle()
         deed = await self._world.last_deed(self._terminal.id)
-        return LastSeen(deed.transaction_id, deed.outcome) if deed else None
+        return entry_of(deed, self._terminal) if deed else None
 
 
 def _check(text: str, longest: int) -> None:

@@ -122,6 +122,18 @@ class Page:
         ).fetchone()
         return _deed(row) if row else None
 
+    def booked(
+        self, terminal_id: str, begin: Instant, end: Instant, after: int, limit: int
+    ) -> list[Deed]:
+        """The terminal's deeds behind this number that are done, in [begin, end), and that the
+        acquirer was asked about, oldest first."""
+        rows = self._connection.execute(
+            "SELECT * FROM deeds WHERE terminal_id = ? AND number > ? AND waiting = 0 "
+            "AND entry IS NOT NULL AND acts_at >= ? AND acts_at < ? ORDER BY number LIMIT ?",
+            (terminal_id, after, begin, end, limit),
+        )
+        return [_deed(row) for row in rows]
+
     def add(self, deed: Deed) -> bool:
         """Write a new deed, and its entry unless it waits. False when there is one already."""
         added = self._write(

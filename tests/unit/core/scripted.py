@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.unit.estate_fixture import found_shop
-from tillwire.clock import SystemClock
+from tillwire.clock import Instant, SystemClock
 from tillwire.core.engine import Engine
+from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, Errand, Result
 from tillwire.core.letters import Teller
 from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType, Verdict
@@ -32,7 +33,11 @@ class ScriptedDriver:
 
     def __init__(self, *, pull: bool = False, abort: bool = False) -> None:
         self.capabilities = Capabilities(
-            types=frozenset(TransactionType), pull=pull, abort=abort, errands=frozenset(Ability)
+            types=frozenset(TransactionType),
+            pull=pull,
+            abort=abort,
+            errands=frozenset(Ability),
+            lists=Lists.WHOLE,
         )
         self.at_once: Outcome | Exception | None = None
         self.ran: list[Transaction] = []
@@ -46,6 +51,8 @@ class ScriptedDriver:
         self.tell: Callable[[str], None] | None = None
         self.errand_end: asyncio.Future[Result] | Result | Exception = None
         """What an errand comes to: at once, or when the future is done."""
+        self.booked: list[Entry | Exception | float] = []
+        """What its books say: an entry, a failure, or seconds of silence."""
         self._answers: dict[str, asyncio.Future[Outcome]] = defaultdict(
             lambda: asyncio.get_running_loop().create_future()
         )
@@ -95,6 +102,15 @@ class ScriptedDriver:
         if isinstance(end, Exception):
             raise end
         return await end if isinstance(end, asyncio.Future) else end
+
+    async def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
+        for each in self.booked:
+            if isinstance(each, Exception):
+                raise each
+            if isinstance(each, float):
+                await asyncio.sleep(each)
+            elif each.at is None or begin <= each.at < end:
+                yield each
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import pytest
 
 from tests.kit.runner import virtual
 from tests.unit.virtual.shop import Shop, clock_of_loop, shop_in
+from tillwire.core.entries import Entry
 from tillwire.core.errands import (
     Ability,
     Answer,
@@ -20,7 +21,6 @@ from tillwire.core.errands import (
     Count,
     Counted,
     ErrandFailed,
-    LastSeen,
     Print,
     Question,
     ReadCard,
@@ -390,7 +390,10 @@ async def test_the_last_transaction_is_what_the_terminal_remembers(tmp_path: Pat
         await shop.paid(1000)
         paid = await shop.paid(2040)
         assert paid.outcome is not None
-        assert (await shop.perform(AskLast()))[0] == LastSeen(paid.id, paid.outcome)
+        last = (await shop.perform(AskLast()))[0]
+        assert isinstance(last, Entry)
+        assert (last.name, last.outcome) == (paid.id, paid.outcome)
+        assert (last.type, last.amount, last.currency) == (paid.type, 2040, "EUR")
         assert (await shop.perform(AskLast(), terminal="t2"))[0] is None
         lost = await shop.pay(1047)
         await shop.noted(lost, "needs_person")

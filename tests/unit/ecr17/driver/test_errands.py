@@ -13,6 +13,7 @@ from tests.kit.virtual_loop import virtual_loop
 from tests.unit.ecr17.driver import pos
 from tests.unit.ecr17.driver.pos import PORT, TICKET, ack, both, nak, say, silent, wait
 from tests.unit.ecr17.driver.till import Till, payment, till
+from tillwire.core.entries import Entry
 from tillwire.core.errands import (
     Ability,
     AskLast,
@@ -20,7 +21,6 @@ from tillwire.core.errands import (
     Counted,
     Errand,
     ErrandFailed,
-    LastSeen,
     Print,
     Reprint,
     Result,
@@ -89,16 +89,16 @@ async def test_the_last_result_is_evidence_with_its_receipt() -> None:
     assert await perform(counter, AskLast()) is None
     outcome = await counter.run(payment(4250))
     seen = await perform(counter, AskLast())
-    assert isinstance(seen, LastSeen)
-    assert seen.reference == "12345678/000124"
+    assert isinstance(seen, Entry)
+    assert seen.name == "12345678/000124"
     assert (seen.outcome.verdict, seen.outcome.approved_amount) == (Verdict.APPROVED, 4250)
     assert seen.outcome.receipts == Receipts(cardholder=TICKET + "\n")
     assert counter.pos.codes.endswith("GR")
     ours = msgspec.structs.replace(payment(4250), state=State.APPROVED, outcome=outcome)
     counter.notes.known = [ours]
     again = await perform(counter, AskLast())
-    assert isinstance(again, LastSeen)
-    assert again.reference == ours.id
+    assert isinstance(again, Entry)
+    assert again.name == ours.id
     assert again.outcome.at is not None
 
 
@@ -127,7 +127,7 @@ async def test_what_the_last_result_may_be(told: wire.Result, verdict: Verdict, 
     counter = await till()
     counter.pos.saved = told
     seen = await perform(counter, AskLast())
-    assert isinstance(seen, LastSeen)
+    assert isinstance(seen, Entry)
     assert (seen.outcome.verdict, seen.outcome.approved_amount) == (verdict, 0)
     assert words in seen.outcome.reason
     assert seen.outcome.receipts is None
@@ -141,7 +141,7 @@ async def test_a_receipt_that_is_not_sent_again_is_none() -> None:
     for act in (nak, silent, pos.hang_up, ack):
         counter.pos.will("R", *[act] * (3 if act is nak else 1))
         seen = await perform(counter, AskLast())
-        assert isinstance(seen, LastSeen)
+        assert isinstance(seen, Entry)
         assert seen.outcome.receipts is None
 
 

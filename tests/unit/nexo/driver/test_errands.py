@@ -14,6 +14,7 @@ from tests.kit.virtual_loop import virtual_loop
 from tests.unit.nexo.driver import poi
 from tests.unit.nexo.driver.poi import Act, Poi, Send, fail
 from tests.unit.nexo.driver.till import Till, payment, till
+from tillwire.core.entries import Entry
 from tillwire.core.errands import (
     Ability,
     Answer,
@@ -26,7 +27,6 @@ from tillwire.core.errands import (
     Counted,
     Errand,
     ErrandFailed,
-    LastSeen,
     Print,
     Question,
     ReadCard,
@@ -411,8 +411,8 @@ async def test_the_last_transaction_is_evidence(binding: str) -> None:
     await counter.run(transaction)
     counter.poi.will("TransactionStatus", last_of)
     seen = await perform(counter, AskLast())
-    assert isinstance(seen, LastSeen)
-    assert seen.reference == transaction.id
+    assert isinstance(seen, Entry)
+    assert seen.name == transaction.id
     assert (seen.outcome.verdict, seen.outcome.approved_amount) == (Verdict.APPROVED, 4250)
     assert last_sent(counter)["TransactionStatusRequest"] == {}
 
@@ -427,8 +427,8 @@ async def test_the_last_transaction_may_be_a_reversal(amount: Decimal | None, wo
     counter.poi.done["r1"] = Message(header=REVERSAL, body=reversed_)
     counter.poi.will("TransactionStatus", last_of)
     seen = await perform(counter, AskLast())
-    assert isinstance(seen, LastSeen)
-    assert seen.reference == "r1"  # a reversal does not name its sale
+    assert isinstance(seen, Entry)
+    assert seen.name == "r1"  # a reversal does not name its sale
     assert (seen.outcome.verdict, seen.outcome.reason) == (Verdict.APPROVED, words)
 
 
@@ -450,7 +450,7 @@ async def test_the_last_transaction_may_be_a_failure_or_none() -> None:
     await counter.run(payment())
     counter.poi.will("TransactionStatus", last_of)
     seen = await perform(counter, AskLast())
-    assert isinstance(seen, LastSeen)
+    assert isinstance(seen, Entry)
     assert seen.outcome.verdict is Verdict.DECLINED
     nothing = {"Response": SUCCESS}
     counter.poi.will("TransactionStatus", answer(**nothing))

@@ -7,12 +7,12 @@ import pytest
 from tests.unit.smartconnect.driver import cloud as there
 from tests.unit.smartconnect.driver.cloud import Act, Json
 from tests.unit.smartconnect.driver.counter import LANE, Counter, at_a_counter
+from tillwire.core.entries import Entry
 from tillwire.core.errands import (
     Ability,
     AskLast,
     Errand,
     ErrandFailed,
-    LastSeen,
     Reprint,
     Show,
     Trouble,
@@ -101,8 +101,8 @@ async def test_the_last_transaction_is_evidence_of_nobody_s(counter: Counter) ->
         "AuthId": "417302", "AcquirerRef": "000231", "CardType": "VISA", "Receipt": "a",
     }  # fmt: skip
     seen = await counter.driver.perform(AskLast(), shown)
-    assert isinstance(seen, LastSeen)
-    assert seen.reference == "2c1f7a52-9d41-4e0e-8a55-0b6c1f3f9a10"
+    assert isinstance(seen, Entry)
+    assert seen.name == "2c1f7a52-9d41-4e0e-8a55-0b6c1f3f9a10"
     assert (seen.outcome.verdict, seen.outcome.approved_amount) == (Verdict.APPROVED, 1250)
     assert (seen.outcome.card_last4, seen.outcome.authorisation_code) == ("4417", "417302")
     assert "which register" in seen.outcome.reason
@@ -127,8 +127,8 @@ async def test_what_the_journal_does_not_say_is_not_made_up(
 ) -> None:
     counter.cloud.journal = told
     seen = await counter.driver.perform(AskLast(), shown)
-    assert seen is None if verdict is None else isinstance(seen, LastSeen)
-    if isinstance(seen, LastSeen):
+    assert seen is None if verdict is None else isinstance(seen, Entry)
+    if isinstance(seen, Entry):
         assert (seen.outcome.verdict, seen.outcome.approved_amount) == (verdict, amount)
 
 

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from tillwire.clock import Instant
+from tillwire.core.entries import Entry
 from tillwire.core.errands import Errand, ErrandFailed, Result, Trouble
 from tillwire.core.model import Outcome, State, Terminal, Transaction, TransactionType, Verdict
 from tillwire.core.ports import (
@@ -60,6 +62,7 @@ from tillwire.errors import (
     JournalError,
     NotDelivered,
     PeerError,
+    Unsupported,
 )
 from tillwire.money import Money
 from tillwire.net.dialer import AsyncioDialer
@@ -211,6 +214,10 @@ class Ecr17Driver:
         return TerminalStatus(
             True, f"its state is {found.state or '?'}" if state is None else state
         )
+
+    def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
+        """None: a terminal saves its last result alone."""
+        raise Unsupported("It can be asked for its last transaction alone.")
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """Run an errand. Raises `ErrandFailed`, `PeerError`."""

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from tillwire.core.entries import Entry
 from tillwire.core.errands import (
     Ability,
     AskLast,
@@ -15,7 +16,6 @@ from tillwire.core.errands import (
     Counted,
     Errand,
     ErrandFailed,
-    LastSeen,
     Reprint,
     Result,
     Trouble,
@@ -27,8 +27,8 @@ from tillwire.dialects.ecr17.driver.conversation import Refused
 from tillwire.dialects.ecr17.driver.link import Link
 from tillwire.dialects.ecr17.driver.orders import CURRENCY
 from tillwire.dialects.ecr17.driver.reading import (
-    TELL_AMOUNT,
     MoneyResult,
+    amount_told,
     described,
     receipts_of,
 )
@@ -91,7 +91,7 @@ class Errands:
             raise AnswerLost("It tells no total.")
         return Counted((TotalsRow(TotalsKind.DEBIT, CURRENCY, amount=result.terminal_total),))
 
-    async def _last(self) -> LastSeen | None:
+    async def _last(self) -> Entry | None:
         result = await _tried(self._link.last_result())
         if not isinstance(result, MoneyResult | UnassignedResult):
             return None
@@ -111,7 +111,15 @@ class Errands:
         if self._link.settings.receipts is ReceiptPlace.TILL:
             receipts = receipts_of(await self._link.reprinted())
         outcome = msgspec.structs.replace(outcome, reason=words, receipts=receipts)
-        return LastSeen(f"{result.tid}/{stan}" if ours is None else ours.id, outcome)
+        return Entry(
+            name=f"{result.tid}/{stan}" if ours is None else ours.id,
+            outcome=outcome,
+            type=None if ours is None else ours.type,
+            amount=amount_told(result) if result.approved else None,
+            currency=CURRENCY,
+            tid=result.tid,
+            words=words,
+        )
 
     async def _transaction(self, stan: str) -> Transaction | None:
         for each in await self._inbox.newest_at(self._terminal_id, LOOK_BACK):
@@ -129,7 +137,7 @@ async def _tried(asking: Awaitable[T]) -> T:
 
 def _evidence(result: MoneyResult, ours: Transaction | None) -> tuple[Outcome, str]:
     outcome = described(result, ours)
-    if isinstance(result, TELL_AMOUNT) and result.amount is not None:
-        amount = msgspec.structs.replace(outcome, approved_amount=result.amount)
-        return amount, f"It is of {Money(result.amount, CURRENCY)}."
+    if (amount := amount_told(result)) is not None:
+        words = f"It is of {Money(amount, CURRENCY)}."
+        return msgspec.structs.replace(outcome, approved_amount=amount), words
     return outcome, "It tells no amount."

@@ -104,7 +104,7 @@ def outcome_of(result: MoneyResult, transaction: Transaction) -> Outcome:
     if not result.approved:
         return _refusal(result, transaction)
     asked = transaction.amount
-    told = _amount(result)
+    told = amount_told(result)
     exact = transaction.type is not TransactionType.PREAUTH
     if told is not None and exact and told != asked.minor:
         raise AnswerLost(f"It approved {Money(told, CURRENCY)}, and was asked for {asked}.")
@@ -117,7 +117,8 @@ def outcome_of(result: MoneyResult, transaction: Transaction) -> Outcome:
     return outcome
 
 
-def _amount(result: MoneyResult) -> int | None:
+def amount_told(result: wire.Result) -> int | None:
+    """The cents that it tells of; None where it tells none."""
     return result.amount if isinstance(result, TELL_AMOUNT) else None
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import msgspec
 
+from tillwire.clock import Instant
+from tillwire.core.entries import Entry
 from tillwire.core.errands import Errand, Result
 from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType
 from tillwire.core.ports import (
@@ -64,6 +66,7 @@ from tillwire.errors import (
     NotDelivered,
     PeerError,
     Proof,
+    Unsupported,
 )
 
 ASK_EVERY: Final = 2.0
@@ -318,6 +321,10 @@ class NexoDriver:
             return _status(await self._link.diagnose())
         except PeerError as error:
             return TerminalStatus(False, str(error))
+
+    def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
+        """None: the protocol asks for the last one, or for one that it must still remember."""
+        raise Unsupported("It can be asked for its last transaction alone.")
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """Run an errand. Raises `ErrandFailed`, `PeerError`."""

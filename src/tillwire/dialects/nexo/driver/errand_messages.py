@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from tillwire.clock import Instant
+from tillwire.core.entries import Entry
 from tillwire.core.errands import (
     Answer,
     Ask,
@@ -17,7 +18,6 @@ from tillwire.core.errands import (
     Counted,
     Errand,
     ErrandFailed,
-    LastSeen,
     Print,
     Question,
     ReadCard,
@@ -305,7 +305,7 @@ def _counted(totals: tuple[TransactionTotals, ...], period: str) -> Counted:
     return Counted(tuple(rows), period)
 
 
-def _last(body: services.TransactionStatusResponse) -> LastSeen | None:
+def _last(body: services.TransactionStatusResponse) -> Entry | None:
     repeated = body.repeated_message_response
     inner = None if repeated is None else repeated.repeated_response_message_body
     found = None if inner is None else inner.payment_response or inner.reversal_response
@@ -324,4 +324,12 @@ def _last(body: services.TransactionStatusResponse) -> LastSeen | None:
         return None
     sale = found.sale_data if isinstance(found, services.PaymentResponse) else None
     named = order.service_id if sale is None else sale.sale_transaction_id.transaction_id
-    return LastSeen(named, outcome)
+    result = found.payment_result if isinstance(found, services.PaymentResponse) else None
+    amounts = None if result is None else result.amounts_resp
+    return Entry(
+        name=named,
+        outcome=outcome,
+        amount=outcome.approved_amount or None,
+        currency=(amounts.currency or "") if amounts and outcome.approved_amount else "",
+        words=outcome.reason,
+    )

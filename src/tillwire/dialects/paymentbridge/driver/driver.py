@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import msgspec
 
 from tillwire.clock import Instant
+from tillwire.core.entries import Entry
 from tillwire.core.errands import Errand, Result
 from tillwire.core.model import Evidence, Outcome, Terminal, Transaction, Verdict
 from tillwire.core.ports import (
@@ -268,6 +269,10 @@ class PaymentBridgeDriver:
             )
         serial = device.serial_number or _id_of(device)
         return TerminalStatus(True, f"In the cloud, the device {serial} is ACTIVATED.")
+
+    def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
+        """None as yet."""
+        raise Unsupported("Its list is not read.")
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """None: Payment Bridge knows payments alone."""

@@ -8,12 +8,14 @@ assumed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import msgspec
 
 from tillwire import uuids
+from tillwire.clock import Instant
+from tillwire.core.entries import Entry
 from tillwire.core.errands import Errand, Result
 from tillwire.core.model import Outcome, Terminal, Transaction
 from tillwire.core.ports import (
@@ -35,7 +37,14 @@ from tillwire.dialects.smartconnect.driver.outcome import Pending, Unclear
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings
 from tillwire.dialects.smartconnect.wire.envelope import COMPLETED, Envelope
 from tillwire.dialects.smartconnect.wire.transactions import Function
-from tillwire.errors import AnswerLost, ConfigurationError, JournalError, NotDelivered, Proof
+from tillwire.errors import (
+    AnswerLost,
+    ConfigurationError,
+    JournalError,
+    NotDelivered,
+    Proof,
+    Unsupported,
+)
 
 FUNCTION: Final = "function"
 """In `Transaction.peer`, from before the request leaves: what was asked for."""
@@ -217,6 +226,10 @@ class SmartConnectDriver:
     async def status(self) -> TerminalStatus:
         """Whether the terminal is there and idle."""
         return await self._functions.status()
+
+    def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
+        """None: a terminal's journal tells the last one alone."""
+        raise Unsupported("It can be asked for its last transaction alone.")
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """Its last transaction, its last receipt once more, a logon to the acquirer."""

@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 
+from tillwire.core.entries import Entry
 from tillwire.core.errands import (
     Ability,
     AskLast,
     Errand,
     ErrandFailed,
-    LastSeen,
     Reprint,
     Result,
     Trouble,
@@ -43,6 +43,8 @@ EVIDENCE_SECONDS: Final = 12.0
 """Together with a poll, less than the engine waits for an answer of the ladder."""
 LONGEST: Final = 40
 """Characters that are shown of a member of the terminal's journal."""
+_LONGEST_AMOUNT: Final = 15
+"""Digits of an amount, in minor units."""
 
 _BUSY: Final = 429
 _VERDICTS: Final = {
@@ -159,7 +161,7 @@ class Functions:
         )
 
 
-def _seen(answer: Envelope) -> LastSeen | None:
+def _seen(answer: Envelope) -> Entry | None:
     """The device's last transaction."""
     told = answer.data
     ending = outcomes.of_transaction(answer).ending
@@ -167,10 +169,11 @@ def _seen(answer: Envelope) -> LastSeen | None:
         return None
     accepted = ending is Ending.ACCEPTED
     digits = told.amount_total.strip()
-    amount = int(digits) if accepted and digits.isascii() and digits.isdecimal() else 0
+    is_amount = digits.isascii() and digits.isdecimal() and len(digits) <= _LONGEST_AMOUNT
+    amount = int(digits) if accepted and is_amount else None
     outcome = Outcome(
         _VERDICTS[ending],
-        approved_amount=amount if len(digits) <= 15 else 0,
+        approved_amount=amount or 0,
         reason="Nobody can tell which register it is of.",
         authorisation_code=_shown(told.auth_id),
         acquirer_reference=_shown(told.acquirer_ref),
@@ -178,7 +181,12 @@ def _seen(answer: Envelope) -> LastSeen | None:
         card_last4=last_four(told.card_pan),
         receipts=receipts_of(told.receipt),
     )
-    return LastSeen(_shown(told.reference_id or told.acquirer_ref), outcome)
+    return Entry(
+        name=_shown(told.reference_id or told.acquirer_ref),
+        outcome=outcome,
+        amount=amount,
+        words=_shown(told.transaction_result),
+    )
 
 
 def _shown(text: str) -> str:

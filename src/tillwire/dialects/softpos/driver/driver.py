@@ -10,11 +10,13 @@ nothing. README.md tells it in prose, with what is assumed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import msgspec
 
+from tillwire.clock import Instant
+from tillwire.core.entries import Entry
 from tillwire.core.errands import Errand, Result
 from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType
 from tillwire.core.moves import check_outcome
@@ -32,7 +34,7 @@ from tillwire.core.ports import (
 )
 from tillwire.dialects.softpos.driver import outcome, phone
 from tillwire.dialects.softpos.driver.backend import Backends, NoSuchTransaction
-from tillwire.dialects.softpos.driver.outcome import Asked, Undecided
+from tillwire.dialects.softpos.driver.outcome import Asked
 from tillwire.dialects.softpos.driver.settings import DriverSettings
 from tillwire.dialects.softpos.wire.check import Status
 from tillwire.errors import (
@@ -163,14 +165,11 @@ class SoftPosDriver:
 
     async def _looked(self, transaction: Transaction) -> Found | Absent | CannotTell:
         own = await self._ask(transaction.id)
-        read: Outcome | Undecided
         if transaction.type is TransactionType.REVERSAL:
             assert transaction.original_id is not None, "a reversal has an original"
             original = await self._ask(transaction.original_id)
             await self._keep(transaction, own or original)
             read = outcome.of_reversal(own, original, transaction)
-        elif own is None:
-            return self._absent(transaction, "The backend does not know it.")
         else:
             await self._keep(transaction, own)
             read = outcome.of_payment(own, transaction)
@@ -180,7 +179,7 @@ class SoftPosDriver:
             except RemoteProtocolError as error:
                 return CannotTell(error.detail, needs_person=True)
             return Found(read)
-        if own is None and not read.needs_person:
+        if read.is_absent:
             return self._absent(transaction, read.detail)
         return CannotTell(read.detail, read.needs_person or self._age(transaction) > PERSON_AFTER)
 
@@ -246,6 +245,10 @@ class SoftPosDriver:
         except PeerError as error:
             return TerminalStatus(False, str(error))
         return TerminalStatus(True, "The backend knows us; nobody can see the phone from here.")
+
+    def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
+        """None as yet."""
+        raise Unsupported("Its list is not read.")
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """None: a phone is reached by links alone."""
