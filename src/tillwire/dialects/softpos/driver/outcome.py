@@ -33,7 +33,16 @@ _ENTRY_MODES: Final[Mapping[str, EntryMode]] = {
     "MAN": EntryMode.MANUAL,
 }
 _VERDICTS: Final = {Status.DECLINED: Verdict.DECLINED, Status.CANCELLED: Verdict.CANCELLED}
-_DECISIVE: Final = ("status", "terminal_id", "caller_trx_id", "operation_type", "result_code")
+_DECISIVE: Final = (
+    "status",
+    "terminal_id",
+    "caller_trx_id",
+    "operation_type",
+    "result_code",
+    "action_code",
+    "amount",
+    "currency",
+)
 
 
 class Undecided(msgspec.Struct, frozen=True):
@@ -42,6 +51,8 @@ class Undecided(msgspec.Struct, frozen=True):
     detail: str
     needs_person: bool = False
     """Waiting alone will not change that."""
+    is_absent: bool = False
+    """The backend knows nothing of it, and nothing that it knows speaks for it."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +63,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     answer: CheckAnswer
 
 
-def of_payment(asked: Asked, transaction: Transaction) -> Outcome | Undecided:
+def of_payment(asked: Asked | None, transaction: Transaction) -> Outcome | Undecided:
     """What became of a payment of ours."""
+    if asked is None:
+        return Undecided("The backend does not know it.", is_absent=True)
     answer = asked.answer
     problem = _other(asked, transaction.amount.currency)
     if not problem and answer.operation_type.upper() not in _PAYMENTS:
@@ -73,32 +86,50 @@ def of_reversal(
     own: Asked | None, original: Asked | None, transaction: Transaction
 ) -> Outcome | Undecided:
     """What became of a reversal of ours, by its own id and by its original's. The app reverses its
-    last payment whatever it is told (source 001), so the original decides."""
+    last payment whatever it is told (source 001), so the original decides: only one that is still
+    approved says that nothing was reversed."""
     if original is None:
-        return Undecided("The backend does not know its original.")
-    problem = _other(original, transaction.amount.currency)
-    if problem:
-        return Undecided(problem, needs_person=True)
-    status = original.answer.status
-    if status is Status.REVERSED:
-        told = original.answer.amount
-        if told is not None and told != transaction.amount.minor:
-            return Undecided(f"The reversed payment is of {told} minor units.", needs_person=True)
-        return _described(own or original, transaction, Verdict.APPROVED)
-    if status is not Status.APPROVED:
+        return Undecided("The backend does not know its original any more.")
+    if problem := _other(original, transaction.amount.currency):
+        return Undecided(f"Its original: {problem}", needs_person=True)
+    if original.answer.status is Status.REVERSED:
+        return _reversed(own, original, transaction)
+    if original.answer.status is not Status.APPROVED:
         return _not_approved(original, of="Its original")
     if own is None:
-        return Undecided("Its original is not reversed.")
-    if (problem := _other(own, transaction.amount.currency)) or (
-        own.answer.operation_type and own.answer.operation_type.upper() not in _REVERSALS
-    ):
-        return Undecided(problem or "The backend calls it no reversal.", needs_person=True)
+        return Undecided("Its original is not reversed.", is_absent=True)
+    if problem := _not_of(own, transaction):
+        return Undecided(problem, needs_person=True)
     if own.answer.status is Status.APPROVED:
         return Undecided(
             "The backend tells of a reversal, and its original is not reversed: the app may have "
             "reversed another payment. See on the phone.",
         )
     return _not_approved(own)
+
+
+def _reversed(own: Asked | None, original: Asked, transaction: Transaction) -> Outcome | Undecided:
+    """Its original is reversed: by this reversal, unless that says something else of itself."""
+    told = original.answer.amount
+    if told is not None and told != transaction.amount.minor:
+        return Undecided(f"The reversed payment is of {told} minor units.", needs_person=True)
+    if own is None or _not_of(own, transaction):
+        return _described(original, transaction, Verdict.APPROVED)
+    if own.answer.status in _VERDICTS:
+        return Undecided(
+            f"The backend calls it {own.answer.status}, and its original is reversed: by something "
+            "else. See on the phone.",
+            needs_person=True,
+        )
+    return _described(own, transaction, Verdict.APPROVED)
+
+
+def _not_of(own: Asked, transaction: Transaction) -> str:
+    """Why the answer under a reversal's own id cannot be of it; empty if it can."""
+    kind = own.answer.operation_type
+    if kind and kind.upper() not in _REVERSALS:
+        return "The backend calls it no reversal."
+    return _other(own, transaction.amount.currency)
 
 
 def _other(asked: Asked, currency: str) -> str:
