@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwe, jws
@@ -111,6 +113,27 @@ def test_members_of_headers_that_say_nothing_here_are_ignored() -> None:
     assert read(sealed(inner, {**OUTER, "cty": "JWT", "x-own": 1})) == CLAIMS
 
 
+def test_a_chain_of_certificates_in_the_header_is_ignored() -> None:
+    header = {"alg": "RS256", "x5c": ["A" * 1600]}
+    assert read(sealed(_signed_with("app", header))) == CLAIMS
+
+
+def test_the_longest_keys_sign() -> None:
+    # Of what may be registered. Their signatures have 1,366 characters.
+    token = sealed(".".join([*_signed_with("app").split(".")[:2], _base64(bytes(8192 // 8))]))
+    assert refused(token) is Reason.SIGNATURE
+
+
+def _signed_with(name: str, header: dict[str, Any] | None = None) -> str:
+    """By hand, since the library has limits of its own."""
+    parts = [_base64(json.dumps(header or {"alg": "RS256"}).encode())]
+    parts.append(_base64(msgspec.json.encode(CLAIMS)))
+    octets = key(name).private_key.sign(
+        ".".join(parts).encode(), padding.PKCS1v15(), hashes.SHA256()
+    )
+    return ".".join([*parts, _base64(octets)])
+
+
 @pytest.mark.parametrize("member", [{"zip": "DEF"}, {"crit": ["kid"], "kid": "new"}])
 def test_what_changes_the_meaning_is_refused(member: dict[str, Any]) -> None:
     token = sealed(signed(msgspec.json.encode(CLAIMS)), {**OUTER, **member})
@@ -167,6 +190,8 @@ def test_claims_that_are_no_object_are_refused(payload: bytes) -> None:
         (NOW - 500, NOW - 60, Reason.EXPIRED),
         (NOW, NOW + 901, Reason.LIFE_TOO_LONG),
         (NOW * 1000, NOW * 1000 + 300, Reason.NOT_YET),
+        (NOW + 50, NOW - 50, Reason.CLAIMS),
+        (NOW, NOW, Reason.CLAIMS),
     ],
 )
 def test_times_are_strict_to_the_second(iat: int, exp: int, reason: Reason) -> None:

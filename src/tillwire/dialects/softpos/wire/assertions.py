@@ -43,6 +43,19 @@ _SIGNATURE: Final = "RS256"
 _BAD_TOKEN: Final = (JoseError, ValueError, TypeError, KeyError, AssertionError, RecursionError)
 
 
+class _Signatures(jws.JWSRegistry):
+    """The one signature that there is, in tokens as long as ours may be: a chain of certificates in
+    the header is none of ours, and ignored, but it is there."""
+
+    max_header_length = LONGEST
+    max_signature_length = LONGEST
+
+
+_signatures: Final = _Signatures(algorithms=[_SIGNATURE], strict_check_header=False)
+# Header members that are none of ours are ignored (RFC 7516 section 4).
+_encryptions: Final = jwe.JWERegistry(algorithms=[KEY_ALGORITHM, _CONTENT], strict_check_header=False)
+
+
 class Reason(StrEnum):
     """Why an assertion was refused, for the log."""
 
@@ -214,11 +227,9 @@ def _opened(text: str, keys: Sequence[NamedKey]) -> bytes:
     header = _outer(text)
     named = [key for key in keys if header.kid and key.kid == header.kid]
     others = [key for key in keys if key not in named]
-    # Its own header members, which are none of ours, are ignored (RFC 7516 section 4).
-    registry = jwe.JWERegistry(algorithms=[KEY_ALGORITHM, _CONTENT], strict_check_header=False)
     for each in named + others:
         try:
-            found = jwe.decrypt_compact(text, each.key, registry=registry).plaintext
+            found = jwe.decrypt_compact(text, each.key, registry=_encryptions).plaintext
         except _BAD_TOKEN:
             continue
         if found is not None:
@@ -241,15 +252,14 @@ def _outer(text: str) -> _Outer:
 
 def _verified(signed: bytes, public_key: RSAKey) -> Claims:
     try:
-        found = jws.extract_compact(signed)
+        found = jws.extract_compact(signed, registry=_signatures)
         header = msgspec.convert(found.protected, _Inner)
     except (*_BAD_TOKEN, msgspec.ValidationError):
         raise AssertionRefused(Reason.NOT_SIGNED) from None
     if header.alg != _SIGNATURE or header.crit is not None:
         raise AssertionRefused(Reason.SIGNATURE_ALGORITHM)
-    registry = jws.JWSRegistry(algorithms=[_SIGNATURE], strict_check_header=False)
     try:
-        good = jws.validate_compact(found, public_key, registry=registry)
+        good = jws.validate_compact(found, public_key, registry=_signatures)
     except _BAD_TOKEN:
         good = False
     if not good:
@@ -274,6 +284,8 @@ def _check_whose(claims: Claims, client_id: str, point_of_sale: str) -> None:
 
 
 def _check_times(claims: Claims, now: int) -> None:
+    if claims.expires_at <= claims.issued_at:
+        raise AssertionRefused(Reason.CLAIMS, "exp is not behind iat")
     if claims.issued_at > now + LEEWAY:
         raise AssertionRefused(Reason.NOT_YET)
     if claims.expires_at <= now - LEEWAY:
