@@ -53,7 +53,9 @@ class _Signatures(jws.JWSRegistry):
 
 _signatures: Final = _Signatures(algorithms=[_SIGNATURE], strict_check_header=False)
 # Header members that are none of ours are ignored (RFC 7516 section 4).
-_encryptions: Final = jwe.JWERegistry(algorithms=[KEY_ALGORITHM, _CONTENT], strict_check_header=False)
+_encryptions: Final = jwe.JWERegistry(
+    algorithms=[KEY_ALGORITHM, _CONTENT], strict_check_header=False
+)
 
 
 class Reason(StrEnum):
