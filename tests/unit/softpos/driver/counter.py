@@ -198,6 +198,11 @@ class Counter:
             if each.name in (CANNOT_TELL, NEEDS_PERSON)
         ]
 
+    def reasons(self, order: Transaction) -> list[str]:
+        """Why it moved as it did."""
+        events = self.gateway.events(order.id)
+        return [str(each.detail["reason"]) for each in events if "reason" in each.detail]
+
     def for_a_person(self, order: Transaction) -> bool:
         """Whether a person was asked to decide."""
         return any(each.name == NEEDS_PERSON for each in self.gateway.events(order.id))

@@ -17,10 +17,12 @@ WHO = (
     f"callerName=Harbour%20%26%20Co&callerTrxId={ID}"
     "&uri=https%3A%2F%2Fpay.shop.example%2Fs%2Fabc%3Fx%3D1"
 )
+ONCE = "hideRetry=true"
+"""What was declined is told as declined: nobody may try again under the same id."""
 
 
 def test_a_payment() -> None:
-    assert links.payment(CALLER, 1250) == f"neximpos://payment?amount=1250&{WHO}"
+    assert links.payment(CALLER, 1250) == f"neximpos://payment?amount=1250&{WHO}&{ONCE}"
 
 
 def test_a_payment_that_goes_back_by_itself_sends_no_ticket() -> None:
@@ -31,7 +33,7 @@ def test_a_payment_that_goes_back_by_itself_sends_no_ticket() -> None:
 def test_a_reversal() -> None:
     link = links.reversal(CALLER, 1250, terminal_id="30001234", stamp="2111261705")
     head = "neximpos://reversal?amount=1250&timestamp=2111261705&terminalId=30001234&"
-    assert link == head + WHO
+    assert link == f"{head}{WHO}&{ONCE}"
 
 
 def test_inquiries() -> None:

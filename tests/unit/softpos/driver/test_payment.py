@@ -29,7 +29,12 @@ async def test_a_payment_is_confirmed_by_the_backend(counter: Counter) -> None:
     assert (parts.scheme, parts.netloc) == ("neximpos", "payment")
     asked = {key: value for key, (value,) in parse_qs(parts.query).items()}
     uri = asked.pop("uri")
-    assert asked == {"amount": "1250", "callerName": "tillwire", "callerTrxId": order.id}
+    assert asked == {
+        "amount": "1250",
+        "callerName": "tillwire",
+        "callerTrxId": order.id,
+        "hideRetry": "true",
+    }
     assert uri.startswith(f"{RETURNS}/{order.id}")
     told = await counter.come_back(link, counter.backend.pay(link))
     assert told.status == 200

@@ -11,9 +11,12 @@ import pytest
 from tests.unit.softpos.driver.backend import TID
 from tests.unit.softpos.driver.counter import Counter, at_a_counter
 from tillwire.core.model import State, TransactionType
+from tillwire.dialects.softpos.driver import phone
+from tillwire.errors import Proof
 
 _T = TransactionType
 DAY = 86_400
+OTHER = "30009999"
 
 
 @pytest.mark.parametrize("word", ["STORNATA", "ERROR"])
@@ -73,3 +76,46 @@ async def test_words_that_do_not_fit_together_are_for_a_person(
     assert (await counter.now(order)).state is State.UNKNOWN
     assert words in counter.words(order)[-1]
     assert counter.for_a_person(order)
+
+
+# --- which payment the app would reverse --------------------------------------------------------
+
+
+@at_a_counter()
+async def test_no_link_for_a_reversal_that_would_hit_a_later_payment(counter: Counter) -> None:
+    first = await counter.paid(1250)
+    last = await counter.paid(800)
+    failed = await counter.ended(await counter.order(1250, _T.REVERSAL, original=first), 10)
+    assert (failed.state, failed.proof) == (State.FAILED, Proof.NEVER_SENT)
+    assert phone.LINK not in failed.peer
+    assert last.id in counter.reasons(failed)[-1], "that is what the app would have reversed"
+
+
+@at_a_counter()
+async def test_a_payment_that_was_reversed_stands_in_no_other_s_way(counter: Counter) -> None:
+    first = await counter.paid(1250)
+    last = await counter.paid(800)
+    order = await counter.order(800, _T.REVERSAL, original=last)
+    counter.backend.pay(await counter.shown(order))
+    counter.backend.known[TID, last.id]["status"] = "REVERSED"
+    assert (await counter.ended(order, 20)).state is State.APPROVED
+    again = await counter.order(1250, _T.REVERSAL, original=first)
+    assert "neximpos://reversal" in await counter.shown(again)
+
+
+@at_a_counter(reverses_last=False)
+async def test_a_mobile_pos_reverses_the_payment_that_is_named(counter: Counter) -> None:
+    first = await counter.paid(1250)
+    await counter.paid(800)
+    order = await counter.order(1250, _T.REVERSAL, original=first)
+    assert "neximpos://reversal" in await counter.shown(order)
+
+
+@at_a_counter(other_tid=OTHER)
+async def test_a_later_payment_on_the_other_tid_is_not_the_app_s_last(counter: Counter) -> None:
+    first = await counter.paid(1250)
+    later = await counter.order(800)
+    counter.backend.pay(await counter.shown(later), tid=OTHER)
+    assert (await counter.ended(later, 20)).state is State.APPROVED
+    order = await counter.order(1250, _T.REVERSAL, original=first)
+    assert "neximpos://reversal" in await counter.shown(order)

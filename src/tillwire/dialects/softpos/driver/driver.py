@@ -52,6 +52,8 @@ LOOK_EVERY: Final = 1.0
 """Seconds between looks whether the backend may be asked; there is no network in them."""
 PERSON_AFTER: Final = 86_400.0
 """Seconds after the dispatch, from when on waiting alone is of no use."""
+LOOKED_BACK: Final = 100
+"""Transactions of the phone among which the app's last payment is looked for."""
 LONGEST_ANSWER: Final = 4_096
 """Characters of an answer that are kept."""
 SCAN: Final = "Open the payment link on the phone."
@@ -95,6 +97,8 @@ class SoftPosDriver:
         """Carry it to its end. Raises `NotDelivered` with a proof, or `AnswerLost`."""
         original = await self._original(transaction)
         phone.check_possible(transaction, original)
+        if original is not None:
+            await self._see_that_it_is_the_last(original)
         await self._see_to_it_that_it_can_be_confirmed(original)
         try:
             link = phone.link_of(transaction, original, self.settings, self._backends.paths)
@@ -112,6 +116,21 @@ class SoftPosDriver:
         if transaction.original_id is None:
             return None
         return await self._inbox.find(transaction.original_id)
+
+    async def _see_that_it_is_the_last(self, original: Transaction) -> None:
+        """Raise `NotDelivered` if the app would reverse another payment: SoftPOS takes its last
+        one, whatever it is told (source 001)."""
+        tid = phone.paid_on(original)
+        if not self.settings.reverses_last or tid == self.settings.other_tid:
+            return
+        for each in await self._inbox.newest_at(self._terminal.id, LOOKED_BACK):
+            if each.id == original.id:
+                return
+            if phone.is_reversible(each) and phone.paid_on(each) in ("", tid):
+                raise NotDelivered(
+                    f"The app would reverse its last payment, which is {each.id}, and not this one."
+                )
+        raise NotDelivered(f"Its original is not among the last {LOOKED_BACK} transactions.")
 
     async def _see_to_it_that_it_can_be_confirmed(self, original: Transaction | None) -> None:
         """Raise `NotDelivered` unless the backend answers us, and knows the original as paid."""

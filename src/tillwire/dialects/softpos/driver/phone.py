@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tillwire.clock import local
-from tillwire.core.model import Transaction, TransactionType
+from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.core.ports import Clock
 from tillwire.dialects.softpos.driver.outcome import TERMINAL_ID
 from tillwire.dialects.softpos.driver.settings import DriverSettings
@@ -52,12 +52,10 @@ def link_of(
     try:
         if original is None:
             return links.payment(caller, minor, auto_close=settings.auto_close)
-        paid = original.outcome
-        assert paid is not None, "it was checked"
         return links.reversal(
             caller,
             minor,
-            terminal_id=paid.handle[TERMINAL_ID],
+            terminal_id=paid_on(original),
             stamp=_stamp(original),
         )
     except InvalidRequest as error:
@@ -75,12 +73,23 @@ def check_possible(transaction: Transaction, original: Transaction | None) -> No
     if transaction.type is not TransactionType.REVERSAL:
         return
     paid = original.outcome if original is not None else None
-    if original is None or paid is None or TERMINAL_ID not in paid.handle:
+    if original is None or paid is None or not paid_on(original):
         raise NotDelivered("Its original was not paid through SoftPOS.")
     if original.type is not TransactionType.PURCHASE:
         raise NotDelivered("SoftPOS reverses payments alone.")
     if paid.approved_amount != transaction.amount.minor:
         raise NotDelivered("SoftPOS reverses a payment as a whole.")
+
+
+def paid_on(transaction: Transaction) -> str:
+    """The TID that a payment was taken on; empty where the backend did not say it: a person did."""
+    return "" if transaction.outcome is None else transaction.outcome.handle.get(TERMINAL_ID, "")
+
+
+def is_reversible(transaction: Transaction) -> bool:
+    """Whether it is a payment that the app may still reverse."""
+    paid = transaction.type is TransactionType.PURCHASE and transaction.state is State.APPROVED
+    return paid and transaction.reversed_at is None
 
 
 def _stamp(original: Transaction) -> str:

@@ -67,6 +67,9 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     return_url: Annotated[str, Meta(min_length=1, max_length=LONGEST_BASE)]
     """Where phones reach the face `softpos-returns`, without a slash at its end."""
     caller_name: Annotated[str, Meta(min_length=1, max_length=links.LONGEST_NAME)] = "tillwire"
+    reverses_last: bool = True
+    """Whether a reversal on the own TID takes back the last payment, whatever it names, as SoftPOS
+    does. A mobile POS takes back the one that is named."""
     auto_close: bool = False
     """Whether the app goes back by itself; it sends no receipt then."""
 

@@ -14,8 +14,6 @@ from http import HTTPStatus
 from typing import Final
 from uuid import uuid4
 
-import structlog
-
 from tillwire.clock import Instant
 from tillwire.core.model import ClientApp
 from tillwire.dialects.softpos.face.context import Context
@@ -34,24 +32,20 @@ _CLIENT: Final = b"client_id"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
-class ClientRefused(Unknown):
-    """The application could not be recognised."""
-
-
 async def token(context: Context, scope: Scope, receive: Receive) -> Reply:
-    """POST /softpos/appenrollment/token."""
+    """POST /softpos/appenrollment/token. Raises `Unknown`."""
     asgi.check_media_type(scope, FORM)
     asked = tokens.read_token_request(await asgi.read_body(scope, receive, reading.LARGEST_FORM))
-    context.strangers.check(scope)
     app = context.app(asked.client_id)
-    digest = app.secret_digest if app is not None else bytes(32)
-    if not hmac.compare_digest(digest, digest_of(asked.client_secret)) or app is None:
+    if app is None:
+        raise Unknown("client id")
+    # Before the secret: under another certificate nobody guesses it, nor uses up the tries of who
+    # has the right one.
+    shown = _shown(scope, app)
+    context.strangers.check(scope)
+    if not hmac.compare_digest(app.secret_digest, digest_of(asked.client_secret)):
         context.strangers.failed(scope)
-        raise ClientRefused("client id or secret")
-    try:
-        shown = _shown(scope, app)
-    except Unknown as error:
-        raise ClientRefused(error.detail) from None
+        raise Unknown("client secret")
     now = context.now() // 1000
     claims = tokens.AccessClaims(
         client_id=app.id,
@@ -77,16 +71,16 @@ def by_certificate(context: Context, scope: Scope) -> ClientApp:
 
 def by_bearer(context: Context, scope: Scope) -> ClientApp:
     """The application whose token the request bears. Raises `Unknown`."""
-    given = tokens.bearer(asgi.header(scope, b"authorization") or "")
+    given = tokens.bearer(_only(scope, b"authorization"))
     try:
         claims = tokens.read_access_token(given, context.token_key, now=context.now() // 1000)
     except TokenRefused as error:
-        raise Unknown(f"bearer token: {error.detail}") from None
+        raise Unknown(f"access token: {error.detail}") from None
     app = context.app(claims.client_id)
     if app is None or claims.profile != app.profile:
-        raise Unknown("bearer token of an application that is not there")
+        raise Unknown("access token of an application that is not there")
     if claims.confirmation.certificate != _shown(scope, app).hex():
-        raise Unknown("bearer token of another certificate")
+        raise Unknown("access token of another certificate")
     return app
 
 
@@ -100,9 +94,19 @@ def _shown(scope: Scope, app: ClientApp) -> bytes:
 
 
 async def in_headers(context: Context, scope: Scope, app: ClientApp) -> Claims:
-    """What the assertion in a request's headers says. Raises `AssertionRefused`, `JournalError`."""
-    client_id = asgi.header(scope, _CLIENT) or ""
-    return await asserted(context, scope, app, client_id, asgi.header(scope, _ASSERTION) or "")
+    """What the assertion in a request's headers says. Raises `Unknown`, `AssertionRefused`,
+    `JournalError`."""
+    client_id, assertion = _only(scope, _CLIENT), _only(scope, _ASSERTION)
+    return await asserted(context, scope, app, client_id, assertion)
+
+
+def _only(scope: Scope, name: bytes) -> str:
+    """The header, empty if there is none. Raises `Unknown` when there are two: whoever stands in
+    between may have looked at the other one."""
+    found = [value for key, value in scope["headers"] if key == name]
+    if len(found) > 1:
+        raise Unknown(f"two headers {name.decode()}")
+    return str(found[0], "latin-1") if found else ""
 
 
 async def asserted(
@@ -113,7 +117,7 @@ async def asserted(
     try:
         return await _asserted(context, scope, app, client_id, assertion)
     except AssertionRefused as error:
-        structlog.get_logger().warning(
+        context.refused_assertions.warning(
             "an assertion was refused",
             application=app.id,
             reason=error.reason.value,

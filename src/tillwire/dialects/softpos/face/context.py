@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Final
 
 from joserfc.jwk import RSAKey
 
@@ -14,7 +15,12 @@ from tillwire.dialects.softpos.face.keyset import KeySet
 from tillwire.dialects.softpos.face.settings import Settings
 from tillwire.dialects.softpos.wire.keys import load
 from tillwire.net import asgi
+from tillwire.net.per_minute import LimitedLog
 from tillwire.net.strangers import Strangers
+
+_ASSERTIONS_LOGGED: Final = 600
+"""Lines a minute about assertions that were refused: of applications that are known, and whose
+developers look for the reason."""
 
 Call = asgi.Call[ClientApp]
 """A request, by the application that makes it."""
@@ -29,6 +35,10 @@ class Context:
         self.settings = settings
         self.vault = vault
         self.strangers = Strangers(clock, settings.failures_per_minute)
+        self.not_recognised = LimitedLog(clock, "more callers were not recognised")
+        self.refused_assertions = LimitedLog(
+            clock, "more assertions were refused", a_minute=_ASSERTIONS_LOGGED
+        )
         self.keys = KeySet(engine, vault, clock, settings.profile)
         self._public_keys: dict[bytes, RSAKey] = {}
 

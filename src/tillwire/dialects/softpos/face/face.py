@@ -20,6 +20,7 @@ from tillwire.dialects.softpos.wire.check import PATH as CHECK
 from tillwire.net import asgi
 from tillwire.net.asgi import Receive, Reply, Scope, Send
 from tillwire.net.routes import Routes, not_allowed
+from tillwire.net.strangers import address_of
 
 TOKEN: Final = "/softpos/appenrollment/token"  # noqa: S105  # a path
 KEYS: Final = "/softpos/par/jwks.json"
@@ -71,7 +72,16 @@ class Face:
         return identified(self._context, scope)
 
     def _tell(self, error: Exception, scope: Scope) -> Reply:
+        self._log(error, scope)
         return refusals.tell(error, scope, self._context.settings.app_version_status)
 
     def _tell_token(self, error: Exception, scope: Scope) -> Reply:
+        self._log(error, scope)
         return refusals.tell_token(error, scope, self._context.settings.app_version_status)
+
+    def _log(self, error: Exception, scope: Scope) -> None:
+        """Why a caller was not recognised, which it is not told."""
+        if isinstance(error, refusals.Unknown):
+            self._context.not_recognised.warning(
+                "a caller was not recognised", address=address_of(scope), reason=error.detail
+            )

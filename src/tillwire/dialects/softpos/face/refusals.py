@@ -1,15 +1,13 @@
 """How the face tells errors: the source's bodies and its words, in one table.
 
-A caller that is not recognised hears one and the same, whatever was wrong; why stands in the log.
-What is wrong with us is logged, too, and not told.
+A caller that is not recognised hears one and the same, whatever was wrong. What is wrong with us is
+logged, and not told.
 """
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Final
-
-import structlog
 
 from tillwire.dialects.softpos.wire import reading
 from tillwire.dialects.softpos.wire.errors import (
@@ -38,8 +36,6 @@ class Unknown(NotPermitted):
 def tell(error: Exception, scope: Scope, app_version_status: str) -> Reply:
     """What a caller of the API is told of the error."""
     if isinstance(error, NotPermitted):
-        if isinstance(error, Unknown):  # assertions are logged with their reasons
-            structlog.get_logger().warning("a caller was not recognised", reason=error.detail)
         return standard(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED, _CHALLENGE)
     if isinstance(error, InvalidRequest):
         return invalid(error, app_version_status)
@@ -54,12 +50,11 @@ def tell(error: Exception, scope: Scope, app_version_status: str) -> Reply:
 def tell_token(error: Exception, scope: Scope, app_version_status: str) -> Reply:
     """What who asks for a token is told (RFC 6749 section 5.2)."""
     if isinstance(error, NotPermitted):
-        structlog.get_logger().warning("an application was not recognised", reason=error.detail)
         return _token(HTTPStatus.UNAUTHORIZED, "invalid_client")
     if isinstance(error, UnsupportedGrant):
         return _token(HTTPStatus.BAD_REQUEST, "unsupported_grant_type")
     if isinstance(error, InvalidRequest):
-        return _token(HTTPStatus.BAD_REQUEST, "invalid_request", str(error.field))
+        return _token(HTTPStatus.BAD_REQUEST, "invalid_request", f"{error.field}: {error.problem}")
     return tell(error, scope, app_version_status)
 
 
@@ -85,6 +80,5 @@ def standard(status: int, message: str, headers: Headers = ()) -> Reply:
     return Reply(status, reading.encode(body), headers)
 
 
-def _token(status: HTTPStatus, error: str, field: str = "") -> Reply:
-    words = f"The field {field} is missing or not right." if field else ""
-    return Reply(status, reading.encode(TokenError(error=error, error_description=words)))
+def _token(status: HTTPStatus, error: str, description: str = "") -> Reply:
+    return Reply(status, reading.encode(TokenError(error=error, error_description=description)))

@@ -33,6 +33,8 @@ _RESULT: Final = re.compile(r"-?[0-9]{1,3}\Z")
 _MINOR: Final = re.compile(r"[0-9]{1,12}\Z")
 _STAMP: Final = re.compile(r"[0-9]{10}\Z")
 _KEY: Final = re.compile(r"[A-Za-z0-9_]{1,40}\Z")
+_ONCE: Final = {"hideRetry": "true"}
+"""The app does not offer to try again under the same id: its first end is told as the end."""
 _ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -96,7 +98,7 @@ def payment(caller: Caller, amount: int, *, auto_close: bool = False) -> str:
     """The link that has `amount` (minor units) paid. It cannot choose the terminal: the app takes
     the one that was selected last. Raises `InvalidRequest`."""
     more = {"autoClose": "true", "sendTicket": "false"} if auto_close else {}
-    return _link("payment", {"amount": _minor(amount), **_who(caller), **more})
+    return _link("payment", {"amount": _minor(amount), **_who(caller), **_ONCE, **more})
 
 
 def reversal(caller: Caller, amount: int, *, terminal_id: str, stamp: str) -> str:
@@ -106,7 +108,7 @@ def reversal(caller: Caller, amount: int, *, terminal_id: str, stamp: str) -> st
     if not _STAMP.match(stamp):
         raise InvalidRequest("timestamp", f"it is {stamp[:20]!r}", "ddMMyyHHmm")
     fields = {"amount": _minor(amount), "timestamp": stamp, "terminalId": _tid(terminal_id)}
-    return _link("reversal", {**fields, **_who(caller)})
+    return _link("reversal", {**fields, **_who(caller), **_ONCE})
 
 
 def last_transaction(caller: Caller, terminal_id: str) -> str:
