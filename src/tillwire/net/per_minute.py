@@ -38,9 +38,11 @@ class PerMinute:
 class LimitedLog:
     """The log, for so many lines a minute; then it says how many more there were."""
 
-    def __init__(self, clock: Clock, more: str, **bound: Any) -> None:
+    def __init__(
+        self, clock: Clock, more: str, *, a_minute: int = LOGGED_A_MINUTE, **bound: Any
+    ) -> None:
         """`more` is the event that tells a `count` of them, `bound` what each line has."""
-        self._lines = PerMinute(clock, LOGGED_A_MINUTE)
+        self._lines = PerMinute(clock, a_minute)
         self._more = more
         self._bound = bound
 

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from tests.unit.asgi_client import Answer
 from tests.unit.core.scripted import approved
 from tests.unit.softpos.face.shop import TIDS, Backend, Shop, shop_in
-from tillwire.dialects.softpos.face.face import KEYS
+from tillwire.dialects.softpos.face.access import FORM
+from tillwire.dialects.softpos.face.face import KEYS, TOKEN
 from tillwire.dialects.softpos.face.settings import Settings
 from tillwire.dialects.softpos.wire.assertions import make_assertion
 from tillwire.estate import client_apps
+from tillwire.net.asgi import Receive, Scope, Send
+from tillwire.net.per_minute import LOGGED_A_MINUTE
 
 
 def is_unknown(answer: Answer) -> bool:
@@ -174,6 +178,62 @@ async def test_who_guesses_secrets_is_slowed_down(shop: Shop, backend: Backend) 
     assert slowed.json()["statusCode"] == "429"
     shop.clock.pass_by(61)
     assert (await backend.token()).status == 200
+
+
+async def test_under_another_certificate_nobody_uses_up_its_tries(
+    shop: Shop, backend: Backend
+) -> None:
+    other = await shop.register("other till")
+    shop.serving(failures_per_minute=3)
+    for _ in range(10):
+        refused = await other.token(client_id=backend.app.id, client_secret="guess")
+        assert (refused.status, refused.json()) == (401, {"error": "invalid_client"})
+    assert (await backend.token()).status == 200
+
+
+@pytest.mark.parametrize("name", [b"authorization", b"client_assertion", b"client_id"])
+async def test_a_header_that_is_there_twice_is_refused(
+    shop: Shop, backend: Backend, name: bytes
+) -> None:
+    face = shop.face
+
+    async def twice(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["headers"] += [header for header in scope["headers"] if header[0] == name]
+        await face(scope, receive, send)
+
+    shop.face = twice
+    with capture_logs() as logged:
+        assert is_unknown(await backend.check())
+    assert [each["reason"] for each in logged] == [f"two headers {name.decode()}"]
+
+
+async def test_strangers_do_not_fill_the_log(shop: Shop, backend: Backend) -> None:
+    with capture_logs() as logged:
+        for _ in range(LOGGED_A_MINUTE + 5):
+            assert is_unknown(await backend.check(bearer="x", assertion="y"))
+        shop.clock.pass_by(60)
+        assert is_unknown(await backend.check(bearer="x", assertion="y"))
+    told = [each for each in logged if each["event"] == "a caller was not recognised"]
+    assert len(told) == LOGGED_A_MINUTE + 1
+    assert told[0]["reason"] == "access token: it is not by us"
+    (more,) = (each for each in logged if each["event"] == "more callers were not recognised")
+    assert more["count"] == 5
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        (b"", "grant_type: it is missing"),
+        (b"grant_type=client_credentials&client_id=a", "client_secret: it is missing"),
+        (b"client_id=a&client_id=b", "body: a field is there twice"),
+        ("client_id=\u00e9".encode(), "body: it is no form"),
+    ],
+)
+async def test_what_is_wrong_with_a_form_is_said(shop: Shop, form: bytes, words: str) -> None:
+    headers: dict[str, str | None] = {"content-type": FORM}
+    refused = await shop.client("till").ask("POST", TOKEN, form, headers=headers)
+    assert refused.status == 400
+    assert refused.json() == {"error": "invalid_request", "error_description": words}
 
 
 async def test_keys_are_made_once_however_many_ask(shop: Shop, backend: Backend) -> None:
