@@ -115,6 +115,19 @@ async def test_a_backend_that_fails_proves_nothing(counter: Counter) -> None:
     assert (await counter.ended(order, 100)).state is State.APPROVED
 
 
+@pytest.mark.parametrize("body", [b"", b"<html>Not Found</html>", b'{"message":"Not Found"}'])
+@at_a_counter()
+async def test_only_the_backend_s_own_404_says_that_it_does_not_know_it(
+    counter: Counter, body: bytes
+) -> None:
+    counter.backend.checks.extend([there.answers(404, body)] * 1_000)
+    order, _ = await lost(counter)
+    await asyncio.sleep(DAY + 1_000)
+    assert (await counter.now(order)).state is State.UNKNOWN, "a proxy's, or another service's"
+    counter.backend.checks.clear()
+    assert (await counter.ended(order, 400)).state is State.FAILED
+
+
 # --- what cannot be believed ------------------------------------------------------------------
 
 

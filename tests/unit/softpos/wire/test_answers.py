@@ -136,6 +136,30 @@ def test_what_is_no_object_is_no_answer(octets: bytes) -> None:
         read_answer(octets, aliases())
 
 
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b'{"status":"DECLINED","status":"APPROVED"}',
+        b'{"status":"APPROVED","detail":[{"a":1,"a":2}]}',
+        b'{"status":"APPROVED","amount":NaN}',
+        b'{"status":"APPROVED","amount":-Infinity}',
+        b'{"status":"APPROVED","text":"\\ud800"}',
+        b'{"status":"APPROVED","number":' + b"9" * 5_000 + b"}",
+        b'{"a":' * 100_000,
+        b'{"a":' * 900 + b"1" + b"}" * 900,
+        b'\xef\xbb\xbf{"status":"APPROVED"}',
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_not_read(octets: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        read_answer(octets, aliases())
+
+
+def test_numbers_are_kept_as_numbers() -> None:
+    read = read_answer(b'{"status":"APPROVED","rate":12.50,"huge":1e400}', aliases())
+    assert read.raw == b'{"status":"APPROVED","rate":12.50,"huge":1E+400}'
+
+
 # --- requests ----------------------------------------------------------------------------------
 
 

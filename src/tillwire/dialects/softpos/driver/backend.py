@@ -205,7 +205,7 @@ class Backend:
                 self._token = None if self._token is token else self._token
                 self._keys = None
                 continue
-            if response.status == 404:
+            if response.status == 404 and errors.is_standard(response.body):
                 raise NoSuchTransaction(Refused(404, response.body).detail)
             if response.status != 200:
                 raise Refused(response.status, response.body)

@@ -3,18 +3,20 @@ looked up under the names of a table that the configuration can change, since th
 publish them (source 001).
 
 Nothing is guessed: a status whose word is not in the table is UNMAPPED; two names of one field that
-say different things make the field unclear, and an unclear field is as good as none. The answer is
-kept as it came, with card numbers cut out (law 7).
+say different things make the field unclear, and an unclear field is as good as none; an object with
+two members of one name is no answer, since every reader would take another one. The answer is kept
+as it came, with card numbers cut out (law 7).
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
 
 import msgspec
 
@@ -55,7 +57,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 STATUS_WORDS: Final[Mapping[str, Status]] = MappingProxyType({each.value: each for each in Status})
 """The words for a status, in capitals."""
 
-_anything: Final = msgspec.json.Decoder(float_hook=Decimal)
+_as_json: Final = msgspec.json.Encoder(decimal_format="number")
 _DEEPEST: Final = 4
 _LONGEST_TEXT: Final = 256
 _MINOR: Final = re.compile(r"[0-9]{1,15}\Z")
@@ -127,7 +129,7 @@ class CheckAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_answer(octets: bytes, table: Aliases) -> CheckAnswer:
     """What an answer says. Raises `RemoteProtocolError` when it is no object at all."""
-    members = _members(octets)
+    members, raw = _members(octets)
     unclear: list[str] = []
     found = {name: _found(members, name, table, unclear) for name in FIELDS}
     texts = {name: _text(value, name, unclear) for name, value in found.items()}
@@ -142,7 +144,7 @@ def read_answer(octets: bytes, table: Aliases) -> CheckAnswer:
         at=_moment(texts["at"], "at", unclear),
         updated_at=_moment(texts["updated_at"], "updated_at", unclear),
         unclear=tuple(dict.fromkeys(unclear)),
-        raw=msgspec.json.encode(members),
+        raw=raw,
         **{name: texts[name] for name in _PLAIN},
     )
 
@@ -150,16 +152,34 @@ def read_answer(octets: bytes, table: Aliases) -> CheckAnswer:
 _PLAIN: Final = tuple(FIELDS.keys() - {"status", "amount", "pan", "at", "updated_at"})
 
 
-def _members(octets: bytes) -> dict[str, Any]:
+def _members(octets: bytes) -> tuple[dict[str, Any], bytes]:
+    """The object, and itself in JSON, both without card numbers."""
     if len(octets) > reading.LARGEST_ANSWER:
         raise RemoteProtocolError(f"It has {len(octets)} octets.")
     try:
-        loose = _anything.decode(octets)
+        loose = json.loads(
+            octets.decode(),
+            parse_float=Decimal,
+            parse_constant=_no_number,
+            object_pairs_hook=_object,
+        )
         if isinstance(loose, dict):
-            return {str(pan.masked(key)): _cut(value) for key, value in loose.items()}
+            members: dict[str, Any] = _cut(loose)
+            return members, _as_json.encode(members)
     except (ValueError, InvalidOperation, *reading.NOT_JSON):  # a number without end, too
         pass
     raise RemoteProtocolError("It is no JSON object.")
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise RemoteProtocolError("A member is there twice.")
+    return members
 
 
 def _cut(value: Any) -> Any:  # Any: JSON of any shape

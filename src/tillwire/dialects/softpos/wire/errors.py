@@ -90,3 +90,13 @@ def read_refusal(http_status: int, octets: bytes) -> Refusal:
             for each in loose.field_errors or ()
         ),
     )
+
+
+def is_standard(octets: bytes) -> bool:
+    """Whether it is a `StandardResponse`: the backend's own word, which the page of a proxy, or of a
+    host with another service, is not."""
+    try:
+        msgspec.json.decode(octets[:65_536], type=StandardResponse)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
