@@ -27,6 +27,9 @@ TILL: Final = "till"
 ACQUIRER: Final = "acquirer"
 LABELS: Final = (GATEWAY, TILL, ACQUIRER)
 
+NEAR: Final = 86_400_000
+"""Milliseconds between two rows of one transaction, where others may have the same key later."""
+
 Keys = Mapping[str, list[KeyOf]]
 """The keys that the gateway's rows have in common with each other side."""
 
@@ -200,7 +203,9 @@ def _pair(workspace: Workspace, one: str, other: str, keys: Sequence[KeyOf]) -> 
                 f"{_not_taken(one, label)}) "
                 "WHERE k IS NOT NULL"
             )
-        found = f"'{key.key.value}', l.size = 1 AND r.size = 1"
+        # Without a terminal nobody knows whose reference it is.
+        own = "false" if key.key is Key.REFERENCE and not key.place else "true"
+        found = f"'{key.key.value}', {own} AND l.size = 1 AND r.size = 1"
         workspace.run(
             f"INSERT INTO {pairs} SELECT l.n, r.n, {found} FROM l JOIN r USING (k, facts, i)"
         )

@@ -15,7 +15,7 @@ import msgspec
 from tillwire.core.model import Evidence, Outcome, TransactionType, Verdict
 from tillwire.reconcile import profiles
 from tillwire.reconcile.facts import FACTS, MOVED, NOTHING, OPEN, Window
-from tillwire.reconcile.match import ACQUIRER, GATEWAY, LABELS, match
+from tillwire.reconcile.match import ACQUIRER, GATEWAY, LABELS, NEAR, match
 from tillwire.reconcile.profiles import Key, Status
 from tillwire.reconcile.results import (
     Group,
@@ -130,10 +130,9 @@ def _resolve(
     """The transactions about which the acquirer's word is definite, and those that it resolved."""
     if ACQUIRER not in others:
         return set(), set()
-    condition = f"gateway.class = {OPEN} AND gateway.inside AND c.acquirer IS NOT NULL"
     known = {
         each.seen[GATEWAY].texts["transaction_id"]: each
-        for each in results(workspace, others, condition=condition)
+        for each in results(workspace, others, condition=_undisputed(workspace))
         if is_definite(each)
     }
     if not known:
@@ -152,12 +151,35 @@ def _resolve(
     return set(known), resolved
 
 
+def _undisputed(workspace: Workspace) -> str:
+    """The condition of those UNKNOWN to us of which the acquirer has no other row than the one that
+    was found: none that takes the sale back, as a terminal may do whose answer was lost, and none
+    that was charged where the one that was found was declined."""
+    workspace.run(
+        "CREATE TABLE rest AS SELECT n, direction, original_id, acquirer_reference, reference, tid "
+        f"FROM rows_acquirer WHERE n IN (SELECT n FROM odd_acquirer) AND class <> {NOTHING} "
+        f"AND n NOT IN (SELECT b FROM pairs_{GATEWAY}_{ACQUIRER})"
+    )
+    told = f"(o.direction = 1 OR acquirer.class = {NOTHING})"
+    same = (
+        "o.original_id = gateway.transaction_id",
+        "o.acquirer_reference = acquirer.acquirer_reference",
+        "o.reference = gateway.reference AND coalesce(o.tid = gateway.tid, true)",
+    )
+    others = [f"NOT EXISTS (SELECT 1 FROM rest o WHERE {each} AND {told})" for each in same]
+    unknown = f"gateway.class = {OPEN} AND gateway.inside AND c.acquirer IS NOT NULL"
+    return " AND ".join([unknown, *others])
+
+
 def is_definite(result: Result) -> bool:
     """Whether the acquirer's word about an UNKNOWN transaction leaves no doubt: one row, under a
     key that is nobody else's, of that amount. That it was declined counts under our own id alone:
-    a till may have tried again under the same reference."""
+    a till may have tried again under the same reference. On another day a reference may be another
+    sale's."""
     ours, theirs = result.seen[GATEWAY], result.seen[ACQUIRER]
     if not result.alone or result.key not in _STRONG or ours.status is not Status.UNKNOWN:
+        return False
+    if result.key is not Key.ID and abs(theirs.at - ours.at) > NEAR:
         return False
     if theirs.meaning == MOVED:
         same = (ours.amount, ours.back) == (theirs.amount, theirs.back)

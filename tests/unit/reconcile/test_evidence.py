@@ -1,0 +1,70 @@
+"""What proves the end of an UNKNOWN transaction, and what leaves a doubt: a wrong word of ours would
+be believed by a till."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.reconcile.books import WINDOW, all_of, row, sides, small
+from tillwire.reconcile.match import ACQUIRER, GATEWAY
+from tillwire.reconcile.run import Report, gateway_rows, reconcile
+from tillwire.reconcile.sources import Row
+
+LOST = row(1, status="UNKNOWN", acquirer_reference="", authorisation_code="", stan="")
+BY_REFERENCE = row(1, transaction_id="")
+
+
+def resolved(gateway: list[Row], acquirer: list[Row]) -> Report:
+    """What is found when everything that can be is resolved."""
+    return reconcile(sides(gateway, None, acquirer), WINDOW, resolve=all_of)
+
+
+@pytest.mark.parametrize(
+    "acquirer",
+    [
+        [BY_REFERENCE, row(2, transaction_id="", reference="sale-1", type="REVERSAL")],
+        [row(1), row(2, transaction_id="", reference="sale-1", type="REVERSAL")],
+        [row(1), row(2, transaction_id="", original_id=LOST.transaction_id, type="REVERSAL")],
+        [row(1), row(2, transaction_id="", acquirer_reference="rrn-1", type="REVERSAL")],
+        [row(1), row(2, transaction_id="", reference="sale-1", type="REFUND", amount="2.00")],
+    ],
+    ids=["both by reference", "its reference", "its original", "its RRN", "a refund"],
+)
+def test_a_sale_that_was_taken_back_at_the_acquirer_is_for_a_person(acquirer: list[Row]) -> None:
+    report = resolved([LOST], acquirer)
+    assert (report.resolved, report.resolvable) == ([], [])
+    assert not report.agrees
+
+
+def test_what_another_terminal_took_back_leaves_no_doubt() -> None:
+    elsewhere = row(2, transaction_id="", reference="sale-1", type="REVERSAL", tid="30350002")
+    assert resolved([LOST], [row(1), elsewhere]).resolved == [LOST.transaction_id]
+
+
+def test_a_declined_try_beside_one_that_was_charged_is_for_a_person() -> None:
+    declined, charged = row(1, status="DECLINED"), row(2, transaction_id="", reference="sale-1")
+    assert resolved([LOST], [declined, charged]).resolvable == []
+
+
+def test_the_next_try_is_no_doubt_about_the_first() -> None:
+    declined, again = row(1, status="DECLINED"), row(2, reference="sale-1")
+    assert resolved([LOST, again], [declined, again]).resolved == [LOST.transaction_id]
+
+
+def test_a_reference_proves_nothing_where_nobody_says_at_which_terminal(tmp_path: Path) -> None:
+    other = small(tmp_path, b"Ref,Amount,Date\nsale-1,12.50,2026-03-14T10:00:01Z\n")
+    books = {GATEWAY: gateway_rows([LOST]), ACQUIRER: other}
+    assert reconcile(books, WINDOW, resolve=all_of).resolved == []
+
+
+@pytest.mark.parametrize("at", ["2026-03-12T10:00:00Z", "2026-03-15T10:00:02Z"])
+def test_a_reference_may_be_another_sales_on_another_day(at: str) -> None:
+    assert resolved([LOST], [row(1, transaction_id="", at=at)]).resolved == []
+    assert resolved([LOST], [row(1, at=at)]).resolved == [LOST.transaction_id], "an id may not"
+
+
+def test_what_was_settled_within_a_day_is_proof() -> None:
+    settled = row(1, transaction_id="", at="2026-03-15T09:00:00Z")
+    assert resolved([LOST], [settled]).resolved == [LOST.transaction_id]
