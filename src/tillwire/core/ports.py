@@ -421,9 +421,10 @@ class Reader(Protocol):
         newest first."""
 
     def newest_by_reference(
-        self, organisation_id: str, reference: str, terminal_id: str, limit: int
+        self, organisation_id: str, reference: str, tid: str, terminal_id: str, limit: int
     ) -> list[Transaction]:
-        """The terminal's newest under the till's reference, newest first."""
+        """The newest under the till's reference and a TID, newest first; and of the terminal those
+        from before it had any."""
 
     def ended_between(self, terminal_id: str, begin: Instant, end: Instant) -> list[Transaction]:
         """Transactions of the terminal that ended in [begin, end), oldest first."""

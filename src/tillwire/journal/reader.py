@@ -146,13 +146,15 @@ class SqlReader:
         )
 
     def newest_by_reference(
-        self, organisation_id: str, reference: str, terminal_id: str, limit: int
+        self, organisation_id: str, reference: str, tid: str, terminal_id: str, limit: int
     ) -> list[Transaction]:
-        """The terminal's newest under the till's reference, newest first."""
+        """The newest under the till's reference and a TID, newest first; and of the terminal those
+        from before it had any."""
         return self._transactions(
             "newest_by_reference",
             organisation_id=organisation_id,
             reference=reference,
+            named=f'"tid":{rows.json_text(tid)}',
             terminal_id=terminal_id,
             limit=limit,
         )

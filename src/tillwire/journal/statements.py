@@ -126,7 +126,14 @@ _STATEMENTS: Final[dict[str, Executable]] = {
     .where(
         transactions.c.organisation_id == bindparam("organisation_id"),
         transactions.c.reference == bindparam("reference"),
-        transactions.c.terminal_id == bindparam("terminal_id"),
+        # Headings are JSON, whose texts have no bare quotes in them.
+        or_(
+            transactions.c.heading.contains(bindparam("named")),
+            and_(
+                transactions.c.terminal_id == bindparam("terminal_id"),
+                transactions.c.heading.contains('"tid":""'),
+            ),
+        ),
     )
     .order_by(_id.desc())
     .limit(bindparam("limit")),

@@ -9,7 +9,14 @@ from tests.unit.core.scripted import DECLINED, approved
 from tests.unit.receipt_fixture import AT, sale
 from tests.unit.softpos.face.shop import TIDS, Backend, Shop
 from tillwire.clock import Instant
-from tillwire.core.model import Outcome, State, Transaction, TransactionType, Verdict
+from tillwire.core.model import (
+    Lifecycle,
+    Outcome,
+    State,
+    Transaction,
+    TransactionType,
+    Verdict,
+)
 from tillwire.dialects.softpos.face.settings import Settings
 from tillwire.dialects.softpos.face.shown import meant, shown, status_of
 from tillwire.dialects.softpos.wire import reading
@@ -148,17 +155,42 @@ async def test_another_organisation_s_sale_is_not_there(shop: Shop, backend: Bac
     assert (await backend.check("theirs")).status == 404
 
 
-async def test_what_the_terminal_did_under_another_tid_is_not_there(
+async def test_what_was_paid_under_a_tid_is_found_wherever_the_tid_is_now(
     shop: Shop, backend: Backend
 ) -> None:
     await shop.sell(approved())
-    terminals = shop.engine.estate.terminals
-    moved = msgspec.structs.replace(terminals["t1"], tid="30350099")
-    await shop.engine.change_estate(lambda unit: unit.put(moved))
-    assert (await backend.check()).status == 404  # no terminal has the TID
-    taken = msgspec.structs.replace(terminals["t3"], tid=TIDS["t1"])
-    await shop.engine.change_estate(lambda unit: unit.put(taken))
-    assert (await backend.check()).status == 404  # one has it, and has sold nothing
+    await change(shop, "t1", tid="30350099")
+    assert (await backend.check()).json()["status"] == "APPROVED"  # no terminal has the TID
+    await change(shop, "t3", tid=TIDS["t1"])
+    assert (await backend.check()).json()["status"] == "APPROVED"  # one that has sold nothing
+    await shop.sell(DECLINED, terminal="t3")
+    assert (await backend.check()).json()["status"] == "DECLINED"  # the newest, as always
+    moved = await shop.register("moved till", tids=("30350099",))
+    only_there = await moved.assertion(terminal_ids=("30350099",))
+    assert (await moved.check(tid="30350099", assertion=only_there)).status == 404
+
+
+async def test_a_terminal_that_was_removed_hides_no_payment(shop: Shop, backend: Backend) -> None:
+    await shop.sell(approved())
+    await change(shop, "t1", lifecycle=Lifecycle.REMOVED)
+    assert (await backend.check()).json()["status"] == "APPROVED"
+
+
+async def test_what_was_paid_before_the_terminal_had_a_tid_is_its_own(
+    shop: Shop, backend: Backend
+) -> None:
+    await change(shop, "t1", tid="")
+    await shop.sell(approved())
+    await change(shop, "t1", tid=TIDS["t1"])
+    assert (await backend.check()).json()["status"] == "APPROVED"
+    assert (await backend.check(tid=TIDS["t2"])).status == 404
+
+
+async def change(shop: Shop, terminal_id: str, **fields: object) -> None:
+    """Change the terminal in the estate."""
+    known = shop.engine.estate.terminals[terminal_id]
+    after = msgspec.structs.replace(known, **fields)
+    await shop.engine.change_estate(lambda unit: unit.put(after))
 
 
 async def test_without_a_reference_by_setting_the_newest_is_told(

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Final
 from uuid import uuid4
 
-from tillwire.core.model import ClientApp, Terminal, Transaction
+from tillwire.core.model import Transaction
 from tillwire.dialects.softpos.face import access
 from tillwire.dialects.softpos.face.context import Call, Context
 from tillwire.dialects.softpos.face.shown import meant, shown
@@ -23,7 +23,7 @@ from tillwire.net import asgi
 from tillwire.net.asgi import Reply
 
 _MOST_OF_A_REFERENCE: Final = 50
-"""Transactions of one terminal under one reference that are looked at, newest first."""
+"""Transactions of one TID under one reference that are looked at, newest first."""
 
 
 async def key_set(context: Context, call: Call) -> Reply:
@@ -52,8 +52,9 @@ async def check_transaction(context: Context, call: Call) -> Reply:
     asgi.check_media_type(call.scope, asgi.JSON)
     asked = check.read_request(body)
     _check_asked(context, asked, claims)
-    terminal = _terminal(context, call.caller, asked.terminal_id)
-    found = await _find(context, terminal, asked)
+    found = meant(await _candidates(context, call.caller.organisation_id, asked))
+    if found is None:
+        raise NotFound("No such transaction.")
     answer = shown(found, asked.terminal_id, context.settings)
     return Reply(HTTPStatus.OK, reading.encode(answer))
 
@@ -68,27 +69,19 @@ def _check_asked(context: Context, asked: CheckTransactionRequest, claims: Claim
         raise InvalidFields([FieldErrorDTO("callerTrxId", "It is required.")])
 
 
-def _terminal(context: Context, app: ClientApp, tid: str) -> Terminal:
-    found = context.engine.estate.terminal_with_tid(app.organisation_id, tid)
-    if found is None:
-        raise NotFound("The terminal is not there any more.")
-    return found
-
-
-async def _find(
-    context: Context, terminal: Terminal, asked: CheckTransactionRequest
-) -> Transaction:
-    reference = asked.caller_trx_id
+async def _candidates(
+    context: Context, organisation_id: str, asked: CheckTransactionRequest
+) -> list[Transaction]:
+    """The transactions that may be meant, newest first: those under the TID, wherever it was when
+    they were made. A terminal that was removed, or that has another TID by now, hides none."""
+    tid, reference = asked.terminal_id, asked.caller_trx_id
+    terminal = context.engine.estate.terminal_with_tid(organisation_id, tid)
+    terminal_id = terminal.id if terminal is not None else ""
     if reference:
-        candidates = await context.engine.journal.read(
+        return await context.engine.journal.read(
             lambda reader: reader.newest_by_reference(
-                terminal.organisation_id, reference, terminal.id, _MOST_OF_A_REFERENCE
+                organisation_id, reference, tid, terminal_id, _MOST_OF_A_REFERENCE
             )
         )
-    else:
-        candidates = await context.engine.newest_at(terminal.id, 1)
-    # What the terminal did under another TID is that one's.
-    found = meant([each for each in candidates if each.heading.tid in ("", asked.terminal_id)])
-    if found is None:
-        raise NotFound("No such transaction.")
-    return found
+    newest = await context.engine.newest_at(terminal_id, 1)
+    return [each for each in newest if each.heading.tid in ("", tid)]
