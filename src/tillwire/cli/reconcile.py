@@ -149,33 +149,35 @@ class Resolver:
         self._source = files[ACQUIRER].name if ACQUIRER in files else ""
 
     def resolve(self, known: list[Resolution]) -> set[str]:
-        """The transactions that ended so."""
+        """Those of them that have ended so."""
         orders = [ResolveOrder(each.transaction_id, each.outcome, self._source) for each in known]
         look = "tillwire transactions blocked"
         first = ask(self._path, "POST", "/resolve", ResolveDone, orders[0], look=look)
         if first is None:
             self._books.own()
             return asyncio.run(self._ended(orders))
-        done = [first]
+        states = [first.state]
         for order in orders[1:]:
             answer = ask(self._path, "POST", "/resolve", ResolveDone, order, look=look)
             if answer is None:
                 raise TillwireError("The gateway has stopped meanwhile. Run it again.")
-            done.append(answer)
-        return {order.transaction for order, each in zip(orders, done, strict=True) if _ended(each)}
+            states.append(answer.state)
+        return _resolved(orders, states)
 
     async def _ended(self, orders: list[ResolveOrder]) -> set[str]:
         async with undriven(self._books, self._vault, "tillwire reconcile") as engine:
-            ended = set()
-            for order in orders:
-                known = await engine.resolve(order.transaction, order.outcome, order.source)
-                if known.is_final:
-                    ended.add(order.transaction)
-            return ended
+            states = [
+                (await engine.resolve(order.transaction, order.outcome, order.source)).state
+                for order in orders
+            ]
+        return _resolved(orders, states)
 
 
-def _ended(answer: ResolveDone) -> bool:
-    return answer.state is not State.UNKNOWN
+def _resolved(orders: list[ResolveOrder], states: list[State]) -> set[str]:
+    """Those that are as they were told to be: recovery or a person may have been quicker, and what
+    is on its way still will end by itself."""
+    both = zip(orders, states, strict=True)
+    return {each.transaction for each, state in both if state == each.outcome.verdict.value}
 
 
 def _report(books: SqliteJournal, found: list[Finding]) -> int:

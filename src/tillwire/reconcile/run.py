@@ -63,7 +63,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 Resolve = Callable[[list[Resolution]], set[str]]
-"""Tells the engine; the ids of those transactions that are not UNKNOWN any more."""
+"""Tells the engine; the ids of those transactions that have ended so."""
 
 
 def nothing(_: list[Resolution]) -> set[str]:

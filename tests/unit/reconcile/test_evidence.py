@@ -1,5 +1,5 @@
-"""What proves the end of an UNKNOWN transaction, and what leaves a doubt: a wrong word of ours would
-be believed by a till."""
+"""What proves the end of an UNKNOWN transaction, and what leaves a doubt: a wrong word of ours
+would be believed by a till."""
 
 from __future__ import annotations
 
