@@ -10,6 +10,10 @@ UV_VERSION := 0.13.8
 # Test processes at a time.
 JOBS ?= 2
 
+# What Python compiles is kept, whatever the environment says: tests start hundreds of processes,
+# and to compile what one of them imports takes longer than all that it does.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV_PYTHON := .venv/bin/python
 UV := .venv/bin/uv
 UV_STAMP := .venv/.uv-$(UV_VERSION)
