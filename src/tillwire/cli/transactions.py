@@ -1,5 +1,5 @@
 """`tillwire transactions`: list them, those that block a terminal, show one with all that happened
-to it, decide an UNKNOWN, export them."""
+to it, decide an UNKNOWN, export them, and see what terminals have on their own books."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from tillwire.cli import books as other_books
 from tillwire.cli import timeline
 from tillwire.cli.decide import decide
 from tillwire.cli.export import export
@@ -216,3 +217,5 @@ def _receipts(transaction: Transaction) -> dict[str, str]:
 
 app.command()(decide)
 app.command()(export)
+app.command()(other_books.last)
+app.command()(other_books.books)

@@ -9,6 +9,7 @@ import msgspec
 
 from tillwire.cli.times import rfc3339
 from tillwire.core.doubts import NEXT, Doubt
+from tillwire.core.entries import Entry
 from tillwire.core.letters import Letter
 from tillwire.core.model import Discrepancy, Event, Outcome, Transaction
 from tillwire.money import Money
@@ -53,6 +54,26 @@ def _outcome_view(outcome: Outcome) -> View:
     view.pop("receipts", None)
     view["at"] = rfc3339(outcome.at)
     return view
+
+
+def entry_view(entry: Entry) -> View:
+    """An entry of other people's books: evidence."""
+    outcome = entry.outcome
+    return {
+        "name": entry.name,
+        "says": entry.verdict,
+        "type": entry.type,
+        "amount": entry.amount
+        if entry.amount is None or not entry.currency
+        else money_view(Money(entry.amount, entry.currency)),
+        "at": rfc3339(entry.at),
+        "reference": entry.reference,
+        "original": entry.original,
+        "tid": entry.tid,
+        "words": entry.words,
+        "transaction": entry.transaction_id or None,
+        "outcome": None if outcome is None else _outcome_view(outcome),
+    }
 
 
 def blocked_view(transaction: Transaction, doubt: Doubt, driver: str) -> View:

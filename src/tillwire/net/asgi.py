@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote
 
 import msgspec
@@ -97,18 +97,25 @@ class Reply(msgspec.Struct, frozen=True):
         await send({"type": "http.response.body", "body": body})
 
 
+class Response(Protocol):
+    """What a request is answered with: a `Reply`, or something that takes its time."""
+
+    async def send(self, send: Send) -> None:
+        """Write it."""
+
+
 async def serve(
     scope: Scope,
     receive: Receive,
     send: Send,
-    answer: Callable[[Scope, Receive], Awaitable[Reply]],
+    answer: Callable[[Scope, Receive], Awaitable[Response]],
     tell: Callable[[Exception, Scope], Reply],
 ) -> None:
     """One request: its reply is what `answer` says, or what `tell` makes of an error. Who has gone
     away gets none."""
     assert scope["type"] == "http", "there is nothing but HTTP here"
     try:
-        reply = await answer(scope, receive)
+        reply: Response = await answer(scope, receive)
     except DisconnectedError:
         return
     except Exception as error:  # noqa: BLE001 - every error is told in the face's own way

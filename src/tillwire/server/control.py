@@ -10,6 +10,8 @@ did what needs nobody's word. What is done with lanes is the business of `lanes.
     POST /port    set a lane's port, or go back to the configuration's
     POST /decide  end an UNKNOWN transaction on a person's word
     POST /resolve end one by what the acquirer's file says
+    POST /last    ask a terminal for its last transaction (`books.py`)
+    POST /list    ask a terminal, or its cloud, for all that it did
 """
 
 from __future__ import annotations
@@ -39,9 +41,12 @@ from tillwire.core.model import Outcome, State, Verdict
 from tillwire.core.ports import LanePort
 from tillwire.errors import InvalidRequest
 from tillwire.net import asgi
-from tillwire.net.asgi import App, Receive, Reply, Scope, Send
+from tillwire.net.asgi import App, Receive, Reply, Response, Scope, Send
+from tillwire.net.lines import Lines
 from tillwire.net.problems import STATUSES, Problems, named_field
 from tillwire.net.routes import Routes
+from tillwire.server import books
+from tillwire.server.books import LastOrder, ListOrder
 from tillwire.server.lanes import Lane, Lanes
 from tillwire.server.protocol import LimitedProtocol
 
@@ -130,12 +135,14 @@ class ResolveDone(msgspec.Struct, frozen=True):
 
 Call = asgi.Call[str]
 """A request, by the user who makes it."""
-Handler = Callable[[Call], Awaitable[Reply]]
+Handler = Callable[[Call], Awaitable[Response]]
 
 _reset_order: Final = msgspec.json.Decoder(ResetOrder)
 _port_order: Final = msgspec.json.Decoder(PortOrder)
 _decide_order: Final = msgspec.json.Decoder(DecideOrder)
 _resolve_order: Final = msgspec.json.Decoder(ResolveOrder)
+_last_order: Final = msgspec.json.Decoder(LastOrder)
+_list_order: Final = msgspec.json.Decoder(ListOrder)
 
 
 def control_path(journal: Path) -> Path:
@@ -177,6 +184,8 @@ class ControlFace:
                 ("POST", "/port", self._port),
                 ("POST", "/decide", self._decide),
                 ("POST", "/resolve", self._resolve),
+                ("POST", "/last", self._last),
+                ("POST", "/list", self._listed),
             ]
         )
 
@@ -184,7 +193,7 @@ class ControlFace:
         """Serve one request."""
         await asgi.serve(scope, receive, send, self._answer, _PROBLEMS.tell)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
         path = asgi.path_of(scope)
         handler, parameters = self._routes.find(scope["method"], path)
         uid, _ = scope["client"]
@@ -228,6 +237,14 @@ class ControlFace:
             user=call.caller,
         )
         return _reply(ResolveDone(ended.state))
+
+    async def _last(self, call: Call) -> Lines:
+        order = await _read(call, _last_order)
+        return Lines(call.receive, books.last(self._engine, order))
+
+    async def _listed(self, call: Call) -> Lines:
+        order = await _read(call, _list_order)
+        return Lines(call.receive, books.listed(self._engine, order))
 
 
 async def _read(call: Call, decoder: msgspec.json.Decoder[asgi.C]) -> asgi.C:

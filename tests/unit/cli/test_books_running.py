@@ -1,0 +1,82 @@
+"""`tillwire transactions last` and `books`, beside a sandbox that runs in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kit.sandbox_process import SandboxProcess, start_sandbox
+from tests.unit.cli.conftest import Run
+from tillwire.cli.books import NOT_RUNNING
+
+LONG_AGO, FAR_OFF = "2020-01-01", "2099-01-01"
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    running = start_sandbox(tmp_path_factory.mktemp("books") / "sandbox")
+    yield running
+    running.stop()
+
+
+def test_both_sides_of_what_was_paid(run: Run, sandbox: SandboxProcess) -> None:
+    card, here = ("--card", sandbox.directory / "card.json"), ("--data", sandbox.directory)
+    for amount in ("10.00", "10.40"):
+        run("pay", amount, *card)
+    listed = run("transactions", "list", *here, "--json").document
+    declined, paid = listed[0], listed[1]
+    terminal = paid["terminal"]
+
+    ran = run("transactions", "last", terminal, *here)
+    assert (ran.status, ran.out.splitlines()[-1]) == (
+        0,
+        f"It is {declined['id']}, and the journal says the same: DECLINED.",
+    )
+    assert "evidence" in ran.err
+    last = run("transactions", "last", terminal, *here, "--json").document
+    assert last["journal"]["id"] == last["entry"]["transaction"] == declined["id"]
+    assert (last["entry"]["says"], last["entry"]["agrees"]) == ("DECLINED", True)
+    assert last["trouble"] == ""
+
+    time = ("--from", LONG_AGO, "--to", FAR_OFF)
+    books = run("transactions", "books", terminal, *time, *here, "--json").document
+    assert [each["transaction"] for each in books["entries"]] == [declined["id"], paid["id"]]
+    assert [each["amount"]["decimal"] for each in books["entries"]] == ["10.40", "10.00"]
+    assert books["lists"] == "whole"
+    ran = run("transactions", "books", terminal, *time, *here, "--state", "approved")
+    headings, row = ran.out.splitlines()
+    assert headings.split() == ["AT", "TYPE", "AMOUNT", "SAYS", "JOURNAL", "REFERENCE", "NAME"]
+    assert "APPROVED" in row
+    none = run("transactions", "books", terminal, "--from", LONG_AGO, "--to", "2020-01-02", *here)
+    assert (none.out, none.err) == ("", "It has none of that time.\n")
+
+
+def test_a_terminal_that_forgot_says_so_and_its_acquirer_does_not(
+    run: Run, sandbox: SandboxProcess
+) -> None:
+    card, here = ("--card", sandbox.directory / "card.json"), ("--data", sandbox.directory)
+    terminals = run("terminals", "list", *here, "--json").document
+    other = [each for each in terminals if each["driver"] == "virtual"][1]
+    run("pay", "10.47", *card, "--terminal", other["name"], "--wait", "1")
+    ran = run("transactions", "last", other["name"], *here)
+    assert ran.out.splitlines()[-1] == f"{other['name']}: it remembers none."
+    books = run(
+        "transactions", "books", other["name"], "--from", LONG_AGO, "--to", FAR_OFF, *here, "--json"
+    ).document
+    entry = books["entries"][0]
+    assert entry["amount"]["decimal"] == "10.47"
+    assert (entry["says"], entry["agrees"]) == ("APPROVED", None)
+    assert entry["journal_state"] in ("SENT", "UNKNOWN")
+
+
+def test_without_a_gateway_nobody_is_asked(run: Run, tmp_path: Path) -> None:
+    running = start_sandbox(tmp_path / "sandbox")
+    running.stop()
+    here = ("--data", running.directory)
+    name = run("terminals", "list", *here, "--json").document[0]["name"]
+    ran = run("transactions", "last", name, *here)
+    assert ran.out.splitlines() == ["The journal: no transaction.", f"{name}: {NOT_RUNNING}"]
+    ran = run("transactions", "books", name, "--from", LONG_AGO, "--to", FAR_OFF, *here)
+    assert ran.err.splitlines()[-1] == NOT_RUNNING
