@@ -146,6 +146,17 @@ class _Keys(NamedTuple):
     until: float
 
 
+class _Question(NamedTuple):
+    """What is asked of the backend, once or again."""
+
+    request: CheckTransactionRequest
+    named: tuple[str, ...]
+    """TIDs of the assertion."""
+    settings: DriverSettings
+    patience: asyncio.Timeout
+    """How long is waited for all of it, but for its turn."""
+
+
 class Backend:
     """One backend, to one application."""
 
@@ -157,6 +168,7 @@ class Backend:
         self._token: _Token | None = None
         self._keys: _Keys | None = None
         self._preparing = asyncio.Lock()
+        self._line = asyncio.Lock()
         self._next = 0.0
 
     async def close(self) -> None:
@@ -173,18 +185,19 @@ class Backend:
         self, terminal_id: str, caller_trx_id: str, named: tuple[str, ...], settings: DriverSettings
     ) -> CheckAnswer:
         """What it says of a transaction; `named` are the TIDs of the assertion. Asks again after
-        a pause when there is no answer. Raises `NoSuchTransaction`, other `PeerError`s."""
-        return await _within(
-            ASK_WITHIN, self._persistently(terminal_id, caller_trx_id, named, settings)
-        )
-
-    async def _persistently(
-        self, terminal_id: str, caller_trx_id: str, named: tuple[str, ...], settings: DriverSettings
-    ) -> CheckAnswer:
+        a pause when there is no answer. Waits for its turn behind all that were here before, for
+        as long as the caller does. Raises `NoSuchTransaction`, other `PeerError`s."""
         request = CheckTransactionRequest(terminal_id=terminal_id, caller_trx_id=caller_trx_id)
+        try:
+            async with asyncio.timeout(ASK_WITHIN) as patience:
+                return await self._persistently(_Question(request, named, settings, patience))
+        except TimeoutError:
+            raise AnswerLost(f"Not within {ASK_WITHIN:g} seconds.") from None
+
+    async def _persistently(self, question: _Question) -> CheckAnswer:
         for pause in (*PAUSES, None):
             try:
-                return await self._asked(request, named, settings)
+                return await self._asked(question)
             except (NotDelivered, AnswerLost):
                 if pause is None:
                     raise
@@ -194,77 +207,75 @@ class Backend:
             await asyncio.sleep(pause)
         raise AssertionError("the last try has an answer or an error")
 
-    async def _asked(
-        self, request: CheckTransactionRequest, named: tuple[str, ...], settings: DriverSettings
-    ) -> CheckAnswer:
+    async def _asked(self, question: _Question) -> CheckAnswer:
         for last in (False, True):
-            token = await self._bearer(settings)
-            response = await self._posted(request, named, token, settings)
+            token = await self._bearer(question.settings)
+            recipients = await self._key_set(question.settings)
+            await self._turn(question.patience)
+            response = await self._posted(question, token, recipients)
             if response.status == 401 and not last:
                 # It does not say what it dislikes: the token, or a key that was rotated away.
                 self._token = None if self._token is token else self._token
-                self._keys = None
+                self._keys = None if self._keys is recipients else self._keys
                 continue
             if response.status == 404 and errors.is_standard(response.body):
                 raise NoSuchTransaction(Refused(404, response.body).detail)
             if response.status != 200:
                 raise Refused(response.status, response.body)
-            return aliases.read_answer(response.body, settings.table)
+            return aliases.read_answer(response.body, question.settings.table)
         raise AssertionError("the second answer is the last one")
 
-    async def _posted(
-        self,
-        request: CheckTransactionRequest,
-        named: tuple[str, ...],
-        token: _Token,
-        settings: DriverSettings,
-    ) -> HttpResponse:
+    async def _turn(self, patience: asyncio.Timeout) -> None:
+        """Wait until the next question may be asked, which does not try our patience. Who gives up
+        meanwhile holds up nobody behind him."""
+        clock, ends = asyncio.get_running_loop(), patience.when()
+        assert ends is not None, "it has an end"
+        begun = clock.time()
+        patience.reschedule(None)
+        async with self._line:
+            await asyncio.sleep(self._next - self._clock.monotonic())
+            self._next = self._clock.monotonic() + APART
+        patience.reschedule(ends + clock.time() - begun)
+
+    async def _posted(self, question: _Question, token: _Token, recipients: _Keys) -> HttpResponse:
         ours = await self._files()
-        await self._turn()
         headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
             "Authorization": f"Bearer {token.text}",
-            check.ASSERTION_HEADER: await self._assertion(ours, named, settings),
+            check.ASSERTION_HEADER: self._assertion(ours, question, recipients),
             check.CLIENT_HEADER: self._account.client_id,
         }
-        body = check.write_request(request)
-        return await self._sent("POST", check.PATH, headers, body, settings)
-
-    async def _turn(self) -> None:
-        """Wait until the next question may be asked."""
-        now = self._clock.monotonic()
-        mine = max(now, self._next)
-        self._next = mine + APART
-        if mine > now:
-            await asyncio.sleep(mine - now)
+        body = check.write_request(question.request)
+        return await self._sent("POST", check.PATH, headers, body, question.settings)
 
     # --- who we are -----------------------------------------------------------------------------
 
-    async def _assertion(
-        self, ours: _Ours, named: tuple[str, ...], settings: DriverSettings
-    ) -> str:
-        recipient = (await self._key_set(settings))[0]
+    def _assertion(self, ours: _Ours, question: _Question, recipients: _Keys) -> str:
         claims = assertions.claims_for(
             self._account.client_id,
-            named,
+            question.named,
             audience=self._account.audience,
             now=self._clock.now() // 1000,
             jti=str(UUID(int=int(self._clock.random_digits(36)), version=4)),
-            point_of_sale=settings.point_of_sale,
+            point_of_sale=question.settings.point_of_sale,
         )
-        return assertions.make_assertion(claims, ours.key, recipient)
+        return assertions.make_assertion(claims, ours.key, recipients.found[0])
 
-    async def _key_set(self, settings: DriverSettings) -> tuple[NamedKey, ...]:
-        known = self._keys
-        if known is not None and known.until > self._clock.monotonic():
-            return known.found
+    async def _key_set(self, settings: DriverSettings) -> _Keys:
+        """What assertions are encrypted to, fetched by one for all who want it."""
+        async with self._preparing:
+            known = self._keys
+            if known is None or known.until <= self._clock.monotonic():
+                known = self._keys = await self._fetched_keys(settings)
+            return known
+
+    async def _fetched_keys(self, settings: DriverSettings) -> _Keys:
         response = await self._sent("GET", KEYS_PATH, {"Accept": "application/json"}, b"", settings)
         if response.status != 200:
             raise Refused(response.status, response.body)
         found = keys.read_set(response.body)
-        self._keys = _Keys(found, self._clock.monotonic() + KEYS_SECONDS)
-        return found
+        return _Keys(found, self._clock.monotonic() + KEYS_SECONDS)
 
     async def _bearer(self, settings: DriverSettings) -> _Token:
         async with self._preparing:

@@ -171,15 +171,20 @@ class SoftPosDriver:
 
     async def look(self, transaction: Transaction) -> Found | Absent | CannotTell:
         """Ask the backend what became of it, now."""
-        assert transaction.sent_at is not None, "its link is in the journal"
+        paces = self._backends.paces
+        found: Found | Absent | CannotTell | None = None
+        paces.asking(transaction.id)
         try:
             found = await self._looked(transaction)
         except (PeerError, LocalProtocolError, JournalError) as error:
             found = CannotTell(f"The backend does not tell. {error}")
+        finally:
+            if found is None:
+                paces.hurry(transaction.id)
         if isinstance(found, CannotTell):
-            self._backends.paces.asked(transaction.id, transaction.sent_at, found.detail)
+            paces.asked(transaction, found.detail)
         else:
-            self._backends.paces.forget(transaction.id)
+            paces.forget(transaction.id)
         return found
 
     async def _looked(self, transaction: Transaction) -> Found | Absent | CannotTell:
@@ -200,12 +205,14 @@ class SoftPosDriver:
             return Found(read)
         if read.is_absent:
             return self._absent(transaction, read.detail)
-        return CannotTell(read.detail, read.needs_person or self._age(transaction) > PERSON_AFTER)
+        return CannotTell(
+            read.detail, read.needs_person or self._backends.paces.age(transaction) > PERSON_AFTER
+        )
 
     def _absent(self, transaction: Transaction, detail: str) -> Absent | CannotTell:
         """What it means that the backend does not know it: never by itself that nothing was paid
         (source 001). A link may be opened late, on another TID, or on a phone without network."""
-        settings, age = self.settings, self._age(transaction)
+        settings, age = self.settings, self._backends.paces.age(transaction)
         if age < settings.settle_seconds:
             return CannotTell(f"{detail} It may not know it yet.")
         horizon = settings.horizon_seconds
@@ -219,10 +226,6 @@ class SoftPosDriver:
         if not (horizon and over):
             return CannotTell(f"{detail} The link may still be opened.", needs_person=over)
         return Absent(f"{detail} It was asked until {horizon:g} seconds after it was sent.")
-
-    def _age(self, transaction: Transaction) -> float:
-        assert transaction.sent_at is not None, "its link is in the journal"
-        return (self._clock.now() - transaction.sent_at) / 1000
 
     async def _keep(self, transaction: Transaction, asked: Asked | None) -> None:
         """The answer as it came, into the journal."""

@@ -3,9 +3,10 @@ remembered here is lost with the process, and then each is asked for at once."""
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
-from tillwire.clock import Instant
+from tillwire.core.model import Transaction
 from tillwire.core.ports import Clock
 
 MOMENTS: Final = (5.0, 15.0, 30.0, 60.0, 120.0)
@@ -25,13 +26,26 @@ class Paces:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._sent: dict[str, float] = {}
+        """When each was sent; on the monotonic clock, as all here."""
         self._due: dict[str, float] = {}
-        """On the monotonic clock."""
+        """Without end while it is asked for."""
         self._words: dict[str, str] = {}
 
     def begin(self, transaction_id: str) -> None:
         """It was sent just now."""
+        if len(self._sent) >= MOST:
+            self._sent.clear()
+        self._sent[transaction_id] = self._clock.monotonic()
         self._put(transaction_id, self._clock.monotonic() + MOMENTS[0])
+
+    def age(self, transaction: Transaction) -> float:
+        """Seconds since it was sent. A wall clock that is set forward makes it no older, unless a
+        restart came between."""
+        assert transaction.sent_at is not None, "it was sent"
+        age = (self._clock.now() - transaction.sent_at) / 1000
+        sent = self._sent.get(transaction.id)
+        return age if sent is None else min(age, self._clock.monotonic() - sent)
 
     def is_due(self, transaction_id: str) -> bool:
         """Whether it may be asked for."""
@@ -41,16 +55,23 @@ class Paces:
         """What was learned when it was asked for last."""
         return self._words.get(transaction_id, "It was not asked for yet.")
 
-    def asked(self, transaction_id: str, sent_at: Instant, words: str) -> None:
-        """It was asked for just now, and that is what was learned."""
-        age = max((self._clock.now() - sent_at) / 1000, 0.0)
-        self._put(transaction_id, self._clock.monotonic() + next_after(age) - age)
-        self._words[transaction_id] = words
+    def asking(self, transaction_id: str) -> None:
+        """It is being asked for."""
+        self._put(transaction_id, math.inf)
+
+    def asked(self, transaction: Transaction, words: str) -> None:
+        """It was asked for just now, and that is what was learned. It stays due if there was news
+        of it meanwhile."""
+        self._words[transaction.id] = words
+        if transaction.id in self._due:
+            age = self.age(transaction)
+            pause = next_after(age) - age if age >= 0 else EVERY
+            self._put(transaction.id, self._clock.monotonic() + pause)
 
     def forget(self, transaction_id: str) -> None:
         """It is not asked for any more."""
-        self._due.pop(transaction_id, None)
-        self._words.pop(transaction_id, None)
+        for known in (self._sent, self._due, self._words):
+            known.pop(transaction_id, None)
 
     def hurry(self, transaction_id: str) -> None:
         """There is news of it: it is due."""

@@ -93,8 +93,8 @@ def read_refusal(http_status: int, octets: bytes) -> Refusal:
 
 
 def is_standard(octets: bytes) -> bool:
-    """Whether it is a `StandardResponse`: the backend's own word, which the page of a proxy, or of a
-    host with another service, is not."""
+    """Whether it is a `StandardResponse`: the backend's own word, which the page of a proxy or of
+    another service is not."""
     try:
         msgspec.json.decode(octets[:65_536], type=StandardResponse)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
