@@ -27,6 +27,8 @@ from tillwire.core.ports import Clock, Connection, HttpClient, HttpResponse, Rea
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
 from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
+from tillwire.dialects.merchantapi.driver.cloud import Systems
+from tillwire.dialects.merchantapi.driver.driver import MerchantApiDriver
 from tillwire.dialects.nexo.driver.dialling import Network, RealNetwork
 from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.dialects.paymentbridge.driver.cloud import Clouds
@@ -91,6 +93,7 @@ class GatewayUnderTest:
         http = _HttpOverLines(lines)
         self.clouds = clouds = Clouds(http, self.clock, self.vault)
         smartconnect = Cloud(http, self.clock, self.vault)
+        systems = Systems(http, self.clock)
         self.backends = backends = Backends(
             lambda tls: lines.http(tls, "") if tls else http, self.clock, self.vault
         )
@@ -102,6 +105,9 @@ class GatewayUnderTest:
                     "device": lambda each: DeviceDriver(each, self.engine, self.presence),
                     "ecr17": lambda each: Ecr17Driver(
                         each, self.engine, self.clock, _OverLines(lines)
+                    ),
+                    "merchantapi": lambda each: MerchantApiDriver(
+                        each, self.engine, self.clock, systems
                     ),
                     "nexo": lambda each: NexoDriver(each, self.engine, self.clock, lines),
                     "paymentbridge": lambda each: PaymentBridgeDriver(

@@ -25,6 +25,7 @@ from tillwire.clock import SystemClock
 from tillwire.core.estate import Estate
 from tillwire.core.model import Store
 from tillwire.dialects.ecr17.driver.settings import DriverSettings as Ecr17Settings
+from tillwire.dialects.merchantapi.driver.settings import DriverSettings as MerchantApiSettings
 from tillwire.dialects.nexo.driver.settings import DriverSettings
 from tillwire.dialects.paymentbridge.driver.settings import DriverSettings as PaymentBridgeSettings
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings as SmartConnectSettings
@@ -48,6 +49,7 @@ class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 DRIVERS: Final[DriverKinds] = {
     "device": NoSettings,
     "ecr17": Ecr17Settings,
+    "merchantapi": MerchantApiSettings,
     "nexo": DriverSettings,
     "paymentbridge": PaymentBridgeSettings,
     "smartconnect": SmartConnectSettings,

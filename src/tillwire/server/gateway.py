@@ -31,6 +31,8 @@ from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence
 from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
 from tillwire.dialects.ecr17.driver.settings import awaited_at as awaited_by_ecr17
+from tillwire.dialects.merchantapi.driver.cloud import Systems
+from tillwire.dialects.merchantapi.driver.driver import MerchantApiDriver
 from tillwire.dialects.nexo.driver.driver import NexoDriver
 from tillwire.dialects.paymentbridge.driver.cloud import Clouds
 from tillwire.dialects.paymentbridge.driver.driver import PaymentBridgeDriver
@@ -206,6 +208,7 @@ class Gateway:
         self._cleanup.push_async_callback(client.close)
         self._clouds = Clouds(client, self.clock, self.vault)
         self._smartconnect = Cloud(client, self.clock, self.vault)
+        self._merchantapi = Systems(client, self.clock)
         self._backends = Backends(AiohttpClient, self.clock, self.vault)
         self._cleanup.push_async_callback(self._backends.close)
 
@@ -214,6 +217,9 @@ class Gateway:
             "device": lambda each: DeviceDriver(each, self.engine, self._presence),
             "ecr17": lambda each: Ecr17Driver(
                 each, self.engine, self.clock, self._callers.dialer(each)
+            ),
+            "merchantapi": lambda each: MerchantApiDriver(
+                each, self.engine, self.clock, self._merchantapi
             ),
             "nexo": lambda each: NexoDriver(each, self.engine, self.clock),
             "paymentbridge": lambda each: PaymentBridgeDriver(

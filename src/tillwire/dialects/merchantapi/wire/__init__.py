@@ -2,7 +2,8 @@
 
 Sans-IO: no network, no clock, no engine. What a till sends is checked here to the last rule that
 needs no knowledge of the shop, and refused as `InvalidRequest`; what a server answers is read as
-`answer`, and refused as `RemoteProtocolError`. Unknown members are ignored on both sides.
+`answer`, and refused as `RemoteProtocolError`, or, as the driver must read the answers of servers
+that are not ours, in `told.py`. Unknown members are ignored on both sides.
 
 Amounts are JSON numbers in major units. They become `Decimal` straight from their digits, and
 minor units from there: no float is ever in between. Transactions write their members in
@@ -22,7 +23,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from tillwire import money, pan
-from tillwire.dialects.merchantapi.decoding import decoded
+from tillwire.dialects.merchantapi.wire.decoding import decoded
 from tillwire.errors import InvalidRequest, RemoteProtocolError
 from tillwire.money import CURRENCIES, Money
 
@@ -120,7 +121,7 @@ class StoreReference(msgspec.Struct, frozen=True):
     name: str
 
 
-class TransactionRequest(msgspec.Struct, frozen=True):
+class TransactionRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Asks a terminal for a purchase or a refund."""
 
     type: TransactionType

@@ -1,0 +1,251 @@
+"""The system as a client sees it: what is asked of it, and its lists from page to page.
+
+One `Systems` is shared by all terminals of a gateway. It remembers only when each system wants to
+be asked again. A payment goes out once; a question may be repeated, and `Later` says that it told
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from tillwire import clock as clocks
+from tillwire.clock import Instant
+from tillwire.core.model import Terminal
+from tillwire.core.ports import Clock, HttpClient, HttpResponse
+from tillwire.dialects.merchantapi import wire
+from tillwire.dialects.merchantapi.driver.settings import DriverSettings
+from tillwire.dialects.merchantapi.wire import told
+from tillwire.dialects.merchantapi.wire.told import Told
+from tillwire.errors import AnswerLost, NotDelivered, PeerError, RemoteProtocolError
+
+PAGE: Final = 50
+"""Entries of a page: each may have two receipts, and all must fit into an answer."""
+MOST_PAGES: Final = 200
+"""Pages of one question; what is behind them was not looked at."""
+NO_PROOF: Final = frozenset({408, 409, 425, 499})
+"""Statuses from 400 to 499 that do not say that nothing was taken."""
+LONGEST_REST: Final = 30.0
+"""Seconds for which a system may have us ask nothing."""
+LONGEST_KEY: Final = 4_096
+"""Octets of a key's file."""
+
+_FAULT: Final = 500
+_ACCEPT: Final = {"Accept": "application/json, application/problem+json"}
+
+Ready = Callable[[], None]
+
+
+class Refused(PeerError):
+    """The system refused the request."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        self.status = response.status
+        super().__init__(told.read_refusal(response.status, response.body))
+
+
+class NoSuch(PeerError):
+    """The system knows no such thing."""
+
+
+class Later(PeerError):
+    """The question told nothing."""
+
+    def __init__(self, detail: str, seconds: float = 0.0) -> None:
+        """`seconds` are those in which it is of no use to ask again."""
+        self.seconds = seconds
+        super().__init__(detail)
+
+
+class Page(NamedTuple):
+    """A page of a terminal's list."""
+
+    number: int
+    entries: list[Told]
+    """Those that stood on no page before."""
+
+
+class Systems:
+    """MerchantAPI systems, whichever the settings name."""
+
+    def __init__(self, client: HttpClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._not_before: dict[tuple[str, str], float] = {}
+
+    def at(self, terminal: Terminal, settings: DriverSettings) -> System:
+        """The one of a terminal."""
+        return System(terminal, settings, self._client, self._clock, self._not_before)
+
+
+class System:
+    """A system, for one of its terminals."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        settings: DriverSettings,
+        client: HttpClient,
+        clock: Clock,
+        not_before: dict[tuple[str, str], float],
+    ) -> None:
+        """`not_before` has the moments, on the monotonic clock, before which a system wants to hear
+        no question of the owner of a key."""
+        path = wire.transactions_path(terminal.manufacturer, terminal.model, terminal.serial)
+        self._url = settings.url + path
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._not_before = not_before
+
+    # --- what moves money, or keeps it from moving ----------------------------------------------
+
+    async def create(self, request: wire.TransactionRequest, ready: Ready) -> Told:
+        """Post a payment or refund, once; what the system says of having taken it. Systems that
+        look at `Idempotency-Key` do once what the network doubles. Raises `NotDelivered`,
+        `AnswerLost`, and `Refused` for an explicit refusal."""
+        headers = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": request.merchant_order_reference,
+        }
+        response = await self._sent(
+            "POST", self._url, wire.encode(request), self._settings.answer_seconds, headers, ready
+        )
+        if 400 <= response.status < _FAULT:
+            raise Refused(response)
+        if not 200 <= response.status < 300:
+            words = told.read_refusal(response.status, response.body)
+            raise AnswerLost(f"The system answered {words}.")
+        try:
+            return told.read_transaction(response.body)
+        except RemoteProtocolError as error:
+            raise AnswerLost(f"The system's answer cannot be read. {error.detail}") from None
+
+    async def cancel(self, called: str) -> bool:
+        """Call a transaction off; whether that was granted. It may be repeated. Raises `PeerError`
+        when nobody can tell."""
+        response = await self._sent(
+            "DELETE", self._named(called), b"", self._settings.request_seconds
+        )
+        if 200 <= response.status < 300:
+            return True
+        if response.status == 409:
+            return False
+        raise Refused(response)
+
+    # --- questions ------------------------------------------------------------------------------
+
+    async def transaction(self, called: str) -> Told:
+        """A transaction by its id there. Raises `NoSuch`, `Later`, `RemoteProtocolError`."""
+        found = told.read_transaction((await self._asked(self._named(called))).body)
+        if found.id != called:
+            raise RemoteProtocolError(f"Asked for {called}, it told of {found.id}.")
+        return found
+
+    async def listed(self, begin: Instant) -> AsyncIterator[Page]:
+        """The terminal's list, from page to page, back to what was created before `begin`.
+
+        It ends there if the list is newest first so far, as source 004's order is taken to be, else
+        when all that it was said to have was read. Raises `PeerError` unless it can be read so far:
+        what was on no page is not there, if the list did not change from page to page.
+        """
+        seen: set[str] = set()
+        promised, oldest, orderly = 0, None, True
+        for number in range(1, MOST_PAGES + 1):
+            entries, total = await self._page(number)
+            promised = promised if number > 1 else total
+            fresh = [each for each in entries if each.id not in seen]
+            seen.update(each.id for each in fresh)
+            yield Page(number, fresh)
+            for each in fresh:
+                made = None if each.created_at is None else clocks.instant(each.created_at)
+                orderly = orderly and made is not None and (oldest is None or made <= oldest)
+                oldest = made
+            if len(seen) >= promised or (orderly and oldest is not None and oldest < begin):
+                return
+            if not fresh:
+                raise RemoteProtocolError(f"Its list ends after {len(seen)} of {promised} entries.")
+        raise RemoteProtocolError(f"Its list has no end within {MOST_PAGES} pages.")
+
+    async def _page(self, number: int, size: int = PAGE) -> tuple[list[Told], int]:
+        response = await self._asked(f"{self._url}?page={number}&size={size}")
+        return told.read_page(response.body, response.headers)
+
+    async def newest(self) -> Told | None:
+        """The first of the terminal's list, which is taken to be the newest. Raises `PeerError`."""
+        entries, _ = await self._page(1, 1)
+        return entries[0] if entries else None
+
+    def _named(self, called: str) -> str:
+        return f"{self._url}/{quote(called, safe='')}"
+
+    # --- requests -------------------------------------------------------------------------------
+
+    async def _asked(self, url: str) -> HttpResponse:
+        """The answer to a question. Raises `NoSuch`, `Later`."""
+        settings = self._settings
+        account = (settings.url, settings.api_key_file)
+        rest = self._not_before.get(account, 0.0) - self._clock.monotonic()
+        if rest > 0:
+            raise Later("The system wants to be asked later.", rest)
+        try:
+            response = await self._sent("GET", url, b"", settings.request_seconds)
+        except (NotDelivered, AnswerLost) as error:
+            raise Later(f"The system does not answer. {error.detail}") from None
+        if response.status == 200:
+            return response
+        words = told.read_refusal(response.status, response.body)
+        if response.status == 404:
+            raise NoSuch(words)
+        rest = _rest(response.headers)
+        if response.status in (429, 503) and rest:
+            self._not_before[account] = self._clock.monotonic() + rest
+        raise Later(f"The system answered {words}.", rest)
+
+    async def _sent(
+        self,
+        method: str,
+        url: str,
+        body: bytes,
+        seconds: float,
+        headers: Mapping[str, str] | None = None,
+        ready: Ready | None = None,
+    ) -> HttpResponse:
+        key = await asyncio.to_thread(_key, self._settings.api_key_file)
+        return await self._client.request(
+            method,
+            url,
+            headers={wire.KEY_HEADER: key, **_ACCEPT, **(headers or {})},
+            body=body,
+            timeout=seconds,
+            connect_within=self._settings.connect_seconds,
+            limit=told.LARGEST_ANSWER,
+            ready=ready,
+        )
+
+
+def _rest(headers: Sequence[tuple[str, str]]) -> float:
+    """The seconds of a Retry-After header, within bounds; 0 without one that tells seconds."""
+    for name, value in headers:
+        text = value.strip()
+        if name.lower() == "retry-after" and text.isascii() and text.isdecimal():
+            return min(float(text[:9]), LONGEST_REST)
+    return 0.0
+
+
+def _key(file: str) -> str:
+    """The API key. Raises `NotDelivered` when there is none that can be used."""
+    try:
+        with Path(file).open("rb") as opened:
+            octets = opened.read(LONGEST_KEY + 1)
+    except OSError as error:
+        problem = f"api_key_file: {file} cannot be read: {error.strerror or error}."
+        raise NotDelivered(problem) from None
+    key = octets.strip().decode("latin-1")
+    if not (0 < len(key) <= LONGEST_KEY and all("!" <= each <= "~" for each in key)):
+        raise NotDelivered(f"api_key_file: {file} holds no key.")
+    return key

@@ -1,0 +1,124 @@
+"""The ladder from a doubt to a fact: the id that the system gave, else our name in the terminal's
+list, and what their absence proves.
+
+A transaction that was cancelled without a result may have been replaced by its own double, which
+the network made of our request: nothing says so but the list. So before it is believed that no
+money moved, the list is looked through for what else has our name.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tillwire.clock import Instant
+from tillwire.core.model import Outcome, Transaction, Verdict
+from tillwire.core.ports import Absent, CannotTell, Clock, Found
+from tillwire.dialects.merchantapi.driver.cloud import NoSuch, System
+from tillwire.dialects.merchantapi.driver.orders import PEER_ID, REFERENCE
+from tillwire.dialects.merchantapi.driver.outcome import Pending, Reading, all_read, read
+from tillwire.dialects.merchantapi.driver.settings import DriverSettings
+from tillwire.dialects.merchantapi.wire.told import Told
+from tillwire.errors import PeerError
+
+
+class Ladder:
+    """Asks what became of one terminal's transactions."""
+
+    def __init__(self, system: System, settings: DriverSettings, clock: Clock, name: str) -> None:
+        """`name` is the terminal's, for people."""
+        self._system = system
+        self._settings = settings
+        self._clock = clock
+        self._name = name
+
+    async def look(self, transaction: Transaction) -> Found | Absent | CannotTell:
+        """One look at what was sent."""
+        begun = self._clock.now()
+        called = transaction.peer.get(PEER_ID, "")
+        try:
+            if called:
+                return self._judged(transaction, await self.by_id(transaction, called))
+            seen = await self._seen(transaction)
+            if seen.mine:
+                return self._judged(transaction, _all_read(seen.mine, transaction))
+            return await self._absence(transaction, seen, begun)
+        except NoSuch as unknown:
+            return self._later(transaction, f"The system answered {unknown.detail}.")
+        except PeerError as error:
+            return CannotTell(f"The system does not tell. {error.detail}")
+
+    async def by_id(self, transaction: Transaction, called: str) -> Reading:
+        """What the system tells of the transaction that it calls so. Raises `PeerError`."""
+        found = await self._system.transaction(called)
+        reading = read(found, transaction, transaction.peer[REFERENCE])
+        if isinstance(reading, Outcome) and reading.verdict is Verdict.CANCELLED:
+            others = [each for each in await self.mine(transaction) if each.id != called]
+            return _all_read([found, *others], transaction)
+        return reading
+
+    async def mine(self, transaction: Transaction) -> list[Told]:
+        """All in the terminal's list that have our name. Raises `PeerError`."""
+        return (await self._seen(transaction)).mine
+
+    def _judged(self, transaction: Transaction, reading: Reading) -> Found | CannotTell:
+        if isinstance(reading, Outcome):
+            return Found(reading)
+        if isinstance(reading, Pending):
+            where = "is at work on it" if reading.begun else "has not ended it, or not fetched it"
+            return CannotTell(f"{self._name} {where}.")
+        return self._later(transaction, reading.detail)
+
+    # --- the list -------------------------------------------------------------------------------
+
+    async def _seen(self, transaction: Transaction) -> _Seen:
+        assert transaction.sent_at is not None, "what is looked for was dispatched"
+        begin = Instant(transaction.sent_at - round(self._settings.clock_seconds * 1000))
+        seen = _Seen([], set())
+        async for page in self._system.listed(begin):
+            seen.names.update(each.id for each in page.entries)
+            seen.mine.extend(each for each in page.entries if _is_called(each, transaction))
+        return seen
+
+    async def _absence(
+        self, transaction: Transaction, seen: _Seen, begun: Instant
+    ) -> Absent | CannotTell:
+        """What it means that the list, asked for at `begun`, has nothing of ours."""
+        assert transaction.send_by is not None, "it was dispatched"
+        wait = self._settings.answer_seconds + self._settings.settle_seconds
+        if begun <= transaction.send_by + round(wait * 1000):
+            return CannotTell("It is not listed, and may still be.")
+        again = await self._seen(transaction)
+        if again.mine or not seen.names <= again.names:
+            # Where something goes from a page that was read, what follows moves up past the next.
+            return CannotTell("The system's list changed while it was read.")
+        return Absent(
+            f"The system lists nothing of it, {wait:g} seconds after it could have been sent last."
+        )
+
+    def _later(self, transaction: Transaction, why: str) -> CannotTell:
+        """Nothing yet; after a long time, nothing for good."""
+        assert transaction.sent_at is not None, "it was dispatched"
+        patience = round(self._settings.person_after_seconds * 1000)
+        if self._clock.now() <= transaction.sent_at + patience:
+            return CannotTell(why)
+        return CannotTell(
+            f"{why} Look at {self._name}, or into the system's own pages, for {transaction.amount} "
+            f"under {transaction.peer[REFERENCE]}, then decide.",
+            needs_person=True,
+        )
+
+
+class _Seen(NamedTuple):
+    """What one reading of the list came to."""
+
+    mine: list[Told]
+    names: set[str]
+    """The ids of all that was listed."""
+
+
+def _is_called(each: Told, transaction: Transaction) -> bool:
+    return each.reference.casefold() == transaction.peer[REFERENCE]
+
+
+def _all_read(mine: list[Told], transaction: Transaction) -> Reading:
+    return all_read(mine, transaction, transaction.peer[REFERENCE])
