@@ -194,6 +194,11 @@ class Inbox(Protocol):
     async def newest_at(self, terminal_id: str, limit: int) -> list[Transaction]:
         """The newest transactions of a terminal, newest first."""
 
+    def accepted_between(
+        self, terminal_id: str, begin: Instant, end: Instant
+    ) -> AsyncIterator[Transaction]:
+        """The terminal's transactions that were accepted in [begin, end), newest first."""
+
     async def number(self, series: str) -> int:
         """The next number of a series: never one that was given out before, by whatever process
         on this journal. Numbers may be left out."""

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.core.scripted import DECLINED, ScriptedDriver, approved, engine_on, is_final
 from tests.unit.estate_fixture import purchase
-from tillwire.clock import SystemClock
+from tillwire.clock import Instant, SystemClock
 from tillwire.core.engine import Engine
 from tillwire.core.model import (
     Evidence,
@@ -18,6 +18,7 @@ from tillwire.core.model import (
     State,
     Terminal,
     Terms,
+    Transaction,
     TransactionType,
     Verdict,
 )
@@ -708,6 +709,30 @@ async def test_a_driver_can_look_back_at_what_its_terminal_did(tmp_path: Path) -
         assert await engine.newest_at("t1", 10) == done[::-1]
         assert await engine.newest_at("t1", 2) == done[:0:-1]
         assert await engine.newest_at("t3", 2) == []
+
+
+async def test_a_driver_can_look_at_all_that_was_accepted_in_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tillwire.core.engine._PAGE", 2)
+    driver = ScriptedDriver()
+    async with engine_on(tmp_path, driver) as engine:
+        done = []
+        for _ in range(5):
+            sale = await engine.accept(purchase(), WhenBusy.REJECT)
+            await driver.begun(sale)
+            driver.answer(sale, approved())
+            done.append(await engine.wait(sale.id, is_final, 5))
+        await engine.accept(purchase(terminal="t2"), WhenBusy.REJECT)
+
+        async def between(begin: Instant, end: Instant) -> list[Transaction]:
+            return [each async for each in engine.accepted_between("t1", begin, end)]
+
+        first, last = done[0].created_at, done[-1].created_at
+        assert await between(first, Instant(last + 1)) == done[::-1]
+        for begin, end in ((first, last), (Instant(first + 1), last), (Instant(0), first)):
+            inside = [each for each in done[::-1] if begin <= each.created_at < end]
+            assert await between(begin, end) == inside, "the end is not in it"
 
 
 async def test_looking_back_costs_the_same_however_much_a_terminal_did(
