@@ -1,4 +1,5 @@
-"""What holds for every test: how long Hypothesis looks, and that in CI nothing skips."""
+"""What holds for every test: how long Hypothesis looks, how errors are logged, and that in CI
+nothing skips."""
 
 from __future__ import annotations
 
@@ -8,11 +9,15 @@ from typing import TypeVar
 
 import pytest
 from hypothesis import settings
+from structlog.dev import ConsoleRenderer, plain_traceback
 
 # No deadline per example: the machine is shared with other test processes.
 settings.register_profile("short", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile("long" if os.environ.get("TILLWIRE_LONG") else "short")
+# Where no test has asked for other logs, tracebacks are plain: each one with coloured sources and
+# local variables takes a second.
+ConsoleRenderer.get_active().exception_formatter = plain_traceback
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
