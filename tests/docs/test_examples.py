@@ -23,13 +23,15 @@ _ON_THE_PAGE: Final = 8700
 _ASKED_FOR: Final = 20.0
 """Seconds: what a page promises to happen "soon" has happened by then."""
 _PAUSE: Final = 0.1
+_PACE: Final = 10.0
+"""The virtual cardholders do not dawdle here as they do before a reader."""
 
 
 class Reader:
     """Somebody who types what a page says, beside a sandbox of their own."""
 
     def __init__(self, folder: Path) -> None:
-        self._sandbox = start_sandbox(folder / "sandbox")
+        self._sandbox = start_sandbox(folder / "sandbox", pace=_PACE)
 
     def close(self) -> None:
         self._sandbox.stop()
