@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from tillwire.cli import phones
@@ -31,7 +32,7 @@ from tillwire.cli.times import in_utc, rfc3339
 from tillwire.clock import SystemClock
 from tillwire.core.model import ClientApp, SealedKey
 from tillwire.core.ports import Unit
-from tillwire.errors import ConfigurationError, InvalidRequest, TillwireError
+from tillwire.errors import ConfigurationError, InvalidRequest
 from tillwire.estate import client_apps
 from tillwire.estate.certificates import Issued, issue, new_authority
 from tillwire.estate.client_apps import PROFILES, Wanted
@@ -112,26 +113,28 @@ def add(
     if (certificate is None) == (generate is None):
         problem = "one of them is needed, and not both"
         raise InvalidRequest("--certificate, --generate", problem, "a file, or a folder")
+    if generate is None and (ca is not None or make_ca):
+        problem = "they are for certificates that are made here"
+        raise InvalidRequest("--ca, --make-ca", problem, "with --generate")
     with opened(locate(journal, config, data)) as books:
-        # Before a key is made: nobody wants one for an organisation that is not there.
         estate = books.read_now(lambda reader: reader.estate())
-        owner = organisation_of(estate, organisation).id
+        wanted = Wanted(
+            organisation_id=organisation_of(estate, organisation).id,
+            name=name,
+            profile=profile,
+            certificate=read_key(certificate) if certificate is not None else b"",
+            tids=tid,
+            point_of_sale=point_of_sale,
+            redirect_uris=redirect_uri or (),
+        )
+        # Before a key is made, which nobody wants of what is refused.
+        client_apps.check_wanted(wanted)
+        client_apps.check_tids(estate, wanted.organisation_id, tid)
         made_files: list[Path] = []
         try:
-            if certificate is not None:
-                pem = read_key(certificate)
-            else:
-                assert generate is not None, "one of them is given"
+            if generate is not None:
                 pem = _generated(generate, ca, name, profile, made_files, make_ca=make_ca)
-            wanted = Wanted(
-                organisation_id=owner,
-                name=name,
-                profile=profile,
-                certificate=pem,
-                tids=tid,
-                point_of_sale=point_of_sale,
-                redirect_uris=redirect_uri or (),
-            )
+                wanted = msgspec.structs.replace(wanted, certificate=pem)
             made, secret = client_apps.new_client_app(wanted, SystemClock())
 
             def work(unit: Unit) -> None:
@@ -139,16 +142,18 @@ def add(
                 unit.put(made)
 
             commit(books, work)
-        except TillwireError:
+        except BaseException:
             for path in made_files:
                 path.unlink()  # of nothing
             raise
     for path in made_files:
         remark(f"Made: {path}")
+        if path.name == _PUBLIC_AUTHORITY:
+            remark("That one is for the listener of the face: its tls.client_ca.")
     if as_json:
         say_json({**_view(made), "client_secret": secret})
         return
-    remark(f"Application {name} of {owner}, {profile}; its client id: {made.id}")
+    remark(f"Application {name} of {made.organisation_id}, {profile}; its client id: {made.id}")
     remark("Its secret is shown this once only:")
     say(secret)
 
@@ -175,7 +180,17 @@ def list_apps(
         say_json([_view(each) for each in found])
         return
     say_table(
-        ["CLIENT ID", "ORGANISATION", "NAME", "PROFILE", "TIDS", "CERTIFICATE", "CREATED", "STATE"],
+        [
+            "CLIENT ID",
+            "ORGANISATION",
+            "NAME",
+            "PROFILE",
+            "TIDS",
+            "CERTIFICATE",
+            "UNTIL",
+            "CREATED",
+            "STATE",
+        ],
         [
             [
                 each.id,
@@ -184,6 +199,7 @@ def list_apps(
                 each.profile,
                 ", ".join(each.tids),
                 each.certificate_digest.hex()[:_SHORT],
+                in_utc(client_apps.ends(each)),
                 in_utc(each.created_at),
                 "valid" if each.revoked_at is None else "revoked",
             ]
@@ -228,6 +244,7 @@ def change(
         estate = unit.estate()
         after = client_apps.changed(
             client_apps.named(estate, client_id),
+            SystemClock().now(),
             tids=tid,
             certificate=pem,
             point_of_sale=point_of_sale,
@@ -277,9 +294,7 @@ def rotate_keys(
 
     What was encrypted to the retired key is refused, and its sender fetches the keys anew.
     """
-    if profile not in PROFILES:
-        problem = f"there is no profile {profile[:60]!r}"
-        raise InvalidRequest("--profile", problem, " or ".join(PROFILES))
+    client_apps.check_profile(profile)
     path = locate(journal, config, data)
     with opened(path) as books:
         vault = KeyFileVault(key_file(path, config))
@@ -302,15 +317,16 @@ def _generated(
 ) -> bytes:
     """A new certificate (PEM) of the authority's, in the folder with its key. `made` gets what was
     written. Raises `ConfigurationError`, `InvalidRequest`."""
-    if profile not in PROFILES:
-        problem = f"there is no profile {profile[:60]!r}"
-        raise InvalidRequest("--profile", problem, " or ".join(PROFILES))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{folder}: it cannot be made: {error.strerror}.") from None
     now = datetime.now(UTC)
     authority_file = ca or folder / _AUTHORITY
+    if make_ca and authority_file.exists():
+        problem = f"{authority_file} is an authority already"
+        allowed = "without --make-ca, to use it; or --ca FILE, to make another one there"
+        raise InvalidRequest("--make-ca", problem, allowed)
     if make_ca:
         authority = new_authority("tillwire authority for clients", now)
         _write(authority_file, authority.key + authority.certificate, made)
@@ -344,6 +360,7 @@ def _view(known: ClientApp) -> dict[str, object]:
         "redirect_uris": known.redirect_uris,
         "certificate": known.certificate,
         "fingerprint": known.certificate_digest.hex(),
+        "certificate_ends_at": rfc3339(client_apps.ends(known)),
         "created_at": rfc3339(known.created_at),
         "revoked_at": rfc3339(known.revoked_at),
     }

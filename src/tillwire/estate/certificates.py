@@ -31,6 +31,7 @@ _CLOCKS_DIFFER: Final = timedelta(days=1)
 _RSA_BITS: Final = 2048
 _RSA_EXPONENT: Final = 65537
 _LONGEST_NAME: Final = 64
+"""Octets of a common name."""
 _UNITS: Final = {"staging": "API Security - STAGING", "production": "API Security"}
 
 
@@ -74,7 +75,7 @@ def issue(authority: Issued, name: str, profile: str, now: datetime) -> Issued:
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "NEXI"),
             x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, _UNITS[profile]),
-            x509.NameAttribute(NameOID.COMMON_NAME, name[:_LONGEST_NAME]),
+            x509.NameAttribute(NameOID.COMMON_NAME, _cut(name)),
         ]
     )
     ends = min(now + APP_LIVES, issuer.not_valid_after_utc)
@@ -117,6 +118,11 @@ def begun(
         .not_valid_after(ends)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
+
+
+def _cut(name: str) -> str:
+    """What of it fits into a common name, in whole characters."""
+    return name.encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
 def _written(

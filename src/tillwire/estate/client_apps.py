@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tillwire.clock import Instant
+from tillwire.clock import Instant, instant
 from tillwire.core.estate import Estate
 from tillwire.core.model import ClientApp, SealedKey
 from tillwire.core.ports import Clock, Unit, Vault
@@ -59,14 +59,29 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uris: Sequence[str] = ()
 
 
-def new_client_app(wanted: Wanted, clock: Clock) -> tuple[ClientApp, str]:
-    """The registration, and its secret, which cannot be had again. Raises `InvalidRequest` (field
-    `name`, `profile`, `certificate`, `tid`, `point_of_sale` or `redirect_uri`)."""
+def check_wanted(wanted: Wanted) -> None:
+    """All but the certificate, which may not be made yet. Raises `InvalidRequest` (field `name`,
+    `profile`, `tid`, `point_of_sale` or `redirect_uri`)."""
     check_label(wanted.name, "name")
-    if wanted.profile not in PROFILES:
-        problem = f"there is no profile {wanted.profile[:60]!r}"
+    check_profile(wanted.profile)
+    _tids(wanted.tids)
+    _point_of_sale(wanted.point_of_sale)
+    for each in wanted.redirect_uris:
+        _redirect(each)
+
+
+def check_profile(profile: str) -> None:
+    """Raise `InvalidRequest` (field `profile`) unless it is one."""
+    if profile not in PROFILES:
+        problem = f"there is no profile {profile[:60]!r}"
         raise InvalidRequest("profile", problem, " or ".join(PROFILES))
-    pem, digest = read_certificate(wanted.certificate)
+
+
+def new_client_app(wanted: Wanted, clock: Clock) -> tuple[ClientApp, str]:
+    """The registration, and its secret, which cannot be had again. Raises `InvalidRequest` (as
+    `check_wanted`, and field `certificate`)."""
+    check_wanted(wanted)
+    pem, digest = read_certificate(wanted.certificate, clock.now())
     secret = _SECRET_PREFIX + clock.token(_SECRET_BYTES)
     made = ClientApp(
         id=str(uuid.UUID(int=int(clock.random_digits(38)), version=4)),
@@ -76,8 +91,8 @@ def new_client_app(wanted: Wanted, clock: Clock) -> tuple[ClientApp, str]:
         secret_digest=digest_of(secret),
         certificate=pem,
         certificate_digest=digest,
-        point_of_sale=_point_of_sale(wanted.point_of_sale),
-        redirect_uris=tuple(_redirect(each) for each in wanted.redirect_uris),
+        point_of_sale=wanted.point_of_sale,
+        redirect_uris=tuple(wanted.redirect_uris),
         tids=_tids(wanted.tids),
         created_at=clock.now(),
     )
@@ -86,6 +101,7 @@ def new_client_app(wanted: Wanted, clock: Clock) -> tuple[ClientApp, str]:
 
 def changed(
     known: ClientApp,
+    now: Instant,
     *,
     tids: Sequence[str] | None = None,
     certificate: bytes | None = None,
@@ -98,7 +114,7 @@ def changed(
         raise Conflict(f"Application {known.id} ({known.name}) is revoked.")
     pem, digest = known.certificate, known.certificate_digest
     if certificate is not None:
-        pem, digest = read_certificate(certificate)
+        pem, digest = read_certificate(certificate, now)
     redirects = known.redirect_uris
     if redirect_uris is not None:
         redirects = tuple(_redirect(each) for each in redirect_uris)
@@ -123,16 +139,23 @@ def named(estate: Estate, client_id: str) -> ClientApp:
 
 
 def check_new(estate: Estate, app: ClientApp) -> None:
-    """Of one that is new, or changed. Raises `NotFound` when a TID is no terminal of the
-    organisation's, and `Conflict` when the certificate is of another application that is not
-    revoked: it names one of them."""
-    for tid in app.tids:
-        if estate.terminal_with_tid(app.organisation_id, tid) is None:
-            raise NotFound(f"No terminal of {app.organisation_id} has the TID {tid}.")
+    """Of one that is new, or changed. Raises `NotFound` as `check_tids` does, and `Conflict` when
+    the certificate is of another application that is not revoked: it names one of them."""
+    before = estate.client_apps.get(app.id)
+    # Those that it has stay its own when their terminals are removed: it asks for what was paid.
+    had = before.tids if before is not None else ()
+    check_tids(estate, app.organisation_id, [each for each in app.tids if each not in had])
     for other in estate.client_apps.values():
         same = other.certificate_digest == app.certificate_digest
         if same and other.revoked_at is None and other.id != app.id:
             raise Conflict(f"The certificate is that of application {other.id} ({other.name}).")
+
+
+def check_tids(estate: Estate, organisation_id: str, tids: Sequence[str]) -> None:
+    """Raise `NotFound` when one is no terminal of the organisation's."""
+    for tid in tids:
+        if estate.terminal_with_tid(organisation_id, tid) is None:
+            raise NotFound(f"No terminal of {organisation_id} has the TID {tid}.")
 
 
 def revoked(estate: Estate, client_id: str, now: Instant) -> ClientApp:
@@ -144,10 +167,10 @@ def revoked(estate: Estate, client_id: str, now: Instant) -> ClientApp:
     return msgspec.structs.replace(known, revoked_at=now)
 
 
-def read_certificate(pem: bytes) -> tuple[str, bytes]:
+def read_certificate(pem: bytes, now: Instant) -> tuple[str, bytes]:
     """The certificate in the one form in which it is kept (PEM), and the SHA-256 of its DER. Of a
-    chain, the first one counts. Its dates are for the handshake to look at. Raises
-    `InvalidRequest` (field `certificate`)."""
+    chain, the first one counts. Raises `InvalidRequest` (field `certificate`), also when it has
+    expired: no handshake would take it."""
     if b"PRIVATE KEY" in pem:
         problem = "there is a private key in it, which stays with the application"
         raise InvalidRequest("certificate", problem, _CERTIFICATE_ALLOWED)
@@ -159,7 +182,15 @@ def read_certificate(pem: bytes) -> tuple[str, bytes]:
         raise InvalidRequest("certificate", "it cannot be read", _CERTIFICATE_ALLOWED) from None
     except InvalidRequest as error:
         raise InvalidRequest("certificate", error.problem, _CERTIFICATE_ALLOWED) from None
+    if instant(found.not_valid_after_utc) <= now:
+        problem = f"it has expired on {found.not_valid_after_utc:%Y-%m-%d}"
+        raise InvalidRequest("certificate", problem, _CERTIFICATE_ALLOWED)
     return text.decode(), hashlib.sha256(found.public_bytes(Encoding.DER)).digest()
+
+
+def ends(app: ClientApp) -> Instant:
+    """When its certificate expires, and its connections are refused."""
+    return instant(x509.load_pem_x509_certificate(app.certificate.encode()).not_valid_after_utc)
 
 
 def _tids(given: Sequence[str]) -> tuple[str, ...]:
@@ -181,7 +212,11 @@ def _point_of_sale(code: str) -> str:
 def _redirect(uri: str) -> str:
     """An address that people are led back to: of the web, or a deep link of an app."""
     plain = uri.isascii() and uri.isprintable() and " " not in uri and len(uri) <= 2048
-    if not plain or not urlsplit(uri).scheme or urlsplit(uri).fragment:
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # of brackets that do not close
+        plain = False
+    if not plain or not parts.scheme or parts.fragment:
         raise InvalidRequest("redirect_uri", f"{uri[:60]!r} is no address", "https://... or app://")
     return uri
 

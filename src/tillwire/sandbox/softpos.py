@@ -15,6 +15,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from tillwire.clock import instant
 from tillwire.config import FaceSettings, ListenerSettings, TlsSettings
 from tillwire.errors import ConfigurationError, InvalidRequest
 from tillwire.estate.certificates import issue
@@ -71,7 +72,7 @@ def _good(key: Path, shown: Path, authority: bytes) -> bool:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(shown, key)
         pem = shown.read_bytes()
-        read_certificate(pem)
+        read_certificate(pem, instant(datetime.now(UTC)))
         found = x509.load_pem_x509_certificate(pem)
         found.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
     except (OSError, ssl.SSLError, InvalidRequest, ValueError, TypeError, InvalidSignature):

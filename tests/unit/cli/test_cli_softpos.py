@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import re
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.test_cli_keys import estate_in
 from tests.unit.estate.test_applications import private, public
+from tillwire.estate.certificates import APP_LIVES, Issued, issue
 from tillwire.estate.keys import digest_of
 from tillwire.journal.vault import KeyFileVault
 
@@ -104,16 +108,77 @@ def test_nothing_is_left_of_what_was_not_registered(
     ran = run(*wrong, "--generate", folder, "--make-ca", "--journal", journal)
     assert (ran.status, ran.out) == (1, "")
     assert "has the TID 99999999" in ran.err
-    assert not any(folder.iterdir())
+    assert not folder.exists()
     assert not estate_in(journal).client_apps
 
 
-def test_a_file_that_is_there_is_never_overwritten(run: Run, journal: Path, made: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "app.key: it is there already, and a key is never overwritten"),
+        (("--make-ca",), "client-ca-key.pem is an authority already. Allowed: without --make-ca"),
+    ],
+)
+def test_a_file_that_is_there_is_never_overwritten(
+    run: Run, journal: Path, made: Path, options: tuple[str, ...], says: str
+) -> None:
     before = {each.name: each.read_bytes() for each in made.iterdir()}
-    ran = run(*ADD, "--generate", made, "--make-ca", "--journal", journal)
+    ran = run(*ADD, "--generate", made, *options, "--journal", journal)
     assert (ran.status, ran.out) == (2, "")
-    assert "never overwritten" in ran.err
+    assert says in ran.err
     assert {each.name: each.read_bytes() for each in made.iterdir()} == before
+
+
+def test_it_is_said_what_the_listener_needs(run: Run, journal: Path, tmp_path: Path) -> None:
+    ran = run(*ADD, "--generate", tmp_path / "backend", "--make-ca", "--journal", journal)
+    assert "client-ca.pem\nThat one is for the listener of the face: its tls.client_ca." in ran.err
+
+
+def test_a_long_name_of_people_fits_into_its_certificate(
+    run: Run, journal: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backend"
+    name = ("--name", "\u00e8" * 64)
+    ran = run(*ADD, *name, "--generate", folder, "--make-ca", "--journal", journal)
+    assert ran.status == 0, ran.err
+    issued = x509.load_pem_x509_certificate((folder / "app.crt").read_bytes())
+    (common,) = issued.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    assert common.value == "\u00e8" * 32
+
+
+def test_a_certificate_that_has_expired_is_refused(
+    run: Run, journal: Path, made: Path, tmp_path: Path
+) -> None:
+    (app,) = estate_in(journal).client_apps.values()
+    pem = (made / "client-ca-key.pem").read_bytes()
+    long_ago = datetime.now(UTC) - 2 * APP_LIVES
+    expired = tmp_path / "expired.crt"
+    expired.write_bytes(issue(Issued(pem, pem), "old", "staging", long_ago).certificate)
+    for command in (ADD, ("softpos", "change", app.id)):
+        ran = run(*command, "--certificate", expired, "--journal", journal)
+        assert (ran.status, ran.out) == (2, "")
+        assert "certificate: it has expired on 20" in ran.err
+
+
+def test_it_is_listed_until_when_a_certificate_is_good(run: Run, journal: Path, made: Path) -> None:
+    (listed,) = run("softpos", "list", "--json", "--journal", journal).document
+    issued = x509.load_pem_x509_certificate((made / "app.crt").read_bytes())
+    assert datetime.fromisoformat(listed["certificate_ends_at"]) == issued.not_valid_after_utc
+    assert (
+        f"{issued.not_valid_after_utc:%Y-%m-%d %H:%M:%S}"
+        in run("softpos", "list", "--journal", journal).out
+    )
+
+
+def test_a_terminal_that_was_removed_stays_the_application_s(
+    run: Run, journal: Path, made: Path
+) -> None:
+    (app,) = estate_in(journal).client_apps.values()
+    (terminal,) = (each for each in estate_in(journal).terminals.values() if each.tid == TID)
+    assert run("terminals", "retire", terminal.name, "--journal", journal).status == 0
+    changed = run("softpos", "change", app.id, "--point-of-sale", "17", "--journal", journal)
+    assert changed.status == 0, changed.err
+    assert run(*ADD, "--certificate", made / "app.crt", "--journal", journal).status == 1
 
 
 def test_keys_are_rotated(run: Run, journal: Path) -> None:
@@ -145,6 +210,13 @@ def test_keys_are_rotated(run: Run, journal: Path) -> None:
         (("--generate", "DIR", "--ca", "KEY"), "ca: it cannot be read"),
         (("--generate", "DIR", "--make-ca", "--profile", "test"), "there is no profile 'test'"),
         (("--generate", "DIR", "--make-ca", "--tid", "1"), "tid: '1' is no TID"),
+        (("--generate", "DIR", "--make-ca", "--name", ""), "name: it is empty"),
+        (("--certificate", "KEY", "--make-ca"), "--ca, --make-ca: they are for certificates"),
+        (("--certificate", "KEY", "--ca", "KEY"), "--ca, --make-ca: they are for certificates"),
+        (
+            ("--generate", "DIR", "--make-ca", "--redirect-uri", "https://[x"),
+            "redirect_uri: 'https://[x' is no address",
+        ),
         (
             ("--generate", "DIR", "--make-ca", "--redirect-uri", "here"),
             "redirect_uri: 'here' is no address",
@@ -169,3 +241,4 @@ def test_what_is_wrong_is_one_sentence(
     assert (ran.status, ran.out) == (2, "")
     assert says in ran.err
     assert ran.err.count("\n") == 1
+    assert not any((tmp_path / "backend").glob("*"))

@@ -24,6 +24,7 @@ def shaken(server: ssl.SSLContext, client: ssl.SSLContext) -> bytes | None:
     here, there = socket.socketpair()
     seen: list[bytes | None] = []
     failed: list[ssl.SSLError] = []
+    told: OSError | None = None
 
     def serve() -> None:
         with server.wrap_socket(there, server_side=True, do_handshake_on_connect=False) as end:
@@ -39,14 +40,16 @@ def shaken(server: ssl.SSLContext, client: ssl.SSLContext) -> bytes | None:
     try:
         with client.wrap_socket(here, server_hostname="127.0.0.1") as end:
             end.recv(1)
-    except OSError:
-        if not failed:
-            raise
+    except OSError as error:
+        told = error
     finally:
         here.close()
         serving.join()
+    # What the server says of it, also when the client hears of it first.
     if failed:
         raise failed[0]
+    if told is not None:
+        raise told
     return seen[0]
 
 
