@@ -18,13 +18,21 @@ import msgspec
 
 from tillwire import pan
 from tillwire.errors import InvalidRequest
-from tillwire.reconcile.profiles import COLUMNS, Name, Profile
+from tillwire.reconcile.profiles import COLUMNS, TEXTS, Name, Profile
 from tillwire.reconcile.workspace import Workspace, quoted
 
 LARGEST_JSON: Final = 64 << 20
 """Octets of a JSON file, which is read as a whole."""
 MOST_COLUMNS: Final = 1000
-LONGEST_HEADER: Final = 1 << 20
+LONGEST_LINE: Final = 2 << 20
+
+MOST_DIGITS: Final = 30
+"""Of a JSON number that is written out: one of few characters may be of millions."""
+_PACKED: Final = {
+    b"PK\x03\x04": "a workbook or a ZIP archive",
+    b"\xd0\xcf\x11\xe0": "an old workbook",
+    b"\x1f\x8b": "compressed by gzip",
+}
 
 csv.field_size_limit(1 << 20)
 
@@ -105,42 +113,65 @@ class File:
 
     def prepare(self, workspace: Workspace, side: str) -> Prepared:
         """Look at its columns; write it anew where DuckDB cannot read it itself."""
-        if not self._path.is_file():
-            raise InvalidRequest(self.name, "there is no such file", "a file that can be read")
-        if self._path.stat().st_size == 0:
-            raise InvalidRequest(self.name, "the file is empty", "at least a line of headings")
         if self._is_parquet():
             return self._parquet(workspace, side)
         if self.profile.file.format == "json":
-            return self._anew(workspace, side, self._objects)
-        names = self._header()
-        if _is_utf8(self.profile):
+            return self._json(workspace, side)
+        line, names = self._header()
+        places = _places(self.profile, names, self.name)
+        if _is_utf8(self.profile) and line == 1:
             link = workspace.link(self._path, f"{side}.csv")
             shape = self.profile.file
-            found = {
-                column: f"c{index}"
-                for column, index in _places(self.profile, names, self.name).items()
-            }
+            found = {column: f"c{index}" for column, index in places.items()}
             relation = _csv(link, len(names), shape.delimiter, shape.quote, header=shape.header)
             return Prepared(relation, found, self._path)
-        return self._anew(workspace, side, self._decoded)
+        records = ([record[index] for index in places.values()] for record in self._decoded(names))
+        return self._anew(workspace, side, list(places), records, self._path)
 
     def _is_parquet(self) -> bool:
-        with self._path.open("rb") as file:
-            is_one = file.read(4) == b"PAR1"
+        try:
+            if not self._path.is_file():
+                raise InvalidRequest(self.name, "there is no such file", "a file that can be read")
+            with self._path.open("rb") as file:
+                first = file.read(4)
+        except OSError as error:
+            problem = f"it cannot be read: {error.strerror}"
+            raise InvalidRequest(self.name, problem, "a file that can be read") from None
+        if not first:
+            raise InvalidRequest(self.name, "the file is empty", "at least a line of headings")
+        is_one = first == b"PAR1"
         if self.profile.file.format == "parquet" and not is_one:
             raise InvalidRequest(self.name, "it is no Parquet file", "a file as its profile says")
+        for octets, what in _PACKED.items():
+            if first.startswith(octets):
+                raise InvalidRequest(self.name, f"it is {what}", "CSV, Parquet or JSON, unpacked")
         return is_one and self.profile.file.format in ("parquet", "csv")
 
     def _parquet(self, workspace: Workspace, side: str) -> Prepared:
         link = workspace.link(self._path, f"{side}.parquet")
         relation = f"read_parquet({quoted(str(link))})"
-        names = workspace.columns_of(relation, self.name)
+        columns = workspace.columns_of(relation, self.name)
         found = {
-            column: f"CAST({identifier(names[index])} AS VARCHAR)"
-            for column, index in _places(self.profile, names, self.name).items()
+            column: self._written(column, *columns[index])
+            for column, index in _places(
+                self.profile, [name for name, _ in columns], self.name
+            ).items()
         }
         return Prepared(relation, found, None)
+
+    def _written(self, column: str, name: str, kind: str) -> str:
+        """A typed column as the profile would have it written."""
+        if kind.startswith(("STRUCT", "MAP", "UNION")) or kind.endswith("]"):
+            problem = f"column {cut(name)[:40]!r} holds lists or objects"
+            raise InvalidRequest(self.name, problem, "text, numbers or times")
+        text = f"CAST({identifier(name)} AS VARCHAR)"
+        is_amount = column == "amount" and kind.startswith("DECIMAL")
+        if not (is_amount or kind in ("DOUBLE", "FLOAT")):
+            return text
+        plain = f"contains({text}, '.') AND NOT contains({text}, 'e')"
+        text = f"CASE WHEN {plain} THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
+        mark = self.profile.amount.decimal
+        return f"replace({text}, '.', '{mark}')" if column == "amount" else text
 
     # --- text ---------------------------------------------------------------------------------
 
@@ -153,54 +184,60 @@ class File:
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """The records of a CSV file behind its headings, each with the line on which it ends.
         Raises `InvalidRequest`."""
+        records = self._all_records()
+        if self.profile.file.header:
+            next(records, None)
+        return records
+
+    def _all_records(self) -> Iterator[tuple[int, list[str]]]:
         shape = self.profile.file
         with self._text() as text:
             reader = csv.reader(
-                text,
+                self._lines(text),
                 delimiter=shape.delimiter,
                 quotechar=shape.quote or None,
                 quoting=csv.QUOTE_MINIMAL if shape.quote else csv.QUOTE_NONE,
                 strict=True,
             )
             try:
-                for number, record in enumerate(each for each in reader if each):
-                    if number or not shape.header:
+                for record in reader:
+                    if record:
                         yield reader.line_num, record
-            except UnicodeDecodeError as error:
-                raise self._unreadable(reader.line_num + 1, error.encoding) from None
+            except UnicodeError as error:
+                encoding = getattr(error, "encoding", self.profile.file.encoding)
+                raise InvalidRequest(
+                    self.name,
+                    f"line {reader.line_num + 1} is not {encoding} text",
+                    "the encoding that the profile names under [file]",
+                ) from None
             except csv.Error as error:
                 problem = f"line {reader.line_num}: {error}"
                 raise InvalidRequest(self.name, problem, "CSV as its profile says") from None
 
-    def _unreadable(self, line: int, encoding: str) -> InvalidRequest:
-        return InvalidRequest(
-            self.name,
-            f"line {line} is not {encoding} text",
-            "the encoding that the profile names under [file]",
-        )
+    def _lines(self, text: TextIO) -> Iterator[str]:
+        number = 0
+        while line := text.readline(LONGEST_LINE):
+            number += 1
+            if len(line) == LONGEST_LINE:
+                raise InvalidRequest(
+                    self.name, f"line {number}: it is too long", "lines of up to 2 MB"
+                )
+            yield line
 
-    def _header(self) -> list[str]:
-        shape = self.profile.file
-        try:
-            with self._text() as text:
-                line = text.readline(LONGEST_HEADER)
-        except UnicodeDecodeError as error:
-            raise self._unreadable(1, error.encoding) from None
-        if "\0" in line:
+    def _header(self) -> tuple[int, list[str]]:
+        """The columns' names, and on which line they end."""
+        line, names = next(self._all_records(), (0, []))
+        if any("\0" in name for name in names):
             raise InvalidRequest(
                 self.name, "it is no text of this encoding", "the encoding that it has"
             )
-        names = next(
-            csv.reader([line], delimiter=shape.delimiter, quotechar=shape.quote or None), []
-        )
         if not names or len(names) > MOST_COLUMNS:
             raise InvalidRequest(
                 self.name, "its first line has no headings", f"up to {MOST_COLUMNS} columns"
             )
-        return [name.strip() for name in names]
+        return line, [name.strip() for name in names]
 
-    def _decoded(self) -> Iterator[tuple[Sequence[Any], Sequence[str]]]:
-        names = self._header()
+    def _decoded(self, names: Sequence[str]) -> Iterator[Sequence[str]]:
         for number, (line, record) in enumerate(self.records(), 1):
             if len(record) != len(names):
                 raise InvalidRequest(
@@ -208,14 +245,39 @@ class File:
                     f"row {number} (line {line}) has {len(record)} columns",
                     f"{len(names)} of them",
                 )
-            yield record, names
+            yield record
 
-    def _objects(self) -> Iterator[tuple[Sequence[Any], Sequence[str]]]:
-        """The values of each object in a JSON list, and their names."""
-        for number, item in enumerate(self._list(), 1):
+    # --- JSON ---------------------------------------------------------------------------------
+
+    def _json(self, workspace: Workspace, side: str) -> Prepared:
+        items = self._objects()
+        rows = {
+            column: [_chosen(item, self.profile, column) for item in items]
+            for column in COLUMNS
+            if column in self.profile.columns
+        }
+        for column, values in rows.items():
+            # What a text says may be unknown of all; what decides may not be guessed for all.
+            guessed = column in TEXTS or (column == "currency" and self.profile.currency)
+            if items and not guessed and all(value is None for value in values):
+                raise _missing(self.name, self.profile.names_of(column), column)
+        # A list without any object lacks nothing.
+        there = [
+            column
+            for column, values in rows.items()
+            if not items or any(value is not None for value in values)
+        ]
+        return self._anew(
+            workspace, side, there, zip(*(rows[column] for column in there), strict=True), None
+        )
+
+    def _objects(self) -> list[dict[str, Any]]:
+        """The objects of a JSON list."""
+        items = self._list()
+        for number, item in enumerate(items, 1):
             if not isinstance(item, dict):
                 raise InvalidRequest(self.name, f"row {number} is no object", "a list of objects")
-            yield list(item.values()), list(item)
+        return items
 
     def _list(self) -> list[Any]:
         if self._path.stat().st_size > LARGEST_JSON:
@@ -223,7 +285,7 @@ class File:
                 self.name, "the JSON file is too large", f"up to {LARGEST_JSON >> 20} MB"
             )
         try:
-            document = json.loads(self._path.read_bytes(), parse_float=Decimal)
+            document = json.loads(self._path.read_bytes(), parse_float=Decimal, parse_constant=str)
         except (ValueError, RecursionError) as error:
             detail = str(error) if isinstance(error, json.JSONDecodeError) else "not JSON"
             raise InvalidRequest(self.name, f"it cannot be read: {detail}", "JSON") from None
@@ -238,32 +300,47 @@ class File:
         self,
         workspace: Workspace,
         side: str,
-        records: Any,  # Any: one of the two above
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        original: Path | None,
     ) -> Prepared:
         path = workspace.file(f"{side}.csv")
-        wanted = [column for column in COLUMNS if column in self.profile.columns]
-        seen: set[str] = set()
         with path.open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out, lineterminator="\n")
-            writer.writerow(wanted)
-            for number, (values, names) in enumerate(records(), 1):
-                row = dict(zip(names, values, strict=True))
-                chosen = [_chosen(row, self.profile, column) for column in wanted]
-                seen |= {column for column, value in zip(wanted, chosen, strict=True) if value}
+            writer.writerow(columns)
+            for number, values in enumerate(rows, 1):
                 writer.writerow(
                     [
-                        _as_text(value, self.name, number, column)
-                        for column, value in zip(wanted, chosen, strict=True)
+                        self._as_text(value, number, column)
+                        for column, value in zip(columns, values, strict=True)
                     ]
                 )
-        places = {str(column): f"c{index}" for index, column in enumerate(wanted)}
-        # A list without any object lacks nothing.
-        found = {column: place for column, place in places.items() if column in seen} or places
-        for column in ("amount", "at"):
-            if column not in found:
-                raise _missing(self.name, self.profile.names_of(column), column)
-        original = None if self.profile.file.format == "json" else self._path
-        return Prepared(_csv(path, len(wanted), ",", '"', header=True), found, original)
+        found = {column: f"c{index}" for index, column in enumerate(columns)}
+        return Prepared(_csv(path, len(columns), ",", '"', header=True), found, original)
+
+    def _as_text(self, value: Any, number: int, column: str) -> str:
+        match value:
+            case None:
+                return ""
+            case bool():
+                return str(value).lower()
+            case str() if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+                problem = f"row {number}, {column}: it has half a character"
+                raise InvalidRequest(self.name, problem, "text of whole ones")
+            case str():
+                return cut(value)
+            case Decimal() if column == "amount" and abs(value.adjusted()) < MOST_DIGITS:
+                plain = f"{value:f}"
+                plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
+                return cut(plain.replace(".", self.profile.amount.decimal))
+            case int() | Decimal():
+                return cut(str(value))
+            case _:
+                raise InvalidRequest(
+                    self.name,
+                    f"row {number}, {column}: it is a list or an object",
+                    "text or a number",
+                )
 
 
 def cut(text: str) -> str:
@@ -301,17 +378,20 @@ def _places(profile: Profile, names: Sequence[str], source: str) -> dict[str, in
     places: dict[str, int] = {}
     for column in profile.columns:
         wanted = profile.names_of(column)
-        found = [index for name in wanted if (index := _place(name, names)) is not None]
+        found = next((each for name in wanted if (each := _place(name, names))), [])
         if not found:
             raise _missing(source, wanted, column, names)
+        if len(found) > 1:
+            problem = f"there are {len(found)} columns {cut(names[found[0]])[:40]!r}"
+            raise InvalidRequest(source, problem, f"one of them, which is to be {column}")
         places[column] = found[0]
     return places
 
 
-def _place(name: Name, names: Sequence[str]) -> int | None:
+def _place(name: Name, names: Sequence[str]) -> Sequence[int]:
     if isinstance(name, int):
-        return name - 1 if name <= len(names) else None
-    return names.index(name) if name in names else None
+        return [name - 1] if name <= len(names) else []
+    return [index for index, each in enumerate(names) if each == name]
 
 
 def _missing(
@@ -327,25 +407,7 @@ def _is_utf8(profile: Profile) -> bool:
     return profile.file.encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
 
 
-def _chosen(row: Mapping[str, Any], profile: Profile, column: str) -> Any:
-    names = profile.names_of(column)
-    if names and isinstance(names[0], int):
-        values = list(row.values())
-        return values[names[0] - 1] if names[0] <= len(values) else None
-    return next((row[str(name)] for name in names if row.get(str(name)) not in (None, "")), None)
-
-
-def _as_text(value: Any, source: str, number: int, column: str) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return str(value).lower()
-        case str():
-            return cut(value)
-        case int() | Decimal():
-            return cut(str(value))
-        case _:
-            raise InvalidRequest(
-                source, f"row {number}, {column}: it is a list or an object", "text or a number"
-            )
+def _chosen(item: Mapping[str, Any], profile: Profile, column: str) -> Any:
+    """What an object has of one of our columns; None when it has nothing."""
+    names = map(str, profile.names_of(column))
+    return next((item[name] for name in names if item.get(name) not in (None, "")), None)

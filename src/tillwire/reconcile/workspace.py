@@ -36,6 +36,13 @@ class Workspace:
         import duckdb  # takes a sixth of a second, which no other command should wait for
 
         self._duckdb = duckdb
+        # Whatever else comes of a statement that reads a file is the file's.
+        self._ours = (
+            duckdb.BinderException,
+            duckdb.CatalogException,
+            duckdb.InternalException,
+            duckdb.ParserException,
+        )
         self._linked: list[Path] = []
         self._folder = Path(tempfile.mkdtemp(prefix="tillwire-reconcile-", dir=folder))
         try:
@@ -98,8 +105,8 @@ class Workspace:
                 return cursor.execute(sql).fetchall()
         except self._duckdb.OutOfMemoryException:
             raise TillwireError("The reconciliation needs more memory than it may use.") from None
-        except (self._duckdb.InvalidInputException, self._duckdb.IOException) as error:
-            if not reading:
+        except self._duckdb.Error as error:
+            if not reading or isinstance(error, self._ours):
                 raise
             raise InvalidRequest(reading, *_explained(str(error))) from None
 
@@ -125,10 +132,10 @@ class Workspace:
         )
         path.unlink()
 
-    def columns_of(self, relation: str, reading: str) -> list[str]:
-        """The names of a relation's columns."""
+    def columns_of(self, relation: str, reading: str) -> list[tuple[str, str]]:
+        """The names and types of a relation's columns."""
         rows = self.run(f"DESCRIBE SELECT * FROM {relation}", reading=reading)
-        return [row[0] for row in rows]
+        return [(row[0], row[1]) for row in rows]
 
 
 def quoted(text: str) -> str:
@@ -149,4 +156,11 @@ def _explained(message: str) -> tuple[str, str]:
         return f"{where}it has {columns[2]} columns", f"{columns[1]} of them, as the headings"
     if "unterminated quote" in said:
         return where + "a quotation mark is not closed, or closed too early", "CSV as RFC 4180"
+    if "Parallel CSV Reader" in said:
+        return "it has lines within quotation marks that look like rows", "a smaller file"
+    if "invalid state" in said:
+        return (
+            where + "its lines end in several ways, or a quotation mark is misplaced",
+            "CSV as RFC 4180, each line with the same end",
+        )
     return where + "it cannot be read", "a file as its profile says"

@@ -287,14 +287,16 @@ def test_answers_of_check_transaction_are_read(tmp_path: Path) -> None:
         with_file([row(1)], file, label=ACQUIRER)
 
 
+LISTED = {
+    "transactionId": "rrn-1", "terminalId": "30350001", "amount": 1250, "currency": "EUR",
+    "status": "APPROVED", "operationType": "PAYMENT", "createdAt": "2026-03-14T10:00:01Z",
+    "maskedPan": "**** 4242", "tags": {"table": "5"},
+}  # fmt: skip
+
+
 def test_the_list_of_the_ios_sdk_is_read(tmp_path: Path) -> None:
     path = tmp_path / "list.json"
-    item = {
-        "transactionId": "rrn-1", "terminalId": "30350001", "amount": 1250, "currency": "EUR",
-        "status": "APPROVED", "operationType": "PAYMENT", "createdAt": "2026-03-14T10:00:01Z",
-        "maskedPan": "**** 4242", "tags": {"table": "5"},
-    }  # fmt: skip
-    path.write_text(json.dumps([item]))
+    path.write_text(json.dumps([LISTED]))
     file = File(path, profiles.load("nexi-ios-list"))
     assert with_file([row(1)], file, label=ACQUIRER).agrees
 
@@ -306,8 +308,11 @@ def test_the_list_of_the_ios_sdk_is_read(tmp_path: Path) -> None:
         ("[" * 100_000, "it cannot be read"),
         ("{}", "there is no list in the file"),
         ("[1]", "row 1 is no object"),
-        ('[{"transactionId": [1]}]', "row 1, acquirer_reference: it is a list or an object"),
-        ('[{"transactionId": "a", "amount": 1}]', "there is no column 'createdAt' or 'timestamp'"),
+        (json.dumps([{**LISTED, "transactionId": [1]}]), "acquirer_reference: it is a list or an"),
+        (
+            json.dumps([{**LISTED, "createdAt": ""}]),
+            "there is no column 'createdAt' or 'timestamp'",
+        ),
     ],
 )
 def test_a_list_that_is_none_is_refused(tmp_path: Path, text: str, told: str) -> None:
