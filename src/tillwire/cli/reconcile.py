@@ -27,6 +27,7 @@ from tillwire.cli.journals import (
 )
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import remark, say, say_json, say_table
+from tillwire.cli.told_side import TheirSide, ask_terminals
 from tillwire.cli.windows import (
     DayOption,
     FromOption,
@@ -82,6 +83,13 @@ def run(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write reports into this folder.")
     ] = None,
+    asks: Annotated[
+        bool,
+        typer.Option(
+            "--ask-terminals",
+            help="In place of an acquirer's file: what the terminals' clouds have on their books.",
+        ),
+    ] = False,
     most: Annotated[
         int, typer.Option(min=1, max=10 * MOST, help="How many differences are believed.")
     ] = MOST,
@@ -93,9 +101,10 @@ def run(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the journal with the till's export, the acquirer's file, or both.
+    """Compare the journal with the till's export, the acquirer's side, or both.
 
-    Exit status 3: there are differences. Running it again opens nothing twice.
+    The acquirer's side is a file, or what the terminals' own clouds tell. Exit status 3: there are
+    differences. Running it again opens nothing twice.
     """
     files: dict[str, Source] = {
         label: File(path, profiles.load(profile))
@@ -105,19 +114,32 @@ def run(
         )
         if path is not None
     }
-    if not files:
-        raise InvalidRequest("--till", "there is nothing to compare with", "--till, --acquirer")
+    if asks and ACQUIRER in files:
+        raise InvalidRequest("--ask-terminals", "there is an acquirer's file, too", "one of both")
+    if not files and not asks:
+        allowed = "--till, --acquirer, --ask-terminals"
+        raise InvalidRequest("--till", "there is nothing to compare with", allowed)
     path = locate(journal, config, data)
     with opened(path) as books:
         estate = books.read_now(lambda reader: reader.estate())
         window, terminals = chosen(estate, day, begin, end, store, terminal)
-        resolver = Resolver(books, KeyFileVault(key_file(path, config)), path, files)
+        theirs: TheirSide | None = None
+        if asks:
+            now = SystemClock().now()
+            theirs = ask_terminals(path, estate, window, terminals, now, remark)
+            window, terminals = theirs.window, theirs.asked
+        file = files.get(ACQUIRER)
+        source = theirs.name if theirs else file.name if file else ""
+        resolver = Resolver(books, KeyFileVault(key_file(path, config)), path, source)
 
         def compared(reader: Reader) -> Report:
+            others = dict(files)
+            if theirs is not None:
+                others[ACQUIRER] = theirs.source(estate, reader)
             first, behind = Instant(window.begin - AROUND), Instant(window.end + AROUND)
             ours = rows_of(reader.transactions_in(first, behind), ids_of(terminals))
             return reconcile(
-                {GATEWAY: gateway_rows(ours), **files},
+                {GATEWAY: gateway_rows(ours), **others},
                 window,
                 resolve=nothing if dry_run else resolver.resolve,
                 most=most,
@@ -140,13 +162,12 @@ def run(
 class Resolver:
     """Tells the engine what the acquirer knows."""
 
-    def __init__(
-        self, books: SqliteJournal, vault: KeyFileVault, path: Path, files: dict[str, Source]
-    ) -> None:
+    def __init__(self, books: SqliteJournal, vault: KeyFileVault, path: Path, source: str) -> None:
+        """`source` is the acquirer's side, by its name."""
         self._books = books
         self._vault = vault
         self._path = path
-        self._source = files[ACQUIRER].name if ACQUIRER in files else ""
+        self._source = source
 
     def resolve(self, known: list[Resolution]) -> set[str]:
         """Those of them that have ended so."""
@@ -177,7 +198,7 @@ def _resolved(orders: list[ResolveOrder], states: list[State]) -> set[str]:
     """Those that are as they were told to be: recovery or a person may have been quicker, and what
     is on its way still will end by itself."""
     both = zip(orders, states, strict=True)
-    return {each.transaction for each, state in both if state == each.outcome.verdict.value}
+    return {each.transaction for each, state in both if state is each.outcome.verdict.state}
 
 
 def _report(books: SqliteJournal, found: list[Finding]) -> int:

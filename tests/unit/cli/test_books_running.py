@@ -71,6 +71,39 @@ def test_a_terminal_that_forgot_says_so_and_its_acquirer_does_not(
     assert entry["journal_state"] in ("SENT", "UNKNOWN")
 
 
+def test_a_day_is_compared_with_what_terminals_and_clouds_tell(run: Run, tmp_path: Path) -> None:
+    sandbox = start_sandbox(tmp_path / "sandbox")
+    try:
+        card, here = ("--card", sandbox.directory / "card.json"), ("--data", sandbox.directory)
+        time = ("--from", LONG_AGO, "--to", FAR_OFF)
+        for amount in ("10.00", "10.40", "10.45", "10.43"):
+            run("pay", amount, *card)
+        ran = run("reconcile", "--ask-terminals", *time, *here)
+        assert (ran.status, ran.err) == (0, ran.err)
+        assert "Left out, since they keep no list" in ran.err
+        assert "has not passed yet" in ran.err
+        run("pay", "10.47", *card, "--wait", "1")
+        only_looked = run("reconcile", "--ask-terminals", *time, *here, "--dry-run", "--json")
+        (lost,) = only_looked.document["resolvable"]
+        found = run("reconcile", "--ask-terminals", *time, *here, "--json").document
+        assert found["resolved"] == [lost]
+        shown = run("transactions", "show", lost, *here, "--json").document
+        assert (shown["state"], shown["outcome"]["approved_amount"]) == ("APPROVED", 1047)
+        again = run("reconcile", "--ask-terminals", *time, *here, "--json").document
+        assert (again["resolved"], again["opened"], again["differences"]) == ([], 0, [])
+        for terminal, status in ((shown["terminal"], 0), ("TILLWIRE-P1-0001", 2)):
+            ran = run("reconcile", "--ask-terminals", *time, *here, "--terminal", terminal)
+            assert ran.status == status
+        assert "none of these terminals keeps a list" in ran.err
+    finally:
+        sandbox.stop()
+    ran = run("reconcile", "--ask-terminals", *time, *here)
+    assert (ran.status, NOT_RUNNING in ran.err) == (1, True)
+    file = tmp_path / "day.csv"
+    ran = run("reconcile", "--ask-terminals", "--acquirer", file, *time, *here)
+    assert (ran.status, "one of both" in ran.err) == (2, True)
+
+
 def test_without_a_gateway_nobody_is_asked(run: Run, tmp_path: Path) -> None:
     running = start_sandbox(tmp_path / "sandbox")
     running.stop()
