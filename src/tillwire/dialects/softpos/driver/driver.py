@@ -16,8 +16,8 @@ from typing import Final
 import msgspec
 
 from tillwire.clock import Instant
-from tillwire.core.entries import Entry
-from tillwire.core.errands import Errand, Result
+from tillwire.core.entries import Entry, Lists
+from tillwire.core.errands import Ability, AskLast, Errand, Result
 from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType
 from tillwire.core.moves import check_outcome
 from tillwire.core.ports import (
@@ -32,7 +32,7 @@ from tillwire.core.ports import (
     Sign,
     TerminalStatus,
 )
-from tillwire.dialects.softpos.driver import outcome, phone
+from tillwire.dialects.softpos.driver import books, outcome, phone
 from tillwire.dialects.softpos.driver.backend import Backends, NoSuchTransaction
 from tillwire.dialects.softpos.driver.outcome import Asked
 from tillwire.dialects.softpos.driver.settings import DriverSettings
@@ -89,6 +89,8 @@ class SoftPosDriver:
             types=phone.TYPES,
             outcome_within=self.settings.final_within,
             send_within=self.settings.send_seconds,
+            errands=frozenset({Ability.LAST}),
+            lists=Lists.NAMED,
         )
 
     # --- a transaction --------------------------------------------------------------------------
@@ -269,9 +271,11 @@ class SoftPosDriver:
         return TerminalStatus(True, "The backend knows us; nobody can see the phone from here.")
 
     def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
-        """None as yet."""
-        raise Unsupported("Its list is not read.")
+        """What the backend has of ours that were accepted in that time."""
+        return books.listed(self.check, self._inbox, self._terminal.id, begin, end)
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
-        """None: a phone is reached by links alone."""
-        raise Unsupported(f"Terminal {self._terminal.name} knows payments alone.")
+        """The last transaction that the backend knows; a phone is reached by links alone."""
+        if not isinstance(errand, AskLast):
+            raise Unsupported(f"Terminal {self._terminal.name} knows payments alone.")
+        return await books.last(self.check, self._inbox, self._terminal.id)
