@@ -1,0 +1,135 @@
+"""Days on which much goes wrong at once between two gateways: requests that come twice, late, or
+lose their answers, cut connections, either gateway dead, and other tills at the same terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.kit.messages import Fate
+from tests.kit.runner import again, seeds
+from tests.kit.virtual_loop import virtual_loop
+from tests.matrix.merchantapi_agreement import check_pair
+from tests.matrix.merchantapi_pair import FAR_PORTS, LANE, Pair, live, settled
+from tests.matrix.nexo_doubles import Doubling
+from tillwire.core.model import State, Transaction, TransactionType
+from tillwire.errors import Conflict, PeerError
+
+_T = TransactionType
+MINORS: Final = (1000, 1040, 1043, 1046, 1048, 1049, 1052, 1053, 1054)
+KINDS: Final = pytest.mark.parametrize("kind", [_T.PURCHASE, _T.REFUND])
+
+
+@pytest.mark.parametrize("after", [0.0, 3.0, 60.0])
+@KINDS
+def test_what_comes_twice_is_done_once(disk: Path, after: float, kind: TransactionType) -> None:
+    async def day(pair: Pair) -> None:
+        first = await pair.pay(LANE, 3000)
+        way = pair.plug.network = Doubling(Fate(doubled_after=after))
+        original = None if kind is _T.PURCHASE else first.id
+        here = await settled(pair, await pair.order(LANE, 1000, kind, original=original))
+        assert here.state is State.APPROVED
+        await way.settle()
+        await asyncio.sleep(60)
+        assert len(pair.far.transactions()) == 2
+        await check_pair(pair)
+
+    live(disk, day)
+
+
+@KINDS
+def test_what_loses_its_answer_is_found(disk: Path, kind: TransactionType) -> None:
+    async def day(pair: Pair) -> None:
+        first = await pair.pay(LANE, 3000)
+        way = pair.plug.network = Doubling(Fate(answer_lost=True), Fate(), Fate(answer_lost=True))
+        original = None if kind is _T.PURCHASE else first.id
+        here = await settled(pair, await pair.order(LANE, 900, kind, original=original))
+        assert here.state is State.APPROVED
+        await way.settle()
+        await check_pair(pair)
+
+    live(disk, day)
+
+
+def test_a_payment_and_its_answer_may_be_late_and_lost(disk: Path) -> None:
+    async def day(pair: Pair) -> None:
+        pair.plug.network = Doubling(Fate(late=9.0, answer_lost=True))
+        here = await settled(pair, await pair.order(LANE, 1000))
+        assert here.state is State.APPROVED
+        await check_pair(pair)
+
+    live(disk, day)
+
+
+def test_what_is_too_late_never_leaves(disk: Path) -> None:
+    async def day(pair: Pair) -> None:
+        pair.plug.network = Doubling(Fate(late=12.0))
+        here = await settled(pair, await pair.order(LANE, 1000))
+        assert here.state is State.FAILED
+        assert pair.far.transactions() == []
+
+    live(disk, day)
+
+
+@pytest.mark.parametrize("seed", seeds(range(10)))
+def test_a_day_on_which_much_goes_wrong(disk: Path, seed: int) -> None:
+    source = random.Random(seed)
+
+    async def day(pair: Pair) -> None:
+        sales: list[Transaction] = []
+        for _ in range(8):
+            if source.random() < 0.7:
+                pair.plug.network = Doubling.seeded(source, risk=0.3)
+            order = await _ordered(pair, sales, source)
+            await _trouble(pair, source, order)
+            here = await settled(pair, order)
+            if here.state is State.APPROVED and here.type is _T.PURCHASE:
+                sales.append(here)
+            await check_pair(pair)
+
+    try:
+        live(disk, day)
+    except AssertionError:
+        print(again(seed))
+        raise
+
+
+async def _ordered(pair: Pair, sales: list[Transaction], source: random.Random) -> Transaction:
+    if sales and source.random() < 0.4:
+        of = source.choice(sales)
+        try:
+            minor = source.choice([100, 300])
+            return await pair.order(LANE, minor, _T.REFUND, original=of.id)
+        except Conflict:  # nothing is left of it
+            sales.remove(of)
+    kind = source.choice([_T.PURCHASE, _T.PURCHASE, _T.REFUND])
+    return await pair.order(LANE, source.choice(MINORS), kind)
+
+
+async def _trouble(pair: Pair, source: random.Random, order: Transaction) -> None:
+    """Something happens meanwhile, or nothing."""
+    for _ in range(source.randrange(300)):
+        await asyncio.sleep(0)
+    await asyncio.sleep(source.choice([0.0, 0.0, 2.0, 15.0]))
+    match source.randrange(6):
+        case 0:
+            virtual_loop().network.cut(*FAR_PORTS.values())
+        case 1:
+            pair.kill_far()
+            await asyncio.sleep(source.choice([0.0, 20.0, 200.0]))
+            await pair.revive_far()
+        case 2:
+            pair.kill_near()
+            await asyncio.sleep(source.choice([0.0, 20.0, 800.0]))
+            await pair.revive_near()
+        case 3:
+            await pair.near.engine.abort(order.id)
+        case 4:
+            with suppress(PeerError, AssertionError):  # its terminal may be blocked
+                other = await pair.other_till(source.choice([2000, 2049]))
+                await pair.far.engine.wait(other, lambda each: each.is_final, 100)
