@@ -31,8 +31,8 @@ _DIGITS = re.compile(f"[0-9]+(?:{_BETWEEN}[0-9]+)*")
 _GROUP = re.compile(r"[0-9]+")
 _IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 """A peer's address may have twelve digits, and is none."""
-_OWN_SECRET = re.compile(r"\btwd?_[A-Za-z0-9_-]{16,}")
-"""API keys and device tokens as `estate/keys.py` makes them."""
+_OWN_SECRET = re.compile(r"\btw[ds]?_[A-Za-z0-9_-]{16,}")
+"""API keys, device tokens and secrets of applications, as `estate` makes them."""
 _SCHEME = re.compile(r"\b(bearer|basic|digest)\s+[\w.~+/=-]{4,}", re.IGNORECASE)
 _ASSIGNED = re.compile(
     r"""(?P<name>\b(?:[\w-]*(?:api[-_]?key|secret|token|passw(?:or)?d|passphrase)|authorization|cookie)
@@ -44,7 +44,7 @@ _ASSIGNED = re.compile(
 _ENOUGH_DIGITS = re.compile(f"(?<![0-9])[0-9](?:{_BETWEEN}?[0-9]){{11,18}}(?![0-9])")
 """So many digits that a card number may be among them; a longer run without gaps is none."""
 _TRIGGER: Final = re.compile(
-    r"key|secret|token|passw|passphrase|authori|cookie|bearer|basic|digest|twd?_", re.IGNORECASE
+    r"key|secret|token|passw|passphrase|authori|cookie|bearer|basic|digest|tw[ds]?_", re.IGNORECASE
 )
 """Letters without which no text holds a secret."""
 _SUSPECT: Final = re.compile(f"{_ENOUGH_DIGITS.pattern}|{_TRIGGER.pattern}", re.IGNORECASE)

@@ -81,6 +81,7 @@ def test_ids_and_times_stay_readable(harmless: str) -> None:
         "client_secret: abcdefSECRET",
         "tw_0123456789abcdefghijSECRET",
         "twd_0123456789abcdefghijSECRET",
+        "tws_0123456789abcdefghijSECRET",
     ],
 )
 def test_secrets_in_running_text_are_masked(line: str) -> None:

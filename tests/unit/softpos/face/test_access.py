@@ -21,6 +21,7 @@ from tillwire.dialects.softpos.wire.assertions import make_assertion
 from tillwire.estate import client_apps
 from tillwire.net.asgi import Receive, Scope, Send
 from tillwire.net.per_minute import LOGGED_A_MINUTE
+from tillwire.watch.masking import processor
 
 
 def is_unknown(answer: Answer) -> bool:
@@ -215,7 +216,8 @@ async def test_strangers_do_not_fill_the_log(shop: Shop, backend: Backend) -> No
         assert is_unknown(await backend.check(bearer="x", assertion="y"))
     told = [each for each in logged if each["event"] == "a caller was not recognised"]
     assert len(told) == LOGGED_A_MINUTE + 1
-    assert told[0]["reason"] == "access token: it is not by us"
+    assert told[0]["reason"] == "access token (it is not by us)"
+    assert processor(None, "warning", dict(told[0])) == told[0], "no part of it looks like a secret"
     (more,) = (each for each in logged if each["event"] == "more callers were not recognised")
     assert more["count"] == 5
 

@@ -75,7 +75,7 @@ def by_bearer(context: Context, scope: Scope) -> ClientApp:
     try:
         claims = tokens.read_access_token(given, context.token_key, now=context.now() // 1000)
     except TokenRefused as error:
-        raise Unknown(f"access token: {error.detail}") from None
+        raise Unknown(f"access token ({error.detail})") from None
     app = context.app(claims.client_id)
     if app is None or claims.profile != app.profile:
         raise Unknown("access token of an application that is not there")
