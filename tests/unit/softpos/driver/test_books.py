@@ -109,6 +109,7 @@ async def test_one_whose_link_nobody_could_see_is_not_asked_for(counter: Counter
         ({"terminalId": OTHER}, "UNKNOWN", 1250, "APPROVED: The backend's answer is about anot"),
         ({"callerTrxId": "7"}, "UNKNOWN", 1250, "APPROVED: The backend's answer is about anot"),
         ({"currency": "CHF"}, "UNKNOWN", 1250, "APPROVED: The backend's answer is in CHF"),
+        ({"currency": "euro"}, "UNKNOWN", 1250, "APPROVED: The backend's answer is in euro"),
         ({"operationType": "REVERSAL"}, "UNKNOWN", 1250, "APPROVED: The backend calls it REVERSA"),
     ],
 )
@@ -122,6 +123,7 @@ async def test_every_answer(
     assert (entry.verdict, entry.amount) == (verdict, amount)
     assert entry.words == words if verdict != "UNKNOWN" else entry.words.startswith(words)
     assert entry.transaction_id == order.id
+    assert entry.currency == {"CHF": "CHF", "euro": ""}.get(told.get("currency", ""), "EUR")
     if entry.outcome is not None and entry.outcome.verdict is Verdict.APPROVED and amount:
         assert entry.outcome.approved_amount == amount
 

@@ -18,10 +18,10 @@ from tillwire.core.model import Evidence, Outcome, State, Transaction, Transacti
 from tillwire.core.ports import Inbox
 from tillwire.dialects.softpos.driver import outcome, phone
 from tillwire.dialects.softpos.driver.outcome import Asked, Undecided
-from tillwire.dialects.softpos.wire.aliases import UNMAPPED
+from tillwire.dialects.softpos.wire.aliases import UNMAPPED, CheckAnswer
 from tillwire.dialects.softpos.wire.check import Status
 from tillwire.errors import RemoteProtocolError
-from tillwire.money import Money
+from tillwire.money import CURRENCIES, Money
 
 LOOKED_BACK: Final = 10
 """Transactions that are asked for, newest first, until the backend knows one: the last."""
@@ -92,7 +92,7 @@ async def _reversal(check: Check, inbox: Inbox, transaction: Transaction) -> Ent
         _named(transaction),
         outcome=read if isinstance(read, Outcome) else None,
         amount=original.answer.amount,
-        currency=original.answer.currency,
+        currency=_currency(original.answer),
         tid=original.terminal_id,
         words=original.answer.status_word[:LONGEST_WORDS],
     )
@@ -117,7 +117,7 @@ def entry_of(asked: Asked, transaction: Transaction) -> Entry:
         outcome=read if isinstance(read, Outcome) else None,
         type=_OPERATIONS.get(answer.operation_type.upper()),
         amount=answer.amount,
-        currency=answer.currency,
+        currency=_currency(answer),
         at=None if answer.at is None else Instant(answer.at),
         tid=asked.terminal_id,
         reversed=isinstance(read, Outcome) and answer.status is Status.REVERSED,
@@ -147,6 +147,11 @@ def _read(asked: Asked, transaction: Transaction) -> Outcome | Undecided:
     if isinstance(read, Outcome):
         return msgspec.structs.replace(read, evidence=Evidence.RECOVERED)
     return read
+
+
+def _currency(answer: CheckAnswer) -> str:
+    """Three letters of ISO 4217; empty if it tells none."""
+    return answer.currency if answer.currency in CURRENCIES else ""
 
 
 def _named(transaction: Transaction) -> Entry:
