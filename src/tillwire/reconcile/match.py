@@ -30,6 +30,9 @@ LABELS: Final = (GATEWAY, TILL, ACQUIRER)
 NEAR: Final = 86_400_000
 """Milliseconds between two rows of one transaction, where others may have the same key later."""
 
+_EARLIEST: Final = "ms, acquirer_reference, reference, stan, authorisation_code, card_last4, n"
+"""The order of rows under one key, which is not their file's as long as they differ in anything."""
+
 Keys = Mapping[str, list[KeyOf]]
 """The keys that the gateway's rows have in common with each other side."""
 
@@ -43,7 +46,7 @@ def match(workspace: Workspace, sides: Mapping[str, Side]) -> None:
     first |= {label: {GATEWAY: keys[label][0]} for label in others}
     for label, its_keys in first.items():
         load(workspace, sides[label], its_keys)
-    _join(workspace, others)
+    _join(workspace, others, keys)
     for label in first:
         workspace.run(f"DROP TABLE {label}")
     with workspace.in_order(), ThreadPoolExecutor(len(first)) as readers:
@@ -72,7 +75,7 @@ def _common(one: Side, other: Side) -> list[KeyOf]:
 # --- what agrees ----------------------------------------------------------------------------
 
 
-def _join(workspace: Workspace, others: Sequence[str]) -> None:
+def _join(workspace: Workspace, others: Sequence[str], keys: Keys) -> None:
     """Make the table `joined`: one row for all that agree of a place, day and kind, and one for
     each that does not."""
     twice = [
@@ -84,7 +87,9 @@ def _join(workspace: Workspace, others: Sequence[str]) -> None:
         )
         if condition
     ]
-    agrees = " AND ".join([f"({_agrees(others)})", *(f"NOT {each}" for each in twice)])
+    agrees = " AND ".join(
+        [f"({_agrees(workspace, others, keys)})", *(f"NOT {each}" for each in twice)]
+    )
     joins = " ".join(
         f"FULL JOIN {label} ON {GATEWAY}.h_{label} = {label}.h_{GATEWAY}" for label in others
     )
@@ -108,7 +113,8 @@ def _join(workspace: Workspace, others: Sequence[str]) -> None:
     workspace.run(
         f"CREATE TABLE joined AS SELECT agrees, {grouped}, "
         f"CASE WHEN agrees THEN facts % {FACTS} END AS kind, {kept}, {counts}, "
-        f"sum(divide(facts, {FACTS})) AS minor FROM (SELECT {', '.join(first.values())}, {hashes}, "
+        f"sum(divide(facts, {FACTS})) AS minor, count(*) AS results "
+        f"FROM (SELECT {', '.join(first.values())}, {hashes}, "
         f"coalesce({agrees}, false) AS agrees FROM {GATEWAY} {joins}) GROUP BY ALL"
     )
 
@@ -117,21 +123,34 @@ def _class(label: str) -> str:
     return f"divide({label}.facts % {FACTS} % 10, 2)"
 
 
-def _agrees(others: Sequence[str]) -> str:
+def _agrees(workspace: Workspace, others: Sequence[str], keys: Keys) -> str:
     """Whether the sides agree in a joined row, without more to look at."""
+    lonely = {
+        (label, side): not (len(keys[label]) > 1 and _lacks(workspace, side, column))
+        for label in others
+        for side, column in ((label, f"h_{GATEWAY}"), (GATEWAY, f"h_{label}"))
+    }
     ours = " AND ".join(
-        f"({label}.facts = {GATEWAY}.facts OR ({label}.facts IS NULL AND "
-        f"{_class(GATEWAY)} IN ({NOTHING}, {HELD})))"
+        f"({label}.facts = {GATEWAY}.facts OR ({label}.facts IS NULL AND {lonely[label, label]} "
+        f"AND {_class(GATEWAY)} IN ({NOTHING}, {HELD})))"
         for label in others
     )
     known = " AND ".join(f"{GATEWAY}.h_{label} IS NOT NULL" for label in others)
     theirs = " ".join(
-        f"WHEN {label}.h_{GATEWAY} IS NOT NULL THEN {_class(label)} = {NOTHING}" for label in others
+        f"WHEN {label}.h_{GATEWAY} IS NOT NULL "
+        f"THEN {lonely[label, GATEWAY]} AND {_class(label)} = {NOTHING}"
+        for label in others
     )
     return (
         f"CASE WHEN {GATEWAY}.facts IS NOT NULL THEN {known} AND "
         f"{_class(GATEWAY)} NOT IN ({OPEN}, {REVERSED}) AND {ours} {theirs} END"
     )
+
+
+def _lacks(workspace: Workspace, label: str, column: str) -> bool:
+    """Whether a row of the side lacks its first key: by another one it may be of a row that seems
+    to be alone."""
+    return bool(workspace.run(f"SELECT 1 FROM {label} WHERE {column} IS NULL LIMIT 1"))
 
 
 def _twice(workspace: Workspace, label: str, column: str) -> str:
@@ -185,47 +204,77 @@ def _empty_pairs(one: str, other: str) -> str:
 
 
 def _pair(workspace: Workspace, one: str, other: str, keys: Sequence[KeyOf]) -> None:
-    """Pair what two sides still have, key by key; the result is in `pairs_ONE_OTHER`."""
+    """Pair what two sides still have, key by key; the result is in `pairs_ONE_OTHER`. Rows of the
+    same facts come before others, and rows of the same day before others: a key may come again
+    tomorrow."""
     pairs = f"pairs_{one}_{other}"
     for index, key in enumerate(keys):
         # Whoever names another id of ours is of another transaction, whatever else is the same.
         unnamed = "transaction_id IS NULL" if index and keys[0].key is Key.ID else "true"
-        for table, label, taken, allowed in (("l", one, "a", "true"), ("r", other, "b", unnamed)):
-            stronger = " AND ".join(f"({each.sql()}) IS NULL" for each in keys[:index]) or "true"
-            workspace.run(
-                f"CREATE OR REPLACE TABLE {table} AS SELECT *, "
-                "row_number() OVER (PARTITION BY k, facts ORDER BY ms, n) AS i, "
-                "first(n) OVER (PARTITION BY k, facts ORDER BY ms, n) AS twin, "
-                "count(*) OVER (PARTITION BY k) AS size "
-                f"FROM (SELECT n, facts, class, ms, {key.sql()} AS k, {stronger} AS strongest "
-                f"FROM rows_{label} WHERE n IN (SELECT n FROM odd_{label}) "
-                f"AND n NOT IN (SELECT {taken} FROM {pairs}) AND {allowed} "
-                f"{_not_taken(one, label)}) "
-                "WHERE k IS NOT NULL"
+        stronger = " AND ".join(f"({each.sql()}) IS NULL" for each in keys[:index]) or "true"
+        counts = [
+            _candidates(
+                workspace,
+                table,
+                label,
+                key,
+                stronger,
+                f"n NOT IN (SELECT {taken} FROM {pairs}) AND {allowed} {_not_taken(one, label)}",
             )
-        # Without a terminal nobody knows whose reference it is.
-        own = "false" if key.key is Key.REFERENCE and not key.place else "true"
-        found = f"'{key.key.value}', {own} AND l.size = 1 AND r.size = 1"
-        workspace.run(
-            f"INSERT INTO {pairs} SELECT l.n, r.n, {found} FROM l JOIN r USING (k, facts, i)"
-        )
-        workspace.run(f"DELETE FROM l WHERE n IN (SELECT a FROM {pairs})")
-        workspace.run(f"DELETE FROM r WHERE n IN (SELECT b FROM {pairs})")
-        for table, label in (("l", one), ("r", other)):
+            for table, label, taken, allowed in (
+                ("l", one, "a", "true"),
+                ("r", other, "b", unnamed),
+            )
+        ]
+        if all(counts):
+            _pair_by(workspace, pairs, key, "facts, day", _EARLIEST)
+            _pair_by(workspace, pairs, key, "facts", _EARLIEST)
+        for table, label, taken in (("l", one, "a"), ("r", other, "b")):
             if label != GATEWAY:  # each of its rows is a transaction of its own
-                workspace.run(
-                    f"INSERT INTO twins_{label} SELECT n, twin FROM {table} "
-                    f"WHERE i > 1 AND strongest AND class IN ({MOVED}, {HELD}, {REVERSED})"
-                )
-                workspace.run(f"DELETE FROM {table} WHERE n IN (SELECT n FROM twins_{label})")
-        ranked = (
-            f"SELECT *, row_number() OVER (PARTITION BY k ORDER BY class = {MOVED} DESC, ms, n) "
-            "AS place FROM "
-        )
-        workspace.run(
-            f"INSERT INTO {pairs} SELECT l.n, r.n, {found} "
-            f"FROM ({ranked} l) l JOIN ({ranked} r) r USING (k, place)"
-        )
+                _set_apart(workspace, table, label, f"SELECT {taken} FROM {pairs}")
+        if all(counts):
+            paid_first = f"class = {MOVED} DESC, {_EARLIEST}"
+            _pair_by(workspace, pairs, key, "day", paid_first)
+            _pair_by(workspace, pairs, key, "", paid_first)
+
+
+def _candidates(
+    workspace: Workspace, table: str, label: str, key: KeyOf, stronger: str, condition: str
+) -> int:
+    """Make the table of those rows of a side that have the key `k`; how many there are."""
+    ((count,),) = workspace.run(
+        f"CREATE OR REPLACE TABLE {table} AS SELECT *, count(*) OVER (PARTITION BY k) AS size "
+        f"FROM (SELECT *, {key.sql()} AS k, {stronger} AS strongest FROM rows_{label} "
+        f"WHERE n IN (SELECT n FROM odd_{label}) AND {condition}) WHERE k IS NOT NULL"
+    )
+    return int(count)
+
+
+def _pair_by(workspace: Workspace, pairs: str, key: KeyOf, same: str, order: str) -> None:
+    """Pair the rows of both tables that have the key and all of `same` in common, in this order."""
+    columns = f"k, {same}" if same else "k"
+    ranked = f"SELECT *, row_number() OVER (PARTITION BY {columns} ORDER BY {order}) AS i FROM"
+    left = f"({ranked} l WHERE n NOT IN (SELECT a FROM {pairs})) AS l"
+    right = f"({ranked} r WHERE n NOT IN (SELECT b FROM {pairs})) AS r"
+    alone = "l.size = 1 AND r.size = 1"
+    near = "true" if key.key is Key.ID else f"(({alone}) OR abs(l.ms - r.ms) <= {NEAR})"
+    # Without a terminal nobody knows whose reference it is.
+    own = "false" if key.key is Key.REFERENCE and not key.place else "true"
+    workspace.run(
+        f"INSERT INTO {pairs} SELECT l.n, r.n, '{key.key.value}', {own} AND {alone} "
+        f"FROM {left} JOIN {right} USING ({columns}, i) WHERE {near}"
+    )
+
+
+def _set_apart(workspace: Workspace, table: str, label: str, paired: str) -> None:
+    """Note which rows of a side say what another one of it says already."""
+    workspace.run(
+        f"INSERT INTO twins_{label} SELECT n, twin FROM (SELECT n, strongest, class, paired, "
+        f"first(n) OVER (PARTITION BY k, facts ORDER BY paired DESC, {_EARLIEST}) AS twin "
+        f"FROM (SELECT *, n IN ({paired}) AS paired FROM {table})) "
+        f"WHERE NOT paired AND n <> twin AND strongest AND class IN ({MOVED}, {HELD}, {REVERSED})"
+    )
+    workspace.run(f"DELETE FROM {table} WHERE n IN (SELECT n FROM twins_{label})")
 
 
 def _not_taken(one: str, label: str) -> str:

@@ -193,8 +193,8 @@ def count_agreed(workspace: Workspace, others: Sequence[str], totals: Totals) ->
         )
         names |= {place: (store or "", name or tid or "") for place, name, tid, store in found}
     counted = ", ".join(f"count_{label}" for label in labels)
-    for place, day, inside, kind, minor, *counts in workspace.run(
-        f"SELECT place, day, inside, kind, minor, {counted} FROM joined WHERE agrees"
+    for place, day, inside, kind, minor, number, *counts in workspace.run(
+        f"SELECT place, day, inside, kind, minor, results, {counted} FROM joined WHERE agrees"
     ):
         store, terminal = names[place]
         group = totals.group(store, terminal, day, CURRENCY_CODES[kind // 10])
@@ -202,7 +202,7 @@ def count_agreed(workspace: Workspace, others: Sequence[str], totals: Totals) ->
         flow = (-int(minor) if back else int(minor)) if meaning == MOVED else 0
         rows = {label: count for label, count in zip(labels, counts, strict=True) if count}
         result = Kind.MATCHED if inside else Kind.OUTSIDE
-        group.add(result, max(counts), rows, dict.fromkeys(rows, flow))
+        group.add(result, number, rows, dict.fromkeys(rows, flow))
 
 
 def results(

@@ -26,6 +26,7 @@ MOST_MISTAKES: Final = 10
 # Wider than what `pan` takes for an issuer's number: what may be one is looked at there.
 _SUSPECT: Final = r"(?:[3-6]|2[ .\x{a0}-]{0,2}[2-7])(?:[ .\x{a0}-]{0,2}[0-9]){12}"
 _SEPARATOR: Final = "chr(31)"
+_PLACE: Final = "CASE WHEN terminal_ IS NULL OR trim(terminal_) = '' THEN tid_ ELSE terminal_ END"
 
 
 class Side(NamedTuple):
@@ -62,7 +63,7 @@ class KeyOf(NamedTuple):
                 parts = ["acquirer_reference", "CAST(direction AS VARCHAR)"]
             case Key.TRACE:
                 parts = [place, _padded("stan"), _padded("authorisation_code")]
-                parts += ["CAST(day AS VARCHAR)", "CAST(direction AS VARCHAR)"]
+                parts += ["CAST(direction AS VARCHAR)"]
         return f" || {_SEPARATOR} || ".join(parts)
 
     def quick(self) -> str:
@@ -122,7 +123,7 @@ def load(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> int:
     hashes = ", ".join(f"h_{label}" for label in keys)
     workspace.run(
         f"CREATE TABLE {side.label} AS SELECT bad, inside, CAST(day AS INTEGER) AS day, facts, "
-        f"hash(terminal_, store_) AS place, {hashes} FROM ({_typed(side, _read(side, keys))})",
+        f"hash({_PLACE}, store_) AS place, {hashes} FROM ({_typed(side, _read(side, keys))})",
         reading=side.source.name,
     )
     ((count, bad),) = workspace.run(f"SELECT count(*), count(*) FILTER (bad > 0) FROM {side.label}")
@@ -198,9 +199,9 @@ def _read(side: Side, keys: Mapping[str, KeyOf], *, numbered: bool = False) -> s
     number = ", row_number() OVER () - 1 AS n" if numbered else ""
     hashes = "".join(
         f", CASE WHEN NOT ({_suspects(side, [f'{name}_' for name in key.texts()])}) "
-        f"THEN hash({key.quick()}) END AS h_{label}"
+        f"AND {key.quick()} IS NOT NULL THEN hash({key.quick()}) END AS h_{label}"
         for label, key in keys.items()
-    )
+    )  # what has no key has a hash, too, as DuckDB has it
     return f"SELECT *{hashes} FROM (SELECT {raw}{number} FROM {side.prepared.relation})"
 
 
