@@ -4,6 +4,7 @@ one, whose disk must not be theirs.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any, Final
 
 import structlog
@@ -11,6 +12,8 @@ import structlog
 from tillwire.core.ports import Clock
 
 LOGGED_A_MINUTE: Final = 60
+NAMES: Final = 10_000
+"""Names that are remembered."""
 _MINUTE: Final = 60.0
 
 
@@ -33,6 +36,28 @@ class PerMinute:
             self._begun, self._count = now, 0
         self._count += 1
         return self._count <= self._most, beyond
+
+
+class EachPerMinute:
+    """Counts of each name, in a minute that begins with its first one."""
+
+    def __init__(self, clock: Clock, most: int) -> None:
+        """`most` a minute of one name are within the limit. Of the names, those that came last
+        are remembered."""
+        self._clock = clock
+        self._most = most
+        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def is_one_too_many(self, name: str) -> bool:
+        """Count one more of this name; whether it is beyond the limit."""
+        now = self._clock.monotonic()
+        begun, count = self._counts.pop(name, (now, 0))
+        if now - begun > _MINUTE:
+            begun, count = now, 0
+        self._counts[name] = begun, count + 1
+        if len(self._counts) > NAMES:
+            self._counts.popitem(last=False)
+        return count >= self._most
 
 
 class LimitedLog:

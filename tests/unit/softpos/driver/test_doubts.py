@@ -18,7 +18,8 @@ from tillwire.dialects.softpos.wire.links import Operation
 from tillwire.errors import Proof
 from tillwire.net.secret_paths import SecretPaths
 
-DAY = 86_400
+HOUR = 3_600
+DAY = 24 * HOUR
 
 
 async def lost(counter: Counter) -> tuple[Transaction, str]:
@@ -38,10 +39,10 @@ def test_the_backend_is_asked_soon_and_then_every_five_minutes() -> None:
     assert ages[1:] == [5, 15, 30, 60, 120, 420, 720]
 
 
-@at_a_counter()
+@at_a_counter(horizon_seconds=HOUR)
 async def test_a_payment_that_nobody_opens_is_absent_after_the_horizon(counter: Counter) -> None:
     order, _ = await lost(counter)
-    await asyncio.sleep(DAY - 300)
+    await asyncio.sleep(HOUR - 300)
     assert (await counter.now(order)).state is State.UNKNOWN, "404 is no proof"
     ended = await counter.ended(order, 1_000)
     assert (ended.state, ended.proof) == (State.FAILED, Proof.ABSENT_AT_PEER)
@@ -97,10 +98,10 @@ async def test_what_had_no_link_yet_was_not_sent(counter: Counter) -> None:
     assert (ended.state, ended.proof) == (State.FAILED, Proof.NEVER_SENT)
 
 
-@at_a_counter()
+@at_a_counter(horizon_seconds=HOUR)
 async def test_a_payment_after_the_horizon_is_a_discrepancy(counter: Counter) -> None:
     order, link = await lost(counter)
-    assert (await counter.ended(order, DAY + 1_000)).state is State.FAILED
+    assert (await counter.ended(order, HOUR + 1_000)).state is State.FAILED
     await counter.come_back(link, counter.backend.pay(link))
     assert (await counter.now(order)).state is State.FAILED
     assert len(counter.discrepancies()) == 1
@@ -116,13 +117,13 @@ async def test_a_backend_that_fails_proves_nothing(counter: Counter) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Not Found</html>", b'{"message":"Not Found"}'])
-@at_a_counter()
+@at_a_counter(horizon_seconds=HOUR)
 async def test_only_the_backend_s_own_404_says_that_it_does_not_know_it(
     counter: Counter, body: bytes
 ) -> None:
     counter.backend.checks.extend([there.answers(404, body)] * 1_000)
     order, _ = await lost(counter)
-    await asyncio.sleep(DAY + 1_000)
+    await asyncio.sleep(HOUR + 1_000)
     assert (await counter.now(order)).state is State.UNKNOWN, "a proxy's, or another service's"
     counter.backend.checks.clear()
     assert (await counter.ended(order, 400)).state is State.FAILED
@@ -131,7 +132,7 @@ async def test_only_the_backend_s_own_404_says_that_it_does_not_know_it(
 # --- what cannot be believed ------------------------------------------------------------------
 
 
-@at_a_counter()
+@at_a_counter(horizon_seconds=HOUR)
 async def test_a_forged_return_does_not_approve(counter: Counter) -> None:
     order = await counter.order()
     link = await counter.shown(order)
@@ -145,7 +146,7 @@ async def test_a_forged_return_does_not_approve(counter: Counter) -> None:
     assert (await counter.come_back(link, forged)).status == 200
     now = await counter.lost(order)
     assert '"result":0' in now.peer[phone.RETURNED].replace(" ", "")
-    await asyncio.sleep(DAY + 1_000)
+    await asyncio.sleep(HOUR + 1_000)
     now = await counter.now(order)
     assert now.state is State.UNKNOWN, "somebody says that it was paid: no proof that it was not"
     assert counter.for_a_person(order)
@@ -284,14 +285,14 @@ async def test_a_payment_on_the_other_tid_is_found(counter: Counter) -> None:
     assert paid.outcome.handle["terminal_id"] == "30009999"
 
 
-@at_a_counter()
+@at_a_counter(horizon_seconds=HOUR)
 async def test_a_payment_on_a_tid_that_is_not_ours_is_for_a_person(counter: Counter) -> None:
     order = await counter.order()
     link = await counter.shown(order)
     fields = counter.backend.pay(link, tid="30009999")
     await counter.come_back(link, {**fields, "result": "22", "terminalId": "30009999"})
     await counter.lost(order)
-    await asyncio.sleep(DAY + 1_000)
+    await asyncio.sleep(HOUR + 1_000)
     assert (await counter.now(order)).state is State.UNKNOWN
     assert "30009999" in counter.words(order)[-1]
     assert (await counter.now(order)).terminal_id == LANE

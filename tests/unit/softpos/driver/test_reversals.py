@@ -15,12 +15,12 @@ from tillwire.dialects.softpos.driver import phone
 from tillwire.errors import Proof
 
 _T = TransactionType
-DAY = 86_400
+HOUR = 3_600
 OTHER = "30009999"
 
 
 @pytest.mark.parametrize("word", ["STORNATA", "ERROR"])
-@at_a_counter()
+@at_a_counter(horizon_seconds=HOUR)
 async def test_silence_proves_nothing_when_its_original_is_not_approved_any_more(
     counter: Counter, word: str | None
 ) -> None:
@@ -29,30 +29,30 @@ async def test_silence_proves_nothing_when_its_original_is_not_approved_any_more
     await counter.shown(order)
     counter.backend.known[TID, paid.id]["status"] = word
     await counter.lost(order)
-    await asyncio.sleep(DAY + 1_000)
+    await asyncio.sleep(HOUR + 1_000)
     assert (await counter.now(order)).state is State.UNKNOWN, "it may well have been reversed"
     assert counter.for_a_person(order)
 
 
-@at_a_counter()
+@at_a_counter(horizon_seconds=HOUR)
 async def test_an_original_that_is_forgotten_proves_nothing(counter: Counter) -> None:
     paid = await counter.paid(1250)
     order = await counter.order(1250, _T.REVERSAL, original=paid)
     await counter.shown(order)
     del counter.backend.known[TID, paid.id]
     await counter.lost(order)
-    await asyncio.sleep(DAY + 1_000)
+    await asyncio.sleep(HOUR + 1_000)
     assert (await counter.now(order)).state is State.UNKNOWN
     assert counter.for_a_person(order)
 
 
-@at_a_counter()
+@at_a_counter(horizon_seconds=HOUR)
 async def test_a_reversal_that_nobody_opens_is_absent_after_the_horizon(counter: Counter) -> None:
     paid = await counter.paid(1250)
     order = await counter.order(1250, _T.REVERSAL, original=paid)
     await counter.shown(order)
     await counter.lost(order)
-    assert (await counter.ended(order, DAY + 1_000)).state is State.FAILED
+    assert (await counter.ended(order, HOUR + 1_000)).state is State.FAILED
 
 
 @pytest.mark.parametrize(

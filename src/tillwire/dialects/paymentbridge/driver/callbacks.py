@@ -8,7 +8,6 @@ another order does no harm. Whoever calls any other address learns nothing.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from http import HTTPStatus
 from typing import Final
 
@@ -41,16 +40,15 @@ from tillwire.errors import (
 )
 from tillwire.net import asgi
 from tillwire.net.asgi import HttpError, Receive, Reply, Scope, Send
+from tillwire.net.per_minute import EachPerMinute
 
 MOST_AT_ONCE: Final = 256
 """Callbacks that are read and journaled at the same time; those beyond come again."""
 MOST_OF_ONE: Final = 30
-"""Callbacks of one transaction in `WINDOW` seconds; an honest terminal sends nine at most."""
-WINDOW: Final = 60.0
+"""Callbacks of one transaction in a minute; an honest terminal sends nine at most. An address that
+was given away is no way to fill the journal."""
 FAILED: Final = "FAILED"
 """The status of a Payment that came to nothing."""
-REMEMBERED: Final = 10_000
-"""Transactions whose callbacks are counted."""
 
 _TAKEN: Final = Reply(HTTPStatus.OK)
 _NOWHERE: Final = Reply(HTTPStatus.NOT_FOUND)
@@ -77,8 +75,7 @@ class CallbackFace:
         self._addresses = addresses
         self._hearing = hearing
         self._at_work = 0
-        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        """By transaction: when its window began, and how many came since."""
+        self._callbacks = EachPerMinute(clock, MOST_OF_ONE)
         self._log = structlog.get_logger().bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,24 +97,13 @@ class CallbackFace:
     async def _admitted(self, transaction_id: str, scope: Scope, receive: Receive) -> Reply:
         if self._at_work >= MOST_AT_ONCE:
             return _AGAIN
-        if self._is_too_much(transaction_id):
+        if self._callbacks.is_one_too_many(transaction_id):
             return _TOO_MANY
         self._at_work += 1
         try:
             return await self._heard(transaction_id, scope, receive)
         finally:
             self._at_work -= 1
-
-    def _is_too_much(self, transaction_id: str) -> bool:
-        """Count it. An address that was given away is no way to fill the journal."""
-        now = self._clock.monotonic()
-        begun, count = self._counts.pop(transaction_id, (now, 0))
-        if now - begun > WINDOW:
-            begun, count = now, 0
-        self._counts[transaction_id] = begun, count + 1
-        if len(self._counts) > REMEMBERED:
-            self._counts.popitem(last=False)
-        return count >= MOST_OF_ONE
 
     async def _heard(self, transaction_id: str, scope: Scope, receive: Receive) -> Reply:
         encoding = asgi.header(scope, b"content-encoding") or ""

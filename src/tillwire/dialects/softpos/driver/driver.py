@@ -51,7 +51,7 @@ from tillwire.errors import (
 LOOK_EVERY: Final = 1.0
 """Seconds between looks whether the backend may be asked; there is no network in them."""
 PERSON_AFTER: Final = 86_400.0
-"""Seconds after the dispatch, from when on waiting alone is of no use."""
+"""Seconds after the dispatch, from when on waiting alone is of no use if there is no horizon."""
 LOOKED_BACK: Final = 100
 """Transactions of the phone among which the app's last payment is looked for."""
 LONGEST_ANSWER: Final = 4_096
@@ -207,27 +207,30 @@ class SoftPosDriver:
             return Found(read)
         if read.is_absent:
             return self._absent(transaction, read.detail)
-        return CannotTell(
-            read.detail, read.needs_person or self._backends.paces.age(transaction) > PERSON_AFTER
-        )
+        return CannotTell(read.detail, read.needs_person or self._is_over(transaction))
 
     def _absent(self, transaction: Transaction, detail: str) -> Absent | CannotTell:
         """What it means that the backend does not know it: never by itself that nothing was paid
         (source 001). A link may be opened late, on another TID, or on a phone without network."""
-        settings, age = self.settings, self._backends.paces.age(transaction)
-        if age < settings.settle_seconds:
+        if self._backends.paces.age(transaction) < self.settings.settle_seconds:
             return CannotTell(f"{detail} It may not know it yet.")
-        horizon = settings.horizon_seconds
-        over = age > (horizon or PERSON_AFTER)
-        if transaction.peer.get(phone.CLAIMED):
+        over, peer = self._is_over(transaction), transaction.peer
+        if peer.get(phone.CLAIMED):
             told = "What the phone brought back tells of a payment."
-            return CannotTell(f"{detail} {told}", needs_person=over)
-        if elsewhere := transaction.peer.get(phone.ELSEWHERE):
+        elif peer.get(phone.UNREAD):
+            told = "What the phone brought back cannot be read, and may tell of a payment."
+        elif elsewhere := peer.get(phone.ELSEWHERE):
             told = f"What the phone brought back names the TID {elsewhere}, which is not asked."
-            return CannotTell(f"{detail} {told}", needs_person=over)
-        if not (horizon and over):
-            return CannotTell(f"{detail} The link may still be opened.", needs_person=over)
-        return Absent(f"{detail} It was asked until {horizon:g} seconds after it was sent.")
+        elif over and (horizon := self.settings.horizon_seconds):
+            return Absent(f"{detail} It was asked until {horizon:g} seconds after it was sent.")
+        else:
+            told = "The link may still be opened."
+        return CannotTell(f"{detail} {told}", needs_person=over)
+
+    def _is_over(self, transaction: Transaction) -> bool:
+        """Whether waiting alone is of no use any more."""
+        limit = self.settings.horizon_seconds or PERSON_AFTER
+        return self._backends.paces.age(transaction) > limit
 
     async def _keep(self, transaction: Transaction, asked: Asked | None) -> None:
         """The answer as it came, into the journal."""

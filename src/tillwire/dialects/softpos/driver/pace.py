@@ -73,6 +73,10 @@ class Paces:
         for known in (self._sent, self._due, self._words):
             known.pop(transaction_id, None)
 
+    def rest(self, transaction_id: str) -> None:
+        """It has ended: it is not due again so soon, whatever is said of it."""
+        self._put(transaction_id, self._clock.monotonic() + EVERY)
+
     def hurry(self, transaction_id: str) -> None:
         """There is news of it: it is due."""
         self._due.pop(transaction_id, None)

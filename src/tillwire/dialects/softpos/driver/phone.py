@@ -24,6 +24,8 @@ RETURNED: Final = "returned"
 """In `Transaction.peer`: what the phone brought back last, which may be forged."""
 CLAIMED: Final = "claimed"
 """In `Transaction.peer`: whether anything that was brought back told of a payment."""
+UNREAD: Final = "unread"
+"""In `Transaction.peer`: whether anything was brought back that nobody can read."""
 ELSEWHERE: Final = "elsewhere"
 """In `Transaction.peer`: a TID that something brought back named, and that is not asked about."""
 CURRENCY: Final = "EUR"
@@ -99,8 +101,10 @@ def _stamp(original: Transaction) -> str:
 
 
 def is_shown(transaction: Transaction, settings: DriverSettings, clock: Clock) -> bool:
-    """Whether its link may be shown to somebody now: nobody is to pay what is over or lost."""
-    if transaction.is_settled or transaction.sent_at is None:
+    """Whether its link may be shown to somebody now: nobody is to pay what is over or lost, or from
+    what a phone has come back already."""
+    came_back = RETURNED in transaction.peer or UNREAD in transaction.peer
+    if transaction.is_settled or transaction.sent_at is None or came_back:
         return False
     return clock.now() <= transaction.sent_at + round(settings.link_seconds * 1000)
 

@@ -10,7 +10,6 @@ Whoever comes here is told that it was noted, and never how it ended.
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -34,16 +33,15 @@ from tillwire.errors import (
 )
 from tillwire.net import asgi
 from tillwire.net.asgi import HttpError, Receive, Reply, Scope, Send
+from tillwire.net.per_minute import EachPerMinute
 from tillwire.net.secret_paths import SecretPaths
 
 DRIVER: Final = "softpos"
 MOST_AT_ONCE: Final = 64
 """Returns that are read and journaled at the same time; those beyond are to come again."""
 MOST_OF_ONE: Final = 10
-"""Returns to one address in `WINDOW` seconds; an honest phone comes once or twice."""
-WINDOW: Final = 60.0
-REMEMBERED: Final = 10_000
-"""Addresses whose returns are counted."""
+"""Returns to one address in a minute; an honest phone comes once or twice. An address that was
+given away is no way to fill the journal."""
 INQUIRIES: Final = "inquiries/"
 PURPOSE: Final = "softpos inquiries"
 """Of the vault's key for addresses of inquiries, which move no money."""
@@ -83,8 +81,7 @@ class ReturnsFace:
         self._backends = backends
         self._inquiries = SecretPaths(backends.vault, PURPOSE)
         self._at_work = 0
-        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        """By id: when its window began, and how many came since."""
+        self._returns = EachPerMinute(clock, MOST_OF_ONE)
         self._log = structlog.get_logger().bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,7 +97,7 @@ class ReturnsFace:
             return _NOWHERE
         if self._at_work >= MOST_AT_ONCE:
             return _AGAIN
-        if self._is_too_much(name):
+        if self._returns.is_one_too_many(name):
             return _TOO_MANY
         self._at_work += 1
         try:
@@ -108,47 +105,38 @@ class ReturnsFace:
         finally:
             self._at_work -= 1
 
-    def _is_too_much(self, name: str) -> bool:
-        """Count it: an address that was given away is no way to fill the journal."""
-        now = self._clock.monotonic()
-        begun, count = self._counts.pop(name, (now, 0))
-        if now - begun > WINDOW:
-            begun, count = now, 0
-        self._counts[name] = begun, count + 1
-        if len(self._counts) > REMEMBERED:
-            self._counts.popitem(last=False)
-        return count >= MOST_OF_ONE
-
     async def _heard(self, name: str, scope: Scope, *, inquiry: bool) -> Reply:
         log = self._log.bind(transaction=name)
+        query = scope.get("query_string", b"").decode("latin-1")
+        transaction = None if inquiry else await self._inbox.find(name)
+        if not inquiry and (transaction is None or phone.CALLER not in transaction.peer):
+            return _NOWHERE
         try:
-            returned = links.read_return(scope.get("query_string", b"").decode("latin-1"))
-            if returned.caller_trx_id != name:
-                raise RemoteProtocolError("It is about another transaction.")
-            if inquiry:
-                _check_inquiry(returned)
-                log.info("a phone answered an inquiry", **_told(returned), fields=returned.fields)
-                return NOTED
-            transaction = await self._inbox.find(name)
-            if transaction is None or phone.CALLER not in transaction.peer:
-                return _NOWHERE
-            _check_payment(returned, transaction)
+            returned = _read(query, name, transaction)
         except RemoteProtocolError as error:
             log.warning("a return link cannot be believed", reason=error.detail)
+            if query and transaction is not None:
+                await self._take(transaction, None)
             return _UNREADABLE
-        await self._take(transaction, returned)
+        if transaction is None:
+            log.info("a phone answered an inquiry", **_told(returned), fields=returned.fields)
+        else:
+            await self._take(transaction, returned)
         return NOTED
 
-    async def _take(self, transaction: Transaction, returned: Returned) -> None:
-        """Journal it as the hint that it is, and have the backend asked."""
-        peer = {phone.RETURNED: json.dumps(_told(returned))}
-        if returned.result == links.AUTHORISED:
-            peer[phone.CLAIMED] = "yes"
+    async def _take(self, transaction: Transaction, returned: Returned | None) -> None:
+        """Journal it as the hint that it is, and have the backend asked; None: nobody can read it,
+        so it may tell of a payment. Of what has ended, only what contradicts is of use, and that
+        not often: an old address must not use up our questions, or the journal."""
+        paces = self._backends.paces
+        if transaction.is_final and (
+            _agrees(returned, transaction) or not paces.is_due(transaction.id)
+        ):
+            return
         driver = self._driver(transaction)
-        if driver is not None and returned.terminal_id not in ("", *driver.tids):
-            peer[phone.ELSEWHERE] = returned.terminal_id
-        latest = await self._inbox.heard_sign(transaction.id, Sign(peer=peer))
-        self._backends.paces.hurry(transaction.id)
+        hints = _hints(returned, driver)
+        latest = await self._inbox.heard_sign(transaction.id, Sign(peer=hints))
+        paces.hurry(transaction.id)
         if driver is not None and latest.is_settled:
             await self._confirm(driver, latest)
 
@@ -166,6 +154,8 @@ class ReturnsFace:
                 state=transaction.state.value,
                 reason=found.detail,
             )
+        if transaction.is_final:
+            self._backends.paces.rest(transaction.id)
 
     def _driver(self, transaction: Transaction) -> SoftPosDriver | None:
         terminal = self._estate().terminals.get(transaction.terminal_id)
@@ -186,6 +176,40 @@ class ReturnsFace:
         reason = str(error) if isinstance(error, TillwireError) else type(error).__name__
         self._log.error("a return failed", reason=reason, exc_info=error)
         return _FAULT
+
+
+def _read(query: str, name: str, transaction: Transaction | None) -> Returned:
+    """What a return to the address of `name` says; without a transaction it is of an inquiry.
+    Raises `RemoteProtocolError`."""
+    returned = links.read_return(query)
+    if returned.caller_trx_id != name:
+        raise RemoteProtocolError("It is about another transaction.")
+    if transaction is None:
+        _check_inquiry(returned)
+    else:
+        _check_payment(returned, transaction)
+    return returned
+
+
+def _agrees(returned: Returned | None, transaction: Transaction) -> bool:
+    """Whether it says of the money what is known of a transaction that has ended."""
+    if returned is None or returned.terminal_id not in ("", phone.paid_on(transaction)):
+        return False
+    if transaction.state is State.APPROVED:
+        return returned.result == links.AUTHORISED
+    return returned.result in (links.CANCELLED, links.DECLINED)
+
+
+def _hints(returned: Returned | None, driver: SoftPosDriver | None) -> dict[str, str]:
+    """What is remembered of it."""
+    if returned is None:
+        return {phone.UNREAD: "yes"}
+    hints = {phone.RETURNED: json.dumps(_told(returned))}
+    if returned.result == links.AUTHORISED:
+        hints[phone.CLAIMED] = "yes"
+    if driver is not None and returned.terminal_id not in ("", *driver.tids):
+        hints[phone.ELSEWHERE] = returned.terminal_id
+    return hints
 
 
 def _check_payment(returned: Returned, transaction: Transaction) -> None:

@@ -48,12 +48,14 @@ class Operation(StrEnum):
 
 
 AUTHORISED: Final = 0
+CANCELLED: Final = 20
+DECLINED: Final = 21
 EMPTY: Final = -41
 """The result of a last transaction of which there is no receipt."""
 RESULTS: Final[Mapping[int, str]] = {
-    0: "authorised",
-    20: "cancelled",
-    21: "declined",
+    AUTHORISED: "authorised",
+    CANCELLED: "cancelled",
+    DECLINED: "declined",
     22: "generic error",
     -1: "bad parameters",
     -2: "insecure device",

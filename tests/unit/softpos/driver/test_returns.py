@@ -1,0 +1,98 @@
+"""What phones bring back, and what others put in its place: a hint, and no way to fill the journal
+or to use up our questions."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.unit.softpos.driver.backend import CHECK
+from tests.unit.softpos.driver.counter import Counter, at_a_counter
+from tillwire.core.model import State
+from tillwire.dialects.softpos.driver import phone
+
+HOUR = 3_600
+
+
+@pytest.mark.parametrize("changes", [{"amount": "12,50"}, {"amount": "1400"}, {"result": "ok"}])
+@at_a_counter(horizon_seconds=HOUR)
+async def test_a_return_that_nobody_can_read_may_tell_of_a_payment(
+    counter: Counter, changes: dict[str, str]
+) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    told = {"callerTrxId": order.id, "operationType": "PAYMENT", "result": "0", "amount": "1250"}
+    assert (await counter.come_back(link, {**told, **changes})).status == 400
+    await counter.lost(order)
+    await asyncio.sleep(HOUR + 1_000)
+    assert (await counter.now(order)).state is State.UNKNOWN, "no proof that it was not paid"
+    assert counter.for_a_person(order)
+
+
+@at_a_counter()
+async def test_a_return_that_nobody_can_read_has_the_backend_asked(counter: Counter) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    counter.backend.pay(link)
+    assert (await counter.come_back(link, {"result": "0"})).status == 400
+    assert (await counter.ended(order, 3)).state is State.APPROVED
+
+
+@at_a_counter()
+async def test_a_bare_address_says_nothing(counter: Counter) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    assert (await counter.come_back(link, {})).status == 400
+    assert phone.UNREAD not in (await counter.now(order)).peer, "some browsers look ahead"
+
+
+@at_a_counter()
+async def test_a_link_from_which_a_phone_came_back_is_not_shown_again(counter: Counter) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    told = {"callerTrxId": order.id, "operationType": "PAYMENT", "result": "0", "amount": "1250"}
+    await counter.come_back(link, told)
+    now = await counter.now(order)
+    assert now.state is State.SENT
+    assert not phone.is_shown(now, counter.driver.settings, counter.gateway.clock)
+
+
+@at_a_counter()
+async def test_a_return_that_says_what_is_known_asks_nobody(counter: Counter) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    told = counter.backend.pay(link)
+    paid = await counter.ended(order, 20)
+    asked = len(counter.backend.of(CHECK))
+    assert (await counter.come_back(link, told)).status == 200
+    assert len(counter.backend.of(CHECK)) == asked
+    assert await counter.now(order) == paid
+
+
+@at_a_counter()
+async def test_old_addresses_use_up_neither_questions_nor_the_journal(counter: Counter) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    told = counter.backend.pay(link, status="DECLINED")
+    await counter.ended(order, 20)
+    asked, noted = len(counter.backend.of(CHECK)), len(counter.gateway.events(order.id))
+    for number in range(30):
+        told["result"] = str(number % 3)
+        await counter.come_back(link, told)
+        await asyncio.sleep(10)
+    assert len(counter.backend.of(CHECK)) == asked + 1, "once in five minutes"
+    assert len(counter.gateway.events(order.id)) == noted + 1
+
+
+@at_a_counter()
+async def test_a_declined_payment_that_was_paid_after_all_is_a_discrepancy(
+    counter: Counter,
+) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    await counter.come_back(link, counter.backend.pay(link, status="DECLINED"))
+    assert (await counter.ended(order, 20)).state is State.DECLINED
+    await counter.come_back(link, counter.backend.pay(link))
+    assert (await counter.now(order)).state is State.DECLINED, "what was told is not rewritten"
+    assert len(counter.discrepancies()) == 1
