@@ -68,6 +68,30 @@ def test_every_face_is_told() -> None:
     assert set(names) == set(FACES)
 
 
+DOCS: Final = Path(__file__).parents[3] / "docs"
+EXAMPLES: Final = [
+    pytest.param(example, id=f"{page.stem}-{number}")
+    for page in sorted(DOCS.rglob("*.md"))
+    for number, example in enumerate(
+        re.findall(
+            r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+        )
+    )
+    if "organisations" not in example  # estates
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_of_a_listener_can_be_used(tmp_path: Path, example: str) -> None:
+    journal = "" if "[journal]" in example else '[journal]\npath = "journal.db"\n'
+    here = re.sub(r'"/(?:etc|var/lib)/tillwire/', '"', journal + example)
+    for name in re.findall(r'"([\w.-]+\.(?:pem|key|crt|passphrase))"', here):
+        (tmp_path / name).touch()
+    file = tmp_path / "tillwire.toml"
+    file.write_text(here)
+    assert config.load(file, FACES).listeners
+
+
 def test_the_whole_file_can_be_used(tmp_path: Path) -> None:
     (example,) = re.findall(r"A whole file:\n\n```toml\n(.*?)```", PAGE, re.DOTALL)
     for name in ("pay.pem", "pay.key"):
