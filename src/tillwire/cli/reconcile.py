@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -27,7 +26,7 @@ from tillwire.cli.journals import (
 )
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import remark, say, say_json, say_table
-from tillwire.cli.told_side import TheirSide, ask_terminals
+from tillwire.cli.told_side import ask_terminals
 from tillwire.cli.windows import (
     DayOption,
     FromOption,
@@ -37,28 +36,25 @@ from tillwire.cli.windows import (
     chosen,
     ids_of,
 )
-from tillwire.clock import Instant, SystemClock
+from tillwire.clock import SystemClock
 from tillwire.core.model import Finding, State
-from tillwire.core.ports import Reader, Unit
+from tillwire.core.ports import Reader
 from tillwire.errors import InvalidRequest, TillwireError
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault
 from tillwire.reconcile import profiles, reports
 from tillwire.reconcile.facts import Window
 from tillwire.reconcile.findings import findings, heard
-from tillwire.reconcile.journal_side import rows_of
-from tillwire.reconcile.match import ACQUIRER, GATEWAY, TILL
+from tillwire.reconcile.match import ACQUIRER, TILL
 from tillwire.reconcile.results import Group
-from tillwire.reconcile.run import MOST, Report, Resolution, gateway_rows, nothing, reconcile
+from tillwire.reconcile.run import MOST, Report, Resolution, nothing
 from tillwire.reconcile.sources import File, Source
+from tillwire.reconcile.told_side import TheirSide
+from tillwire.reconcile.with_journal import compare, openings
 from tillwire.server.control import ResolveDone, ResolveOrder
 
 DIFFERENT: Final = 3
 """The exit status when there are differences."""
-AROUND: Final = 24 * 3600 * 1000
-"""Milliseconds before and behind what was asked for in which another side may have a sale."""
-TOGETHER: Final = 500
-"""Discrepancies of one commit: a gateway's sales wait no longer than for these."""
 _SHOWN: Final = 20
 
 _OPTIONS: Final = {TILL: "--till", ACQUIRER: "--acquirer"}
@@ -126,8 +122,8 @@ def run(
         theirs: TheirSide | None = None
         if asks:
             now = SystemClock().now()
-            theirs = ask_terminals(path, estate, window, terminals, now, remark)
-            window, terminals = theirs.window, theirs.asked
+            theirs, window = ask_terminals(path, estate, window, terminals, now, remark)
+            terminals = theirs.asked
         file = files.get(ACQUIRER)
         source = theirs.name if theirs else file.name if file else ""
         resolver = Resolver(books, KeyFileVault(key_file(path, config)), path, source)
@@ -135,12 +131,12 @@ def run(
         def compared(reader: Reader) -> Report:
             others = dict(files)
             if theirs is not None:
-                others[ACQUIRER] = theirs.source(estate, reader)
-            first, behind = Instant(window.begin - AROUND), Instant(window.end + AROUND)
-            ours = rows_of(reader.transactions_in(first, behind), ids_of(terminals))
-            return reconcile(
-                {GATEWAY: gateway_rows(ours), **others},
+                others[ACQUIRER] = theirs.source(estate, reader, window)
+            return compare(
+                reader,
+                others,
                 window,
+                ids_of(terminals),
                 resolve=nothing if dry_run else resolver.resolve,
                 most=most,
                 say=remark,
@@ -203,16 +199,7 @@ def _resolved(orders: list[ResolveOrder], states: list[State]) -> set[str]:
 
 def _report(books: SqliteJournal, found: list[Finding]) -> int:
     """Open a discrepancy for each that was never opened; how many those were."""
-    now = SystemClock().now()
-    new = 0
-    for index in range(0, len(found), TOGETHER):
-        some = found[index : index + TOGETHER]
-        new += commit(books, partial(_open, some, now))
-    return new
-
-
-def _open(some: list[Finding], now: Instant, unit: Unit) -> int:
-    return sum(unit.report(each, now) for each in some)
+    return sum(commit(books, work) for work in openings(found, SystemClock().now()))
 
 
 def _say(report: Report, window: Window, new: int, *, dry_run: bool) -> None:

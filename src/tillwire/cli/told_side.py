@@ -9,44 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
-
-import msgspec
 
 from tillwire.cli.books import NOT_RUNNING, listed
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.estate import Estate
 from tillwire.core.model import Lifecycle, Terminal
-from tillwire.core.ports import Reader
 from tillwire.errors import Conflict, InvalidRequest, PeerError
-from tillwire.reconcile import profiles
 from tillwire.reconcile.facts import Window
-from tillwire.reconcile.sources import Rows, Source
-from tillwire.reconcile.told_side import rows_told
-
-AROUND: Final = 3600 * 1000
-"""Milliseconds before and behind what was asked for in which the other side may have a sale."""
-
-
-class TheirSide(NamedTuple):
-    """What the terminals told."""
-
-    told: list[tuple[Terminal, Entry]]
-    asked: list[Terminal]
-    window: Window
-    """What was asked for, as far as it has passed, of those terminals."""
-
-    def source(self, estate: Estate, reader: Reader) -> Source:
-        """It as a side; the journal is read by `reader`."""
-        rows = rows_told(self.told, estate, reader.transaction, self.window.begin)
-        return Rows(self.name, rows, profiles.load("tillwire"))
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        count = len(self.asked)
-        return f"the books of {self.asked[0].name if count == 1 else f'{count} terminals'}"
+from tillwire.reconcile.told_side import AROUND, TheirSide, passed
 
 
 def ask_terminals(
@@ -56,14 +27,13 @@ def ask_terminals(
     terminals: Sequence[Terminal] | None,
     now: Instant,
     say: Callable[[str], None],
-) -> TheirSide:
-    """Ask these terminals, or all, for what they have on their books. Raises `Conflict` when no
+) -> tuple[TheirSide, Window]:
+    """Ask these terminals, or all, for what they have on their books; with it, what was
+    asked for as far as it has passed, of those that tell. Raises `Conflict` when no
     gateway runs, `InvalidRequest` when none of them keeps a list, and `PeerError`."""
-    if window.begin >= now:
-        raise InvalidRequest("--from", "it has not come yet", "a time that has passed")
     if window.end > now:
         say("What is asked for has not passed yet: what happens from now on is left out.")
-    window = msgspec.structs.replace(window, end=min(window.end, now))
+    window = passed(window, now, "--from")
     told: list[tuple[Terminal, Entry]] = []
     asked: list[Terminal] = []
     silent: list[str] = []
@@ -90,8 +60,8 @@ def ask_terminals(
         say(f"Left out, since they keep no list: {', '.join(silent)}.")
     if named:
         say(f"They tell only of what we name, so nothing can be missing here: {', '.join(named)}.")
-    names = {each.lower() for place in asked for each in (place.name, place.tid) if each}
-    return TheirSide(told, asked, msgspec.structs.replace(window, terminals=frozenset(names)))
+    theirs = TheirSide(told, asked)
+    return theirs, theirs.narrowed(window)
 
 
 def _places(estate: Estate, terminals: Sequence[Terminal] | None) -> list[Terminal]:

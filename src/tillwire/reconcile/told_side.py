@@ -7,34 +7,83 @@ so much was paid, and is UNKNOWN here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
 
 from tillwire.clock import Instant, utc
 from tillwire.core.entries import Entry
 from tillwire.core.estate import Estate
-from tillwire.core.model import Terminal, Transaction, TransactionType, Verdict
+from tillwire.core.model import Store, Terminal, Transaction, TransactionType, Verdict
+from tillwire.core.ports import Reader
+from tillwire.errors import InvalidRequest
 from tillwire.money import Money
+from tillwire.reconcile import profiles
+from tillwire.reconcile.facts import Window
 from tillwire.reconcile.profiles import Status
-from tillwire.reconcile.sources import Row
+from tillwire.reconcile.sources import Row, Rows, Source
+
+AROUND: Final = 3600 * 1000
+"""Milliseconds before and behind what was asked for in which the other side may have a sale."""
+
+
+class TheirSide(NamedTuple):
+    """What terminals, or the clouds behind them, told."""
+
+    told: list[tuple[Terminal, Entry]]
+    asked: list[Terminal]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        count = len(self.asked)
+        return f"the books of {self.asked[0].name if count == 1 else f'{count} terminals'}"
+
+    def narrowed(self, window: Window) -> Window:
+        """The window, of these terminals alone."""
+        names = {each.lower() for one in self.asked for each in (one.name, one.tid) if each}
+        return msgspec.structs.replace(window, terminals=frozenset(names))
+
+    def source(self, estate: Estate, reader: Reader, window: Window) -> Source:
+        """It as a side; `reader` reads the journal."""
+        rows = rows_told(self.told, estate, reader.transaction, window.begin)
+        return Rows(self.name, rows, profiles.load("tillwire"))
+
+
+def passed(window: Window, now: Instant, field: str) -> Window:
+    """As much of the window as has passed: what happens while terminals are asked, they may have
+    told or not. Raises `InvalidRequest`, naming `field`."""
+    if window.begin >= now:
+        raise InvalidRequest(field, "it has not come yet", "a time that has passed")
+    return msgspec.structs.replace(window, end=min(window.end, now))
 
 
 def rows_told(
-    told: Iterable[tuple[Terminal, Entry]],
+    told: Sequence[tuple[Terminal, Entry]],
     estate: Estate,
     known: Callable[[str], Transaction | None],
     begin: Instant,
 ) -> Iterator[Row]:
     """The entries as rows. `known` looks up a transaction; `begin` is the moment of an entry of
     which nobody tells one."""
+    ids = {entry.name: entry.transaction_id for _, entry in told}
     for terminal, entry in told:
         ours = known(entry.transaction_id) if entry.transaction_id else None
-        yield _row(entry, ours, terminal, estate, begin)
+        row = _row(entry, ours, terminal, estate.stores[terminal.store_id], begin)
+        yield msgspec.structs.replace(row, original_id=_original(entry, ours, ids))
+
+
+def _original(entry: Entry, ours: Transaction | None, ids: Mapping[str, str]) -> str:
+    """Our id of what it follows."""
+    if ours is not None:
+        return ours.original_id or ""
+    return ids.get(entry.original, "") if entry.original else ""
 
 
 def _row(
-    entry: Entry, ours: Transaction | None, terminal: Terminal, estate: Estate, begin: Instant
+    entry: Entry, ours: Transaction | None, terminal: Terminal, store: Store, begin: Instant
 ) -> Row:
-    store = estate.stores[terminal.store_id]
     money = _money(entry, ours, store.currency)
     outcome = entry.outcome
     moment = entry.at if entry.at is not None else ours.created_at if ours else begin

@@ -96,6 +96,17 @@ def test_of_what_nobody_knows_nothing_is_made_up() -> None:
     assert found.at == "2026-03-14T09:20:00.000Z"
 
 
+def test_what_it_follows_is_called_by_our_id() -> None:
+    sale = Entry(name="their-sale", transaction_id=OURS.id)
+    void = Entry(name="their-void", original="their-sale")
+    lost = Entry(name="another", original="of-last-week")
+    known = {OURS.id: OURS}.get
+    told = [(TERMINAL, each) for each in (sale, void, lost)]
+    assert [each.original_id for each in rows_told(told, ESTATE, known, BEGIN)] == [
+        "", OURS.id, ""
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [

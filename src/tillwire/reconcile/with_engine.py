@@ -1,0 +1,116 @@
+"""A whole reconciliation for programs that have the engine: as `tillwire reconcile` does it.
+
+The comparison reads the journal on a snapshot and writes nothing, so it never waits for the engine.
+What it proves of UNKNOWN transactions is told to the engine behind it, and when any ended by that,
+the sides are compared once more: the report is of the journal as it is then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from tillwire.clock import Instant
+from tillwire.core.engine import Engine
+from tillwire.core.entries import Entry, Lists
+from tillwire.core.model import Terminal
+from tillwire.core.ports import Reader
+from tillwire.errors import InvalidRequest
+from tillwire.reconcile.facts import Window
+from tillwire.reconcile.findings import findings
+from tillwire.reconcile.match import ACQUIRER
+from tillwire.reconcile.run import MOST, Report, Resolution, Resolve, nothing
+from tillwire.reconcile.sources import Source
+from tillwire.reconcile.told_side import AROUND, TheirSide, passed
+from tillwire.reconcile.with_journal import compare, openings
+
+
+class Reconciled(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    report: Report
+    opened: int
+    """Discrepancies that were not opened before."""
+
+
+async def reconcile_journal(
+    engine: Engine,
+    window: Window,
+    sources: Mapping[str, Source],
+    *,
+    terminals: Collection[str] | None = None,
+    ask_terminals: bool = False,
+    dry_run: bool = False,
+    most: int = MOST,
+) -> Reconciled:
+    """Compare the journal with `sources` (`till`, `acquirer`), tell the engine what is definite of
+    UNKNOWN transactions, and open a discrepancy for each difference that had none; `dry_run` only
+    looks. `terminals` are ids; None: all. `ask_terminals`: the acquirer's side is what they, or
+    their clouds, have on their books of as much of the time as has passed.
+
+    Raises `InvalidRequest` (a source cannot be read, nothing to compare with), `NotFound` (a
+    terminal), `PeerError` (a list that does not come whole), `TillwireError` (too many
+    differences), `JournalError`. Nothing is written then.
+    """
+    theirs: TheirSide | None = None
+    if ask_terminals:
+        if ACQUIRER in sources:
+            raise InvalidRequest("ask_terminals", "there is an acquirer's side", "one of both")
+        window = passed(window, engine.clock.now(), "window")
+        theirs = await _told(engine, window, terminals)
+        window, terminals = theirs.narrowed(window), {each.id for each in theirs.asked}
+    elif not sources:
+        raise InvalidRequest("sources", "there is nothing to compare with", "till, acquirer")
+
+    def compared(resolve: Resolve, reader: Reader) -> Report:
+        sides = dict(sources)
+        if theirs is not None:
+            sides[ACQUIRER] = theirs.source(engine.estate, reader, window)
+        return compare(reader, sides, window, terminals, resolve=resolve, most=most)
+
+    known: list[Resolution] = []
+
+    def keep(found: list[Resolution]) -> set[str]:
+        known.extend(found)
+        return set()
+
+    report = await engine.journal.read(partial(compared, keep))
+    if dry_run:
+        return Reconciled(report, 0)
+    if resolved := await _resolved(engine, known, report.sources.get(ACQUIRER, "")):
+        report = await engine.journal.read(partial(compared, nothing))
+        report = msgspec.structs.replace(report, resolved=sorted(resolved))
+    opened = 0
+    for work in openings(findings(report.differences, report.sources), engine.clock.now()):
+        opened += await engine.journal.commit(work)
+    return Reconciled(report, opened)
+
+
+async def _told(engine: Engine, window: Window, terminals: Collection[str] | None) -> TheirSide:
+    """What those of the terminals that keep a list tell."""
+    begin, end = Instant(window.begin - AROUND), Instant(window.end + AROUND)
+    asked: list[Terminal] = []
+    told: list[tuple[Terminal, Entry]] = []
+    for terminal_id in sorted(engine.estate.terminals if terminals is None else terminals):
+        if engine.capabilities(terminal_id).lists is Lists.NONE:
+            continue
+        place = engine.estate.terminals[terminal_id]
+        asked.append(place)
+        told += [(place, entry) async for entry in engine.entries(terminal_id, begin, end)]
+    if not asked:
+        raise InvalidRequest(
+            "terminals", "none of these terminals keeps a list", "terminals that do, or a file"
+        )
+    return TheirSide(told, asked)
+
+
+async def _resolved(engine: Engine, known: Sequence[Resolution], source: str) -> set[str]:
+    """Those that have ended as the acquirer says."""
+    ended = set()
+    for each in known:
+        after = await engine.resolve(each.transaction_id, each.outcome, source)
+        if after.state is each.outcome.verdict.state:
+            ended.add(each.transaction_id)
+    return ended
