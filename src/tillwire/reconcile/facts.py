@@ -71,7 +71,7 @@ def typed(
     )
     numbers = (
         f"SELECT *, {_minor(profile)} AS minor, "
-        f"CASE WHEN told = {_TYPES.index(TransactionType.PURCHASE)} AND starts_with(amount_, '-') "
+        f"CASE WHEN starts_with(amount_, '-') AND told NOT IN ({_indexes(_BACK)}) "
         f"THEN {_TYPES.index(TransactionType.REFUND)} ELSE told END AS kind FROM ({words})"
     )
     known = (
@@ -97,10 +97,9 @@ def _indexes(kinds: Sequence[TransactionType]) -> str:
     return ", ".join(str(_TYPES.index(kind)) for kind in kinds)
 
 
-def _words(text: str, meanings: Mapping[str, int], default: int | str) -> str:
+def _words(text: str, meanings: Mapping[str, int]) -> str:
     cases = " ".join(f"WHEN {quoted(word)} THEN {code}" for word, code in meanings.items())
-    bent = f"CASE upper(trim(coalesce({text}, ''))) {cases} WHEN '' THEN {default} END"
-    return f"CASE {text} {cases} ELSE {bent} END"
+    return f"CASE {text} {cases} ELSE CASE upper(trim(coalesce({text}, ''))) {cases} END END"
 
 
 def _currency(profile: Profile, found: Mapping[str, str]) -> str:
@@ -118,21 +117,17 @@ def _currency(profile: Profile, found: Mapping[str, str]) -> str:
 
 
 def _status(profile: Profile, found: Mapping[str, str]) -> str:
-    default = _STATUSES.index(profile.default_status)
     if "status" not in found:
-        return str(default)
-    own = {status.value: _STATUSES.index(status) for status in _STATUSES}
-    meant = {word.upper(): _STATUSES.index(status) for word, status in profile.statuses.items()}
-    return _words("status_", own | meant, default)
+        return str(_STATUSES.index(profile.default_status or Status.APPROVED))
+    meanings = {**{each.value: each for each in Status}, **profile.meant_by_statuses()}
+    return _words("status_", {word: _STATUSES.index(each) for word, each in meanings.items()})
 
 
 def _type(profile: Profile, found: Mapping[str, str]) -> str:
-    default = _TYPES.index(profile.default_type)
     if "type" not in found:
-        return str(default)
-    own = {kind.value: _TYPES.index(kind) for kind in _TYPES}
-    meant = {word.upper(): _TYPES.index(kind) for word, kind in profile.types.items()}
-    return _words("type_", own | meant, default)
+        return str(_TYPES.index(profile.default_type or TransactionType.PURCHASE))
+    meanings = {**{each.value: each for each in TransactionType}, **profile.meant_by_types()}
+    return _words("type_", {word: _TYPES.index(each) for word, each in meanings.items()})
 
 
 def _clean(profile: Profile) -> str:
@@ -143,7 +138,9 @@ def _clean(profile: Profile) -> str:
         return f"CASE WHEN regexp_full_match(amount_, '{sign}[0-9]{{1,15}}') THEN amount_ END"
     decimal = r"\." if shape.decimal == "." else ","
     whole = "[0-9]{1,14}"
-    text = "amount_"
+    text = told = "amount_"
+    if shape.thousands == " ":  # of one kind or another
+        text = told = "translate(amount_, chr(160) || chr(8239), '  ')"
     if shape.thousands:
         mark = r"\." if shape.thousands == "." else shape.thousands
         whole = f"(?:[0-9]{{1,3}}(?:{mark}[0-9]{{3}}){{1,4}}|{whole})"
@@ -151,14 +148,17 @@ def _clean(profile: Profile) -> str:
     if shape.decimal == ",":
         text = f"replace({text}, ',', '.')"
     pattern = quoted(f"{sign}{whole}(?:{decimal}[0-9]{{1,4}})?")
-    return f"CASE WHEN regexp_full_match(amount_, {pattern}) THEN {text} END"
+    return f"CASE WHEN regexp_full_match({told}, {pattern}) THEN {text} END"
 
 
 def _minor(profile: Profile) -> str:
-    """Minor units; NULL when there are more decimals than the currency has, or too much."""
+    """Minor units; NULL when there are more decimals than the currency has, or too much. Three
+    decimals of a currency with two are rather thousands: `1.250` is nobody's 1.25. And no
+    reservation is below zero."""
+    held = f"(starts_with(amount_, '-') AND told IN ({_indexes(_HELD)}))"
     if profile.amount.unit == "minor":
         minor = "abs(TRY_CAST(cleaned AS BIGINT))"
-        return f"CASE WHEN {minor} <= {MAX_MINOR} THEN {minor} END"
+        return f"CASE WHEN {minor} <= {MAX_MINOR} AND NOT {held} THEN {minor} END"
     by_exponent: dict[int, list[str]] = {}
     for index, code in enumerate(CURRENCY_CODES):
         by_exponent.setdefault(CURRENCIES[code].exponent, []).append(str(index))
@@ -168,9 +168,19 @@ def _minor(profile: Profile) -> str:
         if exponent != 2
     )
     unit = f"CASE {rare} ELSE 100 END"
-    scaled = "CAST(abs(TRY_CAST(cleaned AS DECIMAL(18, 4))) * 10000 AS BIGINT)"
-    exact = f"{scaled} % ({unit}) = 0 AND divide({scaled}, {unit}) <= {MAX_MINOR}"
-    return f"CASE WHEN {exact} THEN divide({scaled}, {unit}) END"
+    few = ", ".join(code for e, codes in by_exponent.items() if e < 3 for code in codes)
+    thousands = f"(cleaned[-4] = '.' AND cur IN ({few}))"
+    told = f"NOT {thousands} AND NOT {held}"
+
+    def exactly(digits: int, whole: str) -> str:
+        cast = f"abs(TRY_CAST(cleaned AS DECIMAL({digits}, 4)))"
+        scaled = f"CAST({cast} * 10000 AS {whole})"
+        exact = f"{scaled} % ({unit}) = 0 AND divide({scaled}, {unit}) <= {MAX_MINOR}"
+        return f"CASE WHEN {exact} AND {told} THEN CAST(divide({scaled}, {unit}) AS BIGINT) END"
+
+    # Hardly any amount is so long that its ten-thousandths need more than 64 bits.
+    short, long = exactly(18, "BIGINT"), exactly(24, "HUGEINT")
+    return f"CASE WHEN strlen(cleaned) < 11 THEN {short} ELSE {long} END"
 
 
 def _moment(profile: Profile, found: Mapping[str, str]) -> str:
@@ -178,10 +188,12 @@ def _moment(profile: Profile, found: Mapping[str, str]) -> str:
     zone = quoted(profile.time.zone)
     if profile.time.format != "iso8601":
         parsed = f"try_strptime({text}, {quoted(profile.time.format)})"
-        moment = parsed if "%z" in profile.time.format else _standing(parsed, zone)
+        moment = parsed if profile.time.has_offset() else _standing(parsed, zone)
     else:
         offset = f"regexp_matches({text}, ':[0-9.]+[+-][0-9:]+$')"
-        shaped = f"regexp_matches({text}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ][0-9]{{2}}:')"
+        shape = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
+        ends = r"([+-][0-9]{2}(:?[0-9]{2})?)?"
+        shaped = f"regexp_full_match({text}, '{shape}{ends}')"
         with_offset = f"TRY_CAST({text} AS TIMESTAMPTZ)"
         local = _standing(f"TRY_CAST({text} AS TIMESTAMP)", zone) if profile.time.zone else "NULL"
         plain = f"strlen({text}) > 15 AND ends_with({text}, 'Z')"

@@ -6,13 +6,14 @@ words mean what. What is read with it is the business of `sides.py`.
 
 from __future__ import annotations
 
-import codecs
+import io
+import re
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +24,13 @@ from tillwire.errors import ConfigurationError
 from tillwire.money import CURRENCIES
 
 MOST_ALIASES: Final = 20
+DIRECTIVE: Final = re.compile("%-?.?", re.DOTALL)
+DIRECTIVES: Final = frozenset(
+    (*(f"%{letter}" for letter in "aAbBdfHIjmMpSyYz%"), *(f"%-{letter}" for letter in "dHIjmMSy"))
+)
+"""What a format of times may have in it."""
+
+W = TypeVar("W")
 
 
 class Status(StrEnum):
@@ -92,6 +100,10 @@ class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: str = ""
     """Of times without an offset, as in the IANA database; empty: each time has its offset."""
 
+    def has_offset(self) -> bool:
+        """Whether each time in its own format says its offset."""
+        return "%z" in DIRECTIVE.findall(self.format)
+
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How one kind of file is read."""
@@ -108,9 +120,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """The file's words for statuses, in any case of letters, beside our own."""
     types: dict[str, TransactionType] = {}
     """The file's words for types, beside our own."""
-    default_status: Status = Status.APPROVED
-    """Of a file without that column: a settlement file has what was settled."""
-    default_type: TransactionType = TransactionType.PURCHASE
+    default_status: Status | None = None
+    """Of a row with nothing there, else a mistake; and of a file without that column, else
+    APPROVED: a settlement file has what was settled."""
+    default_type: TransactionType | None = None
+    """The same; else PURCHASE."""
     keys: tuple[Key, ...] = tuple(Key)
     """By what its rows may be known."""
 
@@ -118,6 +132,24 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         """The names that one of our columns may have in the file."""
         names = self.columns.get(column, [])
         return names if isinstance(names, list) else [names]
+
+    def meant_by_statuses(self) -> dict[str, Status]:
+        """The file's words for statuses, in capitals."""
+        return _meant(self.statuses, self.default_status)
+
+    def meant_by_types(self) -> dict[str, TransactionType]:
+        """The file's words for types, in capitals."""
+        return _meant(self.types, self.default_type)
+
+
+def _meant(words: Mapping[str, W], default: W | None) -> dict[str, W]:
+    nothing = {} if default is None else {"": default}
+    return nothing | {each: code for word, code in words.items() for each in _written(word)}
+
+
+def _written(word: str) -> set[str]:
+    """A word as it is, and in capitals, which not all letters have."""
+    return {word.strip(), word.strip().upper()}
 
 
 def load(text: str) -> Profile:
@@ -171,24 +203,50 @@ def _check_values(profile: Profile, source: str) -> None:
     if "currency" not in profile.columns and profile.currency not in CURRENCIES:
         allowed = "three capital letters of ISO 4217, or columns.currency"
         raise strict_toml.mistake(source, "currency", "no amount has a currency", allowed)
+    _check_marks(profile.file, source)
+    for setting, words in (("statuses", [*profile.statuses]), ("types", [*profile.types])):
+        capitals = [word.strip().upper() for word in words]
+        if twice := [word for word in words if capitals.count(word.strip().upper()) > 1]:
+            raise strict_toml.mistake(
+                source, f"{setting}.{twice[-1]}", "it is there twice", "each word once, in any case"
+            )
     if profile.amount.thousands == profile.amount.decimal:
         raise strict_toml.mistake(
             source, "amount.thousands", "it is the decimal mark, too", "another character"
         )
-    if profile.time.zone:
-        try:
-            zoneinfo.ZoneInfo(profile.time.zone)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            raise strict_toml.mistake(
-                source, "time.zone", "there is no such zone", "a name such as Europe/Rome"
-            ) from None
-    elif profile.time.format != "iso8601" and "%z" not in profile.time.format:
-        raise strict_toml.mistake(
-            source, "time.zone", "times without an offset need a zone", "such as Europe/Rome"
-        )
+    _check_times(profile.time, source)
     try:
-        codecs.lookup(profile.file.encoding)
-    except LookupError:
+        io.TextIOWrapper(io.BytesIO(), encoding=profile.file.encoding)
+    except (LookupError, ValueError):
         raise strict_toml.mistake(
             source, "file.encoding", "there is no such encoding", "such as utf-8 or cp1252"
         ) from None
+
+
+def _check_marks(shape: Shape, source: str) -> None:
+    for name, mark in (("delimiter", shape.delimiter), ("quote", shape.quote)):
+        if mark and mark != "\t" and not (" " <= mark <= "~" and not mark.isalnum()):
+            raise strict_toml.mistake(
+                source, f"file.{name}", "it separates nothing", "an ASCII character, no letter"
+            )
+    if shape.delimiter == shape.quote:
+        raise strict_toml.mistake(
+            source, "file.quote", "it is the delimiter, too", "another character, or none"
+        )
+
+
+def _check_times(times: Times, source: str) -> None:
+    if times.zone and times.zone not in zoneinfo.available_timezones():
+        raise strict_toml.mistake(
+            source, "time.zone", "there is no such zone", "a name such as Europe/Rome"
+        )
+    if times.format == "iso8601":
+        return
+    strange = sorted({*DIRECTIVE.findall(times.format)} - DIRECTIVES)
+    if strange or "%" not in times.format:
+        problem = f"there is no {strange[0]!r}" if strange else "there is no time in it"
+        raise strict_toml.mistake(source, "time.format", problem, " ".join(sorted(DIRECTIVES)))
+    if not times.zone and not times.has_offset():
+        raise strict_toml.mistake(
+            source, "time.zone", "times without an offset need a zone", "such as Europe/Rome"
+        )

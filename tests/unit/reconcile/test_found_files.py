@@ -118,6 +118,83 @@ def test_only_files_are_opened(tmp_path: Path) -> None:
         with_file(OURS, File(tmp_path / ("x" * 300), mine))
 
 
+@pytest.mark.parametrize(
+    ("amount", "minor"),
+    [
+        ("1.250", 125_000),
+        ("12,5000", 1_250),
+        ("9.999.999.999.999,99", 999_999_999_999_999),
+        ("9999999999999,99", 999_999_999_999_999),
+        ("9999999999,99", 999_999_999_999),
+    ],
+)
+def test_amounts_are_read_to_the_largest(tmp_path: Path, amount: str, minor: int) -> None:
+    text = f"Ref;Amount;Date\nx;{amount};{AT}\n"
+    more = '[file]\ndelimiter = ";"\n[amount]\ndecimal = ","\nthousands = "."\n'
+    (only,) = with_file([], small(tmp_path, text.encode(), more)).differences
+    assert only.first.amount.minor == minor
+
+
+@pytest.mark.parametrize("amount", ["10000000000000.00", "99999999999999.99", "1.250", "12.500"])
+def test_what_is_too_much_or_perhaps_thousands_is_refused(tmp_path: Path, amount: str) -> None:
+    assert f"row 1 (line 2), amount: '{amount}' cannot be read" in (
+        refused(tmp_path, f"Ref,Amount,Date\nx,{amount},{AT}\n".encode())
+    )
+
+
+def test_thousands_may_be_set_apart_by_spaces_that_do_not_break(tmp_path: Path) -> None:
+    more = '[file]\ndelimiter = ";"\n[amount]\ndecimal = ","\nthousands = " "\n'
+    for space in (" ", "\u00a0", "\u202f"):
+        text = f"Ref;Amount;Date\nsale-1;1{space}250,00;{AT}\n"
+        assert with_file([row(1, amount="1250.00")], small(tmp_path, text.encode(), more)).agrees
+
+
+def test_below_zero_money_goes_back_and_nothing_is_reserved(tmp_path: Path) -> None:
+    text = SMALL.replace("[columns]", '[columns]\ntype = "Type"')
+    mine = profile(tmp_path / "p.toml", text + '[amount]\nnegative = "refund"\n')
+    path = tmp_path / "till.csv"
+    ours = [row(1, type="REFUND")]
+    for kind in ("PURCHASE", "CAPTURE", "CASH_ADVANCE", "REFUND"):
+        path.write_text(f"Ref,Type,Amount,Date\nsale-1,{kind},-12.50,{AT}\n")
+        assert with_file(ours, File(path, mine)).agrees
+    path.write_text(f"Ref,Type,Amount,Date\nsale-1,PREAUTH,-12.50,{AT}\n")
+    with pytest.raises(InvalidRequest, match=r"amount: '-12\.50' cannot be read"):
+        with_file(ours, File(path, mine))
+
+
+def test_an_empty_status_is_what_the_profile_says_or_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "till.csv"
+    path.write_text(f"Ref,State,Amount,Date\nsale-1,,12.50,{AT}\nsale-2,ok,12.50,{AT}\n")
+    words = '[statuses]\nok = "APPROVED"\n'
+    with pytest.raises(InvalidRequest, match=r"row 1 \(line 2\), status: it is empty"):
+        with_file(OURS, File(path, profile(tmp_path / "p.toml", STATUS + words)))
+    text = 'default_status = "DECLINED"\n' + STATUS + words
+    report = with_file([row(2)], File(path, profile(tmp_path / "p.toml", text)))
+    assert kinds(report) == {"matched": 2}, "what was declined needs no counterpart"
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_one"),
+    [
+        ("2026-03-14 11:00:01", True),
+        ("2026-03-14 11:00:01.5", True),
+        ("2026-03-14T10:00:01+0000", True),
+        ("2026-03-14 10:00:01 +00:00", False),
+        ("2026-03-14 11:00:01 Asia/Tokyo", False),
+        ("2026-03-14 11:00:01 BC", False),
+        ("2026-03-14 11:00:01 x", False),
+    ],
+)
+def test_a_time_says_no_more_than_a_time(tmp_path: Path, moment: str, is_one: bool) -> None:
+    octets = f"Ref,Amount,Date\nsale-1,12.50,{moment}\n".encode()
+    more = '[time]\nzone = "Europe/Rome"\n'
+    if is_one:
+        (only,) = with_file([], small(tmp_path, octets, more)).differences
+        assert only.first.at // 1000 == 1_773_482_401
+    else:
+        assert f"at: '{moment}' cannot be read" in refused(tmp_path, octets, more)
+
+
 # --- JSON -----------------------------------------------------------------------------------
 
 
