@@ -4,6 +4,7 @@ and what was used once is used up."""
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 from tests.unit.asgi_client import Answer
 from tests.unit.core.scripted import approved
 from tests.unit.softpos.face.shop import TIDS, Backend, Shop, shop_in
+from tillwire.clock import Instant
 from tillwire.dialects.softpos.face.access import FORM
 from tillwire.dialects.softpos.face.face import KEYS, TOKEN
 from tillwire.dialects.softpos.face.settings import Settings
@@ -141,12 +143,23 @@ async def test_a_jti_is_an_application_s_own(shop: Shop, backend: Backend) -> No
 async def test_what_cannot_be_used_any_more_is_forgotten(shop: Shop, backend: Backend) -> None:
     await backend.check()
     assert await seen(shop) == 1
-    shop.clock.pass_by(300 + 60)
+    shop.clock.pass_by(300 + 60 + 60)
     await backend.check()
     assert await seen(shop) == 2  # in its very last second
     shop.clock.pass_by(1)
     await backend.check()
     assert await seen(shop) == 2
+
+
+async def test_an_assertion_is_good_once_in_the_moment_in_which_it_expires(
+    shop: Shop, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bearer, assertion = await backend.bearer(), await backend.assertion()
+    assert (await backend.check(bearer=bearer, assertion=assertion)).status == 404
+    moments = itertools.count(shop.clock.at + 357_500, 1_500)
+    # Its last looks at the clock are before and behind its end.
+    monkeypatch.setattr(shop.clock, "now", lambda: Instant(next(moments)))
+    assert is_unknown(await backend.check(bearer=bearer, assertion=assertion))
 
 
 async def seen(shop: Shop) -> int:

@@ -29,6 +29,9 @@ FORM: Final = "application/x-www-form-urlencoded"
 
 _ASSERTION: Final = b"client_assertion"
 _CLIENT: Final = b"client_id"
+_REMEMBERED_LONGER: Final = 60
+"""Seconds: what was good when it was looked at must not be forgotten before it is used up, nor when
+the clock is set back a little."""
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
@@ -146,11 +149,11 @@ async def _asserted(
 
 
 async def _use_up(context: Context, app: ClientApp, claims: Claims) -> None:
-    """Remember its id for as long as it could be used, across restarts. Raises
+    """Remember its id for longer than it could be used, across restarts. Raises
     `AssertionRefused` when it was used before."""
     named = f"softpos\0{app.id}\0{claims.token_id}".encode("utf-8", "surrogatepass")
     digest = hashlib.sha256(named).digest()
-    until = Instant((claims.expires_at + assertions.LEEWAY) * 1000)
+    until = Instant((claims.expires_at + assertions.LEEWAY + _REMEMBERED_LONGER) * 1000)
     now = context.now()
     new = await context.engine.journal.commit(lambda unit: unit.see_token(digest, until, now))
     if not new:
