@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
+
+import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.ports import Clock, HttpClient, HttpResponse, Vault
@@ -24,7 +26,7 @@ from tillwire.dialects.paymentbridge.driver.hearing import Hearing
 from tillwire.dialects.paymentbridge.driver.settings import DriverSettings
 from tillwire.dialects.paymentbridge.wire import devices, errors, filters, grants, objects, tokens
 from tillwire.dialects.paymentbridge.wire.filters import TransactionFilter
-from tillwire.dialects.paymentbridge.wire.objects import Transaction
+from tillwire.dialects.paymentbridge.wire.objects import Transaction, TransactionList
 from tillwire.dialects.paymentbridge.wire.places import StoreDevice, read_stores
 from tillwire.dialects.paymentbridge.wire.reading import LARGEST_ANSWER
 from tillwire.errors import (
@@ -58,6 +60,10 @@ class Refused(PeerError):
         """The vendor's code; empty if there is none."""
         words = told.developer_message or told.message or ""
         super().__init__(f"{status} {self.code} {' '.join(words.split())}"[:LONGEST_WORDS].strip())
+
+
+class TooManyPages(RemoteProtocolError):
+    """The cloud's list is longer than what is looked at."""
 
 
 class Account(NamedTuple):
@@ -257,22 +263,34 @@ class Cloud:
     async def transactions(self, since: Instant, settings: DriverSettings) -> Listing:
         """All of the store that were made since then. Raises `PeerError` unless each of them was
         read: what is not among them is not there, if the list did not change from page to page."""
-        wanted = TransactionFilter(start_at=since, store_id=settings.store_id, limit=PAGE)
-        path: str | None = f"/businesses/{settings.business_id}/transactions?" + filters.write(
-            wanted
-        )
         found: list[Transaction] = []
-        seen: set[str] = set()
-        while path is not None:
-            if path in seen or len(seen) == MOST_PAGES:
-                raise RemoteProtocolError(f"Its list has no end within {MOST_PAGES} pages.")
-            seen.add(path)
-            page = objects.read_page(await self.ask(path, settings))
+        count = 0
+        async for page in self.pages(TransactionFilter(start_at=since), settings):
             if page.unreadable:
                 raise RemoteProtocolError(f"{page.unreadable} of its list cannot be read.")
             found += page.transactions
+            count += 1
+        return Listing(found, count)
+
+    async def pages(
+        self, wanted: TransactionFilter, settings: DriverSettings
+    ) -> AsyncIterator[TransactionList]:
+        """The pages of the store's list of such transactions, as they come. Raises `PeerError`:
+        `TooManyPages` behind the last one that is looked at."""
+        wanted = msgspec.structs.replace(wanted, store_id=settings.store_id, limit=PAGE)
+        path: str | None = f"/businesses/{settings.business_id}/transactions?" + filters.write(
+            wanted
+        )
+        seen: set[str] = set()
+        while path is not None:
+            if path in seen:
+                raise RemoteProtocolError("Its list leads back to a page of before.")
+            if len(seen) == MOST_PAGES:
+                raise TooManyPages(f"Its list has no end within {MOST_PAGES} pages.")
+            seen.add(path)
+            page = objects.read_page(await self.ask(path, settings))
+            yield page
             path = objects.next_page(page.links)
-        return Listing(found, len(seen))
 
     # --- which device ---------------------------------------------------------------------------
 
@@ -296,14 +314,18 @@ class Cloud:
         if lanes is not None and lanes.at <= asked_before:
             del self._lanes[place]
 
-    async def _look_around(self, settings: DriverSettings) -> _Lanes:
-        asked = self._clock.now()
+    async def devices(self, settings: DriverSettings) -> Sequence[StoreDevice]:
+        """All that are or were in the store. Raises `PeerError`."""
         path = f"/businesses/{settings.business_id}/stores"
         stores = read_stores(await self.ask(path, settings))
         for store in stores:
             if (store.id or "").lower() == settings.store_id.lower():
-                return _Lanes(devices.operational(store.store_devices or ()), asked)
+                return store.store_devices or ()
         raise RemoteProtocolError(f"The business has no store {settings.store_id}.")
+
+    async def _look_around(self, settings: DriverSettings) -> _Lanes:
+        asked = self._clock.now()
+        return _Lanes(devices.operational(await self.devices(settings)), asked)
 
 
 @contextlib.asynccontextmanager

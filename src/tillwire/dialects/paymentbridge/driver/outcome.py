@@ -51,19 +51,7 @@ _MOST_DIGITS: Final = 12
 def outcome_of(reading: Reading, transaction: Transaction, evidence: Evidence) -> Outcome:
     """The outcome that is read. Raises `AnswerLost` when it says nothing definite, or nothing that
     can be of this transaction."""
-    if reading.ending is Ending.UNKNOWN:
-        raise AnswerLost(reading.reason)
-    told = reading.transactions[-1] if reading.transactions else Listed()
-    approved = reading.ending is Ending.APPROVED
-    handle = " ".join(each.id for each in reading.transactions if each.id)
-    outcome = Outcome(
-        _VERDICTS[reading.ending],
-        evidence=evidence,
-        approved_amount=reading.amount if approved else 0,
-        tip=_tip(reading, transaction) if approved else 0,
-        handle={HANDLE: handle} if approved and handle else {},
-        **_told(told, reading),
-    )
+    outcome = as_told(reading, evidence, agreed_tip=transaction.terms.tip)
     try:
         check_outcome(transaction, outcome)
     except RemoteProtocolError as error:
@@ -71,9 +59,27 @@ def outcome_of(reading: Reading, transaction: Transaction, evidence: Evidence) -
     return outcome
 
 
-def _tip(reading: Reading, transaction: Transaction) -> int:
+def as_told(reading: Reading, evidence: Evidence, *, agreed_tip: int) -> Outcome:
+    """The outcome of whatever transaction; `agreed_tip` is the one that was agreed at the till.
+    Raises `AnswerLost` when it says nothing definite."""
+    if reading.ending is Ending.UNKNOWN:
+        raise AnswerLost(reading.reason)
+    told = reading.transactions[-1] if reading.transactions else Listed()
+    approved = reading.ending is Ending.APPROVED
+    handle = " ".join(each.id for each in reading.transactions if each.id)
+    return Outcome(
+        _VERDICTS[reading.ending],
+        evidence=evidence,
+        approved_amount=reading.amount if approved else 0,
+        tip=_tip(reading, agreed_tip) if approved else 0,
+        handle={HANDLE: handle} if approved and handle else {},
+        **_told(told, reading),
+    )
+
+
+def _tip(reading: Reading, agreed: int) -> int:
     """What was added on the terminal, beyond the tip that was agreed at the till."""
-    added = max(reading.tip - transaction.terms.tip, 0)
+    added = max(reading.tip - agreed, 0)
     return added if added < reading.amount else 0
 
 
