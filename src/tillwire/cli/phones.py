@@ -155,8 +155,10 @@ def read_return(
     """Say what a return link says, read strictly. It proves nothing."""
     try:
         found = links.read_return(urlsplit(url).query)
-    except (RemoteProtocolError, ValueError) as error:
-        raise InvalidRequest("URL", str(error)) from None
+    except RemoteProtocolError as error:
+        raise InvalidRequest("URL", error.detail.rstrip(".")) from None
+    except ValueError:
+        raise InvalidRequest("URL", "it is no address", "all that the app led back to") from None
     if as_json:
         say_json(msgspec.to_builtins(found))
         return

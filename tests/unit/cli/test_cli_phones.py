@@ -96,7 +96,17 @@ def test_a_return_is_read_and_not_believed(run: Run) -> None:
     assert run("softpos", "read-return", BACK, "--json").document["amount"] == 5
 
 
-def test_a_return_that_cannot_be_read(run: Run) -> None:
-    ran = run("softpos", "read-return", BACK + "&amount=6")
-    assert (ran.status, ran.out) == (2, "")
-    assert "twice" in ran.err
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        (BACK + "&amount=6", "URL: A parameter is there twice.\n"),
+        ("nonsense", "URL: It has no parameters, too many, or some that are not ASCII.\n"),
+        ("https://[x", "URL: it is no address. Allowed: all that the app led back to.\n"),
+        ("https://x/?amount=%FF", "URL: Its parameters cannot be read.\n"),
+    ],
+)
+def test_a_return_that_cannot_be_read_is_refused_in_one_sentence(
+    run: Run, url: str, says: str
+) -> None:
+    ran = run("softpos", "read-return", url)
+    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {says}")
