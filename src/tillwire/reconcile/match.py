@@ -318,7 +318,10 @@ def _find_kin(workspace: Workspace, others: Sequence[str]) -> None:
     """What a reversal takes back is of interest where it stands as paid; the reversal of a sale,
     where it is at all."""
     reversal = list(TransactionType).index(TransactionType.REVERSAL)
-    kin = f"r JOIN rows_gateway o ON o.transaction_id = r.original_id WHERE r.type = {reversal}"
+    kin = (
+        f"r JOIN rows_gateway o ON o.transaction_id = r.original_id WHERE r.type = {reversal} "
+        f"AND o.n IN (SELECT n FROM odd_{GATEWAY}) AND r.n IN (SELECT n FROM odd_{GATEWAY})"
+    )
     joins = " ".join(
         f"LEFT JOIN rows_{label} AS {label} ON {label}.n = c.{label}" for label in others
     )
