@@ -121,8 +121,9 @@ async def test_a_backend_that_fails_proves_nothing(counter: Counter) -> None:
 async def test_only_the_backend_s_own_404_says_that_it_does_not_know_it(
     counter: Counter, body: bytes
 ) -> None:
+    order = await counter.order()
+    await counter.shown(order)
     counter.backend.checks.extend([there.answers(404, body)] * 1_000)
-    order, _ = await lost(counter)
     await asyncio.sleep(HOUR + 1_000)
     assert (await counter.now(order)).state is State.UNKNOWN, "a proxy's, or another service's"
     counter.backend.checks.clear()
@@ -296,6 +297,19 @@ async def test_a_payment_on_a_tid_that_is_not_ours_is_for_a_person(counter: Coun
     assert (await counter.now(order)).state is State.UNKNOWN
     assert "30009999" in counter.words(order)[-1]
     assert (await counter.now(order)).terminal_id == LANE
+
+
+@at_a_counter(other_tid="30009999")
+async def test_a_payment_that_both_tids_know_is_for_a_person(counter: Counter) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    counter.backend.pay(link)
+    counter.backend.pay(link, tid="30009999")
+    await counter.lost(order)
+    await asyncio.sleep(600)
+    assert (await counter.now(order)).state is State.UNKNOWN
+    assert counter.for_a_person(order)
+    assert "APPROVED on 30001234, APPROVED on 30009999" in counter.words(order)[-1]
 
 
 # --- inquiries ----------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ async def test_the_link_is_shown_while_the_phone_is_waited_for(counter: Counter)
     assert shown.stdout.strip() == link
     counter.backend.pay(link)
     assert (await counter.ended(order, 20)).state is State.APPROVED
-    assert len(counter.backend.of(CHECK)) == 1
+    assert len(counter.backend.of(CHECK)) == 2, "whether it would answer, and what became of it"
     checked = await run(counter, "softpos", "check", order.id)
     assert "On 30001234: APPROVED (APPROVED), 1250 minor units" in checked.stdout
     refused = await run(counter, "softpos", "link", order.id)

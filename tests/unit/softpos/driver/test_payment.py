@@ -16,7 +16,8 @@ from tests.unit.softpos.driver.counter import RETURNS, Counter, at_a_counter
 from tillwire.core.model import EntryMode, Evidence, State, Terms, TransactionType
 from tillwire.core.ports import AbortResult
 from tillwire.dialects.softpos.driver import phone
-from tillwire.errors import Proof
+from tillwire.errors import PeerError, Proof
+from tillwire.net.asgi import Reply
 
 _T = TransactionType
 
@@ -48,12 +49,12 @@ async def test_a_payment_is_confirmed_by_the_backend(counter: Counter) -> None:
     assert paid.outcome.entry_mode is EntryMode.CONTACTLESS
     assert paid.outcome.at == 1_773_497_762_000
     assert paid.outcome.handle == {"transaction_id": "000000123456", "terminal_id": TID}
-    (claims,) = counter.backend.claims
+    _, claims = counter.backend.claims
     assert claims["terminal_ids"] == [TID]
     assert claims["pointOfSale"] == "7550001234567"
     assert claims["iss"] == claims["sub"] == claims["appId"] == CLIENT
     assert (claims["aud"], claims["exp"] - claims["iat"]) == (URL, 300)
-    (check,) = counter.backend.of(CHECK)
+    _, check = counter.backend.of(CHECK)
     assert json.loads(check.body) == {"terminalId": TID, "callerTrxId": order.id}
     assert check.headers["client_id"] == CLIENT
 
@@ -174,6 +175,39 @@ async def test_no_link_where_nothing_could_be_confirmed(counter: Counter) -> Non
     failed = await counter.ended(await counter.order(), 60)
     assert (failed.state, failed.proof) == (State.FAILED, Proof.NEVER_SENT)
     assert phone.LINK not in failed.peer
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 500])
+@at_a_counter()
+async def test_no_link_where_nobody_answers_what_is_asked_about_this_tid(
+    counter: Counter, status: int
+) -> None:
+    counter.backend.checks.extend([there.answers(status, b'{"statusCode":"x"}')] * 10)
+    failed = await counter.ended(await counter.order(), 60)
+    assert (failed.state, failed.proof) == (State.FAILED, Proof.NEVER_SENT)
+    assert phone.LINK not in failed.peer
+
+
+@at_a_counter()
+async def test_once_it_answers_that_is_not_asked_for_each_payment(counter: Counter) -> None:
+    for _ in range(3):
+        await counter.paid()
+    assert len(counter.backend.of(CHECK)) == 1 + 3
+    counter.backend.checks.extend([there.answers(400)])
+    with pytest.raises(PeerError):
+        await counter.driver.check("nothing-known")
+    await counter.paid()
+    assert len(counter.backend.of(CHECK)) == 1 + 3 + 1 + 2, "the last question was not answered"
+
+
+@at_a_counter()
+async def test_no_link_under_an_id_that_the_backend_knows(counter: Counter) -> None:
+    async def knows_all(backend: there.Backend, asked: there.Asked) -> Reply:
+        return Reply(200, b'{"status":"APPROVED"}')
+
+    counter.backend.checks.append(knows_all)
+    failed = await counter.ended(await counter.order(), 60)
+    assert (failed.state, failed.proof) == (State.FAILED, Proof.NEVER_SENT)
 
 
 @at_a_counter()

@@ -74,7 +74,7 @@ async def test_news_during_a_question_has_it_asked_again(counter: Counter) -> No
 
     counter.backend.checks.append(slowly)
     await asyncio.sleep(7)
-    assert len(counter.backend.of(CHECK)) == 1, "and it was answered with 404, on its way to us"
+    assert len(counter.backend.of(CHECK)) == 2, "and it was answered with 404, on its way to us"
     await counter.come_back(link, counter.backend.pay(link))
     assert (await counter.ended(order, 5)).state is State.APPROVED
 

@@ -1,5 +1,5 @@
-"""The backend as an application sees it: mutual TLS, its token, the keys to encrypt to, and Check
-Transaction (source 001).
+"""The backend as an application sees it: its token, the keys to encrypt to, and Check Transaction
+(source 001). Who we are there is in `credentials.py`.
 
 One `Backend` is shared by all terminals of an application, one `Backends` by the whole gateway. It
 only reads, so a question may repeat; each time with a new assertion. What is kept here can be asked
@@ -9,15 +9,13 @@ for again at any time.
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Final, NamedTuple, Protocol, TypeVar
+import math
+from collections.abc import Awaitable
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
-from joserfc.jwk import RSAKey
-
-from tillwire.core.ports import Clock, HttpClient, HttpResponse, Vault
+from tillwire.core.ports import Clock, HttpResponse, Vault
+from tillwire.dialects.softpos.driver.credentials import Account, Connect, Credentials, Ours
 from tillwire.dialects.softpos.driver.pace import Paces
 from tillwire.dialects.softpos.driver.settings import DriverSettings
 from tillwire.dialects.softpos.wire import aliases, assertions, check, errors, keys, reading, tokens
@@ -27,7 +25,6 @@ from tillwire.dialects.softpos.wire.keys import NamedKey
 from tillwire.dialects.softpos.wire.tokens import TokenRequest
 from tillwire.errors import (
     AnswerLost,
-    LocalProtocolError,
     NotDelivered,
     PeerError,
     RemoteProtocolError,
@@ -48,20 +45,11 @@ PAUSES: Final = (0.5, 1.5)
 """Seconds before each repetition of a question that was not answered."""
 ASK_WITHIN: Final = 25.0
 """Seconds that a question takes with all that it needs, at most."""
-LARGEST_FILE: Final = 65_536
+ANSWERED_SECONDS: Final = 3_600.0
+"""For which a question that was answered shows that the next one will be."""
 LONGEST_WORDS: Final = 300
 FAULTS: Final = frozenset({408, 429})
 """Statuses below 500 after which the same question may be answered."""
-
-
-class Client(HttpClient, Protocol):
-    """An HTTP client that is closed at the end."""
-
-    async def close(self) -> None: ...
-
-
-Connect = Callable[[ssl.SSLContext | None], Client]
-"""Makes a client; the context has our certificate. None: plain HTTP, on this machine."""
 
 
 class Refused(PeerError):
@@ -78,18 +66,6 @@ class Refused(PeerError):
 
 class NoSuchTransaction(PeerError):
     """The backend knows no such transaction."""
-
-
-class Account(NamedTuple):
-    """Who we are in a backend."""
-
-    url: str
-    audience: str
-    client_id: str
-    client_secret_file: str
-    certificate_file: str
-    private_key_file: str
-    ca_file: str
 
 
 class Backends:
@@ -127,16 +103,9 @@ class Backends:
             await each.close()
 
 
-class _Ours(NamedTuple):
-    """What the files hold."""
-
-    client: Client
-    secret: str
-    key: RSAKey
-
-
 class _Token(NamedTuple):
     text: str
+    whose: Ours
     until: float
     """On the monotonic clock."""
 
@@ -162,9 +131,10 @@ class Backend:
 
     def __init__(self, account: Account, connect: Connect, clock: Clock) -> None:
         self._account = account
-        self._connect = connect
         self._clock = clock
-        self._ours: _Ours | None = None
+        self._us = Credentials(account, connect, clock)
+        self._answered: dict[tuple[str, ...], float] = {}
+        """TIDs -> when a question about them was answered, if the last one was."""
         self._token: _Token | None = None
         self._keys: _Keys | None = None
         self._preparing = asyncio.Lock()
@@ -173,13 +143,15 @@ class Backend:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._ours is not None:
-            await self._ours.client.close()
-            self._ours = None
+        await self._us.close()
 
     async def ready(self, settings: DriverSettings) -> None:
-        """See to it that it would answer us. Raises `PeerError`."""
+        """See to it that it would give us a token. Raises `PeerError`."""
         await _within(ASK_WITHIN, self._bearer(settings))
+
+    def has_answered(self, named: tuple[str, ...]) -> bool:
+        """Whether it answers what is asked about these TIDs, by what happened lately."""
+        return self._clock.monotonic() < self._answered.get(named, -math.inf) + ANSWERED_SECONDS
 
     async def check(
         self, terminal_id: str, caller_trx_id: str, named: tuple[str, ...], settings: DriverSettings
@@ -188,11 +160,19 @@ class Backend:
         a pause when there is no answer. Waits for its turn behind all that were here before, for
         as long as the caller does. Raises `NoSuchTransaction`, other `PeerError`s."""
         request = CheckTransactionRequest(terminal_id=terminal_id, caller_trx_id=caller_trx_id)
+        answered = False
         try:
             async with asyncio.timeout(ASK_WITHIN) as patience:
-                return await self._persistently(_Question(request, named, settings, patience))
+                answer = await self._persistently(_Question(request, named, settings, patience))
+            answered = True
+            return answer
+        except NoSuchTransaction:
+            answered = True
+            raise
         except TimeoutError:
             raise AnswerLost(f"Not within {ASK_WITHIN:g} seconds.") from None
+        finally:
+            self._answered[named] = self._clock.monotonic() if answered else -math.inf
 
     async def _persistently(self, question: _Question) -> CheckAnswer:
         for pause in (*PAUSES, None):
@@ -238,7 +218,7 @@ class Backend:
         patience.reschedule(ends + clock.time() - begun)
 
     async def _posted(self, question: _Question, token: _Token, recipients: _Keys) -> HttpResponse:
-        ours = await self._files()
+        ours = await self._us.now()
         headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
@@ -251,7 +231,7 @@ class Backend:
 
     # --- who we are -----------------------------------------------------------------------------
 
-    def _assertion(self, ours: _Ours, question: _Question, recipients: _Keys) -> str:
+    def _assertion(self, ours: Ours, question: _Question, recipients: _Keys) -> str:
         claims = assertions.claims_for(
             self._account.client_id,
             question.named,
@@ -280,12 +260,13 @@ class Backend:
     async def _bearer(self, settings: DriverSettings) -> _Token:
         async with self._preparing:
             token = self._token
-            if token is None or token.until <= self._clock.monotonic():
-                token = self._token = await self._renewed(settings)
+            ours = await self._us.now()
+            now = self._clock.monotonic()
+            if token is None or token.until <= now or token.whose is not ours:
+                token = self._token = await self._renewed(ours, settings)
             return token
 
-    async def _renewed(self, settings: DriverSettings) -> _Token:
-        ours = await self._files()
+    async def _renewed(self, ours: Ours, settings: DriverSettings) -> _Token:
         asked_at = self._clock.monotonic()
         request = TokenRequest(client_id=self._account.client_id, client_secret=ours.secret)
         response = await self._sent(
@@ -298,12 +279,12 @@ class Backend:
         if response.status != 200:
             raise Refused(response.status, response.body)
         answer = tokens.read_token_answer(response.body)
-        return _Token(answer.access_token, asked_at + RENEW_AT * answer.expires_in)
+        return _Token(answer.access_token, ours, asked_at + RENEW_AT * answer.expires_in)
 
     async def _sent(
         self, method: str, path: str, headers: dict[str, str], body: bytes, settings: DriverSettings
     ) -> HttpResponse:
-        ours = await self._files()
+        ours = await self._us.now()
         return await ours.client.request(
             method,
             self._account.url + path,
@@ -313,49 +294,6 @@ class Backend:
             connect_within=settings.connect_seconds,
             limit=reading.LARGEST_ANSWER,
         )
-
-    async def _files(self) -> _Ours:
-        """Our secret, key and certificate. Raises `NotDelivered` when one cannot be used."""
-        if self._ours is None:
-            secret, key, tls = await asyncio.to_thread(_read_all, self._account)
-            if self._ours is None:
-                self._ours = _Ours(self._connect(tls), secret, key)
-        return self._ours
-
-
-def _read_all(account: Account) -> tuple[str, RSAKey, ssl.SSLContext | None]:
-    secret = _read("client_secret_file", account.client_secret_file).strip()
-    if not secret:
-        raise NotDelivered("client_secret_file: it is empty.")
-    try:
-        key = keys.load(_read("private_key_file", account.private_key_file))
-    except LocalProtocolError as error:
-        raise NotDelivered(f"private_key_file: {error.detail}") from None
-    if account.url.startswith("http:"):
-        return secret, key, None
-    try:
-        tls = ssl.create_default_context(cafile=account.ca_file or None)
-        tls.minimum_version = ssl.TLSVersion.TLSv1_2
-    except (OSError, ssl.SSLError) as error:
-        raise NotDelivered(f"ca_file: {account.ca_file} cannot be used: {error}.") from None
-    try:
-        tls.load_cert_chain(account.certificate_file, account.private_key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise NotDelivered(
-            f"certificate_file: {account.certificate_file} cannot be used with the key: {error}."
-        ) from None
-    return secret, key, tls
-
-
-def _read(setting: str, file: str) -> str:
-    try:
-        with Path(file).open("rb") as opened:
-            return opened.read(LARGEST_FILE).decode("ascii")
-    except OSError as error:
-        problem = f"{setting}: {file} cannot be read: {error.strerror or error}."
-        raise NotDelivered(problem) from None
-    except UnicodeDecodeError:
-        raise NotDelivered(f"{setting}: {file} is not text.") from None
 
 
 async def _within(seconds: float, work: Awaitable[T]) -> T:

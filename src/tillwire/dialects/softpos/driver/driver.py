@@ -59,6 +59,10 @@ LONGEST_ANSWER: Final = 4_096
 SCAN: Final = "Open the payment link on the phone."
 
 
+class KnownTwice(RemoteProtocolError):
+    """Both TIDs of a phone know one id."""
+
+
 class SoftPosDriver:
     """Reaches one phone."""
 
@@ -101,7 +105,7 @@ class SoftPosDriver:
         phone.check_possible(transaction, original)
         if original is not None:
             await self._see_that_it_is_the_last(original)
-        await self._see_to_it_that_it_can_be_confirmed(original)
+        await self._see_to_it_that_it_can_be_confirmed(transaction, original)
         try:
             link = phone.link_of(transaction, original, self.settings, self._backends.paths)
             sealed = self._backends.vault.seal(link)
@@ -134,17 +138,22 @@ class SoftPosDriver:
                 )
         raise NotDelivered(f"Its original is not among the last {LOOKED_BACK} transactions.")
 
-    async def _see_to_it_that_it_can_be_confirmed(self, original: Transaction | None) -> None:
-        """Raise `NotDelivered` unless the backend answers us, and knows the original as paid."""
+    async def _see_to_it_that_it_can_be_confirmed(
+        self, transaction: Transaction, original: Transaction | None
+    ) -> None:
+        """Raise `NotDelivered` unless the backend answers us, and knows the original as paid, or
+        nothing of a payment that nobody has seen yet."""
         try:
-            if original is None:
+            if original is None and self._backend.has_answered(self.tids):
                 await self._backend.ready(self.settings)
                 return
-            found = await self._ask(original.id)
+            found = await self._ask(transaction.id if original is None else original.id)
         except (PeerError, LocalProtocolError) as error:
             raise NotDelivered(f"The backend could not confirm it. {error}") from error
-        if found is None or found.answer.status is not Status.APPROVED:
-            status = found.answer.status if found else "not there"
+        status = found.answer.status if found else "not there"
+        if original is None and found is not None:
+            raise NotDelivered(f"The backend knows its id already, and calls it {status}.")
+        if original is not None and status is not Status.APPROVED:
             raise NotDelivered(f"Its original is not approved at the backend: {status}.")
 
     async def _confirmed(self, transaction: Transaction) -> Outcome:
@@ -179,7 +188,8 @@ class SoftPosDriver:
         try:
             found = await self._looked(transaction)
         except (PeerError, LocalProtocolError, JournalError) as error:
-            found = CannotTell(f"The backend does not tell. {error}")
+            told = f"The backend does not tell. {error}"
+            found = CannotTell(told, needs_person=isinstance(error, KnownTwice))
         finally:
             if found is None:
                 paces.hurry(transaction.id)
@@ -256,7 +266,8 @@ class SoftPosDriver:
                 continue
             found.append(Asked(terminal_id=tid, caller_trx_id=caller_trx_id, answer=answer))
         if len(found) > 1:
-            raise RemoteProtocolError("Both TIDs of the phone know it.")
+            told = ", ".join(f"{each.answer.status} on {each.terminal_id}" for each in found)
+            raise KnownTwice(f"Both TIDs of the phone know it: {told}. It may be paid twice.")
         return found[0] if found else None
 
     # --- beside transactions ------------------------------------------------------------------
