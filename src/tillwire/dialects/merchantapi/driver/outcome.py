@@ -20,7 +20,7 @@ from tillwire.clock import Instant
 from tillwire.core.entries import Entry
 from tillwire.core.model import Outcome, Receipts, Transaction, TransactionType, Verdict
 from tillwire.core.moves import check_outcome
-from tillwire.dialects.merchantapi.driver.orders import PEER_ID, transaction_of
+from tillwire.dialects.merchantapi.driver.orders import PEER_ID, TYPES, transaction_of
 from tillwire.dialects.merchantapi.wire import Result, Status
 from tillwire.dialects.merchantapi.wire.told import Told
 from tillwire.errors import RemoteProtocolError
@@ -101,7 +101,7 @@ def _strange(told: Told, transaction: Transaction, reference: str) -> str:
 
 
 def _read(told: Told, asked: int, kind: TransactionType | None) -> Reading:
-    said = (told.status, told.result)
+    said = _said(told)
     if said in _OPEN:
         return Pending(begun=told.status == Status.AUTHORIZED)
     verdict = next((found for words, found in _VERDICTS.items() if words == said), None)
@@ -130,6 +130,10 @@ def _read(told: Told, asked: int, kind: TransactionType | None) -> Reading:
     )
 
 
+def _said(told: Told) -> tuple[str, str]:
+    return told.status, told.result
+
+
 def _reason(told: Told, verdict: Verdict) -> str:
     match verdict:
         case Verdict.APPROVED:
@@ -154,10 +158,12 @@ def _instant(moment: datetime | None) -> Instant | None:
 
 
 def entry_of(told: Told) -> Entry:
-    """What the system has on its books, as evidence."""
-    kind = next((each for each in TransactionType if each == told.type), None)
+    """What the system has on its books, as evidence. Of a type that source 004 cannot start, an
+    approval may mean something else than that money moved."""
+    kind = next((each for each in TYPES if each == told.type), None)
     asked = told.amount.minor if told.amount else 0
-    found = Unclear("") if told.broken else _read(told, asked, kind)
+    unclear = told.broken or kind is None
+    found = Unclear("It cannot be read.") if unclear else _read(told, asked, kind)
     ours = transaction_of(told.reference)
     outcome = found if isinstance(found, Outcome) else None
     moved = outcome.approved_amount if outcome is not None else 0
@@ -170,6 +176,6 @@ def entry_of(told: Told) -> Entry:
         at=_instant(told.processed_at) or _instant(told.created_at),
         reference="" if ours else told.reference,
         original=told.original,
-        words=" ".join(each for each in (told.status, told.result) if each),
+        words=" ".join(each for each in ("" if kind else told.type, *_said(told)) if each),
         transaction_id=ours,
     )
