@@ -20,7 +20,6 @@ from typing import Final
 import pytest
 
 from tests.crash.agreement import check_journal, check_sale
-from tests.crash.nursery import Nursery
 from tests.crash.people import GONE
 from tests.crash.scenarios import SCENARIOS, Life, Scenario
 from tests.kit.sandbox_process import (
@@ -32,7 +31,6 @@ from tests.kit.sandbox_process import (
 from tillwire.virtual.memory import read_ledger
 
 DOOMED: Final = ("tests.crash.doomed_sandbox",)
-SANDBOX: Final = ("tillwire.cli", "sandbox")
 PACE: Final = 100.0
 MOST_COMMITS: Final = 40
 """More than any of the sales needs."""
@@ -61,19 +59,11 @@ SIDES: Final = ("before", "after")
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    """From which all gateways here are forked."""
-    opened = Nursery()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
-def founded(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a sandbox that has its journal and its keys, and stopped cleanly: where each
     first life begins. To migrate and to make keys anew would take longer than its sale."""
     directory = tmp_path_factory.mktemp("founded") / "sandbox"
-    with running_sandbox(directory, pace=PACE, command=SANDBOX, launch=nursery.launch):
+    with running_sandbox(directory, pace=PACE):
         pass
     return directory
 
@@ -88,7 +78,7 @@ def _mark(name: str, side: str) -> pytest.MarkDecorator | tuple[()]:
     [pytest.param(name, side, marks=_mark(name, side)) for name in SCENARIOS for side in SIDES],
 )
 def test_killed_at_any_commit_of_a_sale(
-    tmp_path: Path, nursery: Nursery, founded: Path, name: str, side: str
+    tmp_path: Path, founded: Path, name: str, side: str
 ) -> None:
     scenario = SCENARIOS[name]
     with ThreadPoolExecutor(AT_ONCE) as second_lives:
@@ -96,10 +86,10 @@ def test_killed_at_any_commit_of_a_sale(
         for number in itertools.count(1):
             assert number <= MOST_COMMITS, "the sale does not come to an end"
             directory, life = shutil.copytree(founded, tmp_path / str(number)), Life()
-            if not dies(nursery, scenario, directory, life, Doom(number, side)):
+            if not dies(scenario, directory, life, Doom(number, side)):
                 check(scenario, directory, life, disturbed=False)
                 break
-            checks.append(second_lives.submit(live_again, nursery, scenario, directory, life))
+            checks.append(second_lives.submit(live_again, scenario, directory, life))
         assert number > 2, "a sale has several commits"
         for each in checks:
             each.result()
@@ -109,20 +99,20 @@ def test_killed_at_any_commit_of_a_sale(
 @pytest.mark.parametrize("sides", list(itertools.permutations(SIDES)))
 @pytest.mark.parametrize("name", KILLED_TWICE)
 def test_killed_at_any_commit_and_at_any_one_of_the_next_start(
-    tmp_path: Path, nursery: Nursery, founded: Path, name: str, sides: tuple[str, str]
+    tmp_path: Path, founded: Path, name: str, sides: tuple[str, str]
 ) -> None:
     scenario = SCENARIOS[name]
     for first in itertools.count(1):
         for second in itertools.count(1):
             assert max(first, second) <= MOST_COMMITS, "the sale does not come to an end"
             directory, life = shutil.copytree(founded, tmp_path / f"{first}-{second}"), Life()
-            if not dies(nursery, scenario, directory, life, Doom(first, sides[0])):
+            if not dies(scenario, directory, life, Doom(first, sides[0])):
                 check(scenario, directory, life, disturbed=False)
                 return
-            if not dies(nursery, scenario, directory, life, Doom(second, sides[1], "start")):
+            if not dies(scenario, directory, life, Doom(second, sides[1], "start")):
                 check(scenario, directory, life, disturbed=True)
                 break
-            live_again(nursery, scenario, directory, life)
+            live_again(scenario, directory, life)
 
 
 @dataclass(frozen=True)
@@ -140,7 +130,7 @@ class Doom:
         return {"DOOM_AT": str(self.at), "DOOM_SIDE": self.side, "DOOM_FROM": self.begin}
 
 
-def dies(nursery: Nursery, scenario: Scenario, directory: Path, life: Life, doom: Doom) -> bool:
+def dies(scenario: Scenario, directory: Path, life: Life, doom: Doom) -> bool:
     """Play the scenario on a gateway that is doomed; False if it was over before."""
     try:
         sandbox = start_sandbox(
@@ -148,7 +138,6 @@ def dies(nursery: Nursery, scenario: Scenario, directory: Path, life: Life, doom
             pace=PACE,
             command=DOOMED,
             environment=doom.environment,
-            launch=nursery.launch,
         )
     except NotStartedError as error:
         if doom.begin == "start" and error.status == -signal.SIGKILL:
@@ -173,9 +162,9 @@ def ended(sandbox: SandboxProcess) -> Iterator[None]:
             sandbox.kill()
 
 
-def live_again(nursery: Nursery, scenario: Scenario, directory: Path, life: Life) -> None:
+def live_again(scenario: Scenario, directory: Path, life: Life) -> None:
     """Start on what was durable, let everybody go on, and see that all agree."""
-    with running_sandbox(directory, pace=PACE, command=SANDBOX, launch=nursery.launch) as sandbox:
+    with running_sandbox(directory, pace=PACE) as sandbox:
         scenario.play(sandbox.card, life)
     check(scenario, directory, life, disturbed=True)
 

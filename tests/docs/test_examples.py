@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import sys
 import threading
@@ -15,6 +16,8 @@ import pytest
 from tests.docs.likeness import alike
 from tests.docs.pages import Example, examples, name_of, pages
 from tests.docs.shell import Shell, shell
+from tests.kit import nursery_client
+from tests.kit.nursery import nursery
 from tests.kit.sandbox_process import PORTS, start_sandbox
 
 PAGES: Final = [page for page in pages() if examples(page)]
@@ -23,6 +26,8 @@ _ON_THE_PAGE: Final = 8700
 _ASKED_FOR: Final = 20.0
 """Seconds: what a page promises to happen "soon" has happened by then."""
 _PAUSE: Final = 0.1
+_AS_INSTALLED: Final = {"README.md"}
+"""Pages whose commands are those of the environment, each one started from nothing."""
 _PACE: Final = 10.0
 """The virtual cardholders do not dawdle here as they do before a reader."""
 
@@ -71,13 +76,31 @@ def test_what_the_page_tells_to_type_prints_what_it_shows(page: Path, tmp_path: 
     if shutil.which("curl") is None:
         pytest.skip("There is no curl here, with which the pages ask.")
     # As in a checkout: the environment in .venv, the sandbox's data in sandbox.
-    (tmp_path / ".venv").symlink_to(sys.prefix)
+    if name_of(page) in _AS_INSTALLED:
+        (tmp_path / ".venv").symlink_to(sys.prefix)
+    else:
+        _lay_out(tmp_path / ".venv")
     reader = Reader(tmp_path)
     try:
         with shell(tmp_path) as terminal:
             reader.follow(page, terminal)
     finally:
         reader.close()
+
+
+def _lay_out(folder: Path) -> None:
+    """The environment, but `tillwire` is forked from the nursery: pages type it dozens of times,
+    and its start takes longer than what it does."""
+    (folder / "bin").mkdir(parents=True)
+    there = Path(sys.prefix)
+    for found in (*there.iterdir(), *(there / "bin").iterdir()):
+        place = folder / found.relative_to(there)
+        if found.name not in ("bin", "tillwire"):
+            place.symlink_to(found)
+    words = (sys.executable, "-I", "-S", nursery_client.__file__, nursery().address)
+    quick = folder / "bin" / "tillwire"
+    quick.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+    quick.chmod(0o755)
 
 
 def test_the_pages_that_are_typed_most_have_examples() -> None:

@@ -1,4 +1,4 @@
-"""A real `tillwire sandbox` in a process of its own: started, waited for, stopped or killed.
+"""A real `tillwire sandbox` in a process of its own: forked, waited for, stopped or killed.
 
 For tests whose subject is the program as a whole: conformance, crash, matrix, browser, documents.
 """
@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-SANDBOX: Final = (sys.executable, "-c", "from tillwire.cli import main; main()", "sandbox")
-"""The command, by the interpreter that runs the tests."""
+from tests.kit.nursery import nursery
+
+SANDBOX: Final = ("tillwire.cli", "sandbox")
+"""The command, as a nursery takes it."""
 PORTS: Final = 6
 """Ports that a sandbox may use from its base on."""
 STARTS_WITHIN: Final = 30.0
@@ -48,26 +47,6 @@ class Process(Protocol):
     def wait(self, timeout: float) -> int: ...
     def send_signal(self, number: signal.Signals, /) -> None: ...
     def kill(self) -> None: ...
-
-
-class Launch(Protocol):
-    """Starts a process whose output goes to two files; `environment` is added to this one's."""
-
-    def __call__(
-        self,
-        command: Sequence[str],
-        output: Path,
-        errors: Path,
-        environment: Mapping[str, str],
-    ) -> Process: ...
-
-
-def launch(
-    command: Sequence[str], output: Path, errors: Path, environment: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    """Start it in the common way."""
-    with output.open("wb") as out, errors.open("wb") as err:
-        return subprocess.Popen(command, stdout=out, stderr=err, env={**os.environ, **environment})
 
 
 class NotStartedError(Exception):
@@ -133,7 +112,6 @@ def start_sandbox(
     pace: float = 1.0,
     command: Sequence[str] = SANDBOX,
     environment: Mapping[str, str] | None = None,
-    launch: Launch = launch,
 ) -> SandboxProcess:
     """Start a sandbox on `directory`, made if it is not there, on ports that are free; returns
     when it is ready. Raises `NotStartedError`."""
@@ -141,7 +119,7 @@ def start_sandbox(
     for attempt in range(_TRIES):
         base = free_base_port()
         arguments = ["--data", str(directory), "--port", str(base), "--pace", f"{pace:g}"]
-        process = launch(
+        process = nursery().launch(
             [*command, *arguments],
             directory / "stdout.txt",
             directory / "stderr.txt",
@@ -168,11 +146,10 @@ def running_sandbox(
     *,
     pace: float = 1.0,
     command: Sequence[str] = SANDBOX,
-    launch: Launch = launch,
 ) -> Iterator[SandboxProcess]:
     """A sandbox on `directory`, stopped cleanly at the end; `pace` divides the virtual
     cardholder's waiting times."""
-    sandbox = start_sandbox(directory, pace=pace, command=command, launch=launch)
+    sandbox = start_sandbox(directory, pace=pace, command=command)
     try:
         yield sandbox
     except BaseException:
