@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote
@@ -40,6 +40,7 @@ BODY_WITHIN: Final = 30.0
 """Seconds in which a request's body must be there."""
 
 _HOST = re.compile(r"[A-Za-z0-9._~:\[\]%-]{1,300}\Z")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 _PATH_SAFE: Final = "/-._~!$&'()*+,;=:@"
 CLOSE: Final = (b"connection", b"close")
 """The header that ends the connection with this response."""
@@ -134,6 +135,13 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
+def bearer(authorization: str) -> str:
+    """The token of an Authorization header, whose scheme may be written in any case; empty if
+    there is none."""
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 def peer_certificate(scope: Scope) -> PeerCertificate | None:
     """The certificate that the client has shown in the TLS handshake; None if it has shown none.
     No header can stand for it."""
@@ -172,6 +180,19 @@ def base_url(scope: Scope) -> str:
         server = scope.get("server") or ("localhost", None)
         host = f"{server[0]}:{server[1]}" if server[1] else str(server[0])
     return f"{scope.get('scheme', 'http')}://{host}{quoted(root_of(scope))}"
+
+
+def own_urls(scope: Scope) -> Iterator[str]:
+    """The base URLs of the listener that was called, without the application's root path and with
+    it. The Host header says nothing: a client writes there what it likes."""
+    host, port = scope.get("server") or ("", None)
+    names = [f"[{host}]" if ":" in str(host) else str(host)]
+    if host in _LOOPBACK:
+        names.append("localhost")
+    for name in names:
+        origin = f"{scope.get('scheme', 'http')}://{name}:{port}"
+        yield origin
+        yield origin + root_of(scope)
 
 
 # --- what a request says --------------------------------------------------------------------

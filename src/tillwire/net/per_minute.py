@@ -64,10 +64,11 @@ class LimitedLog:
     """The log, for so many lines a minute; then it says how many more there were."""
 
     def __init__(
-        self, clock: Clock, more: str, *, a_minute: int = LOGGED_A_MINUTE, **bound: Any
+        self, clock: Clock, more: str, *, a_minute: int | None = None, **bound: Any
     ) -> None:
-        """`more` is the event that tells a `count` of them, `bound` what each line has."""
-        self._lines = PerMinute(clock, a_minute)
+        """`more` is the event that tells a `count` of them, `a_minute` how many lines are written
+        (as a rule `LOGGED_A_MINUTE`), `bound` what each line has."""
+        self._lines = PerMinute(clock, a_minute or LOGGED_A_MINUTE)
         self._more = more
         self._bound = bound
 

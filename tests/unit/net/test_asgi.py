@@ -178,3 +178,36 @@ async def test_a_request_has_one_reply_and_who_has_gone_has_none(
 
     await asgi.serve(scope_of(), arriving(), send, answer, lambda _error, _scope: Reply(404))
     assert [each["status"] for each in messages if "status" in each] == statuses
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [
+        ("Bearer a.b", "a.b"),
+        ("BEARER a.b", "a.b"),
+        ("bearer  a.b ", "a.b"),
+        ("Basic a.b", ""),
+        ("Bearer", ""),
+        ("", ""),
+        ("a.b", ""),
+    ],
+)
+def test_the_scheme_is_written_in_any_case(header: str, token: str) -> None:
+    assert asgi.bearer(header) == token
+
+
+@pytest.mark.parametrize(
+    ("server", "urls"),
+    [
+        (("127.0.0.1", 443), ["https://127.0.0.1:443", "https://localhost:443"]),
+        (("10.0.7.1", 8443), ["https://10.0.7.1:8443"]),
+        (("2001:db8::1", 8443), ["https://[2001:db8::1]:8443"]),
+    ],
+)
+def test_its_own_urls_are_those_of_the_listener(server: tuple[str, int], urls: list[str]) -> None:
+    scope = {
+        **scope_of(root="/b2b", host="thief.example"),
+        "scheme": "https",
+        "server": server,
+    }
+    assert list(asgi.own_urls(scope)) == [each + path for each in urls for path in ("", "/b2b")]

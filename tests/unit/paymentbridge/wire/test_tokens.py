@@ -310,19 +310,3 @@ def test_one_kind_of_token_is_not_the_other() -> None:
         tokens.read_access_token(GOOD, KEY, now=NOW)
     with pytest.raises(LoginFailed):
         read(access)
-
-
-@pytest.mark.parametrize(
-    ("header", "token"),
-    [
-        ("Bearer a.b", "a.b"),
-        ("BEARER a.b", "a.b"),
-        ("bearer  a.b ", "a.b"),
-        ("Basic a.b", ""),
-        ("Bearer", ""),
-        ("", ""),
-        ("a.b", ""),
-    ],
-)
-def test_the_scheme_is_written_in_any_case(header: str, token: str) -> None:
-    assert tokens.bearer(header) == token

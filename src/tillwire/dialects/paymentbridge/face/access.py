@@ -21,7 +21,6 @@ from tillwire.net import asgi
 from tillwire.net.asgi import Receive, Reply, Scope
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
 async def token(context: Context, scope: Scope, receive: Receive) -> Reply:
@@ -50,7 +49,7 @@ async def token(context: Context, scope: Scope, receive: Receive) -> Reply:
 def caller_of(context: Context, scope: Scope) -> Application:
     """The application whose token the request bears. Raises `LoginFailed`, `HttpError`."""
     try:
-        given = tokens.bearer(asgi.header(scope, b"authorization") or "")
+        given = asgi.bearer(asgi.header(scope, b"authorization") or "")
         if not given:
             raise LoginFailed("There is no bearer token.", "INVALID_ACCESS_TOKEN")
         now = context.now() // 1000
@@ -99,14 +98,7 @@ def _audiences(context: Context, scope: Scope) -> Iterator[str]:
     yield from VENDOR_HOSTS
     yield from context.settings.audiences
     yield context.settings.api_host
-    host, port = scope.get("server") or ("", None)
-    names = [f"[{host}]" if ":" in str(host) else str(host)]
-    if host in _LOOPBACK:
-        names.append("localhost")
-    for name in names:
-        origin = f"{scope.get('scheme', 'http')}://{name}:{port}"
-        yield origin
-        yield origin + asgi.root_of(scope)
+    yield from asgi.own_urls(scope)
 
 
 def _answer(context: Context, application: Application) -> grants.TokenAnswer:

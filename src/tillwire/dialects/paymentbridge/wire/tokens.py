@@ -192,13 +192,6 @@ class _Expiry(msgspec.Struct, frozen=True):
     exp: _Moment
 
 
-def bearer(header: str) -> str:
-    """The token of an Authorization header, whose scheme may be written in any case; empty if
-    there is none."""
-    scheme, _, token = header.strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
 # --- signatures -------------------------------------------------------------------------------
 
 

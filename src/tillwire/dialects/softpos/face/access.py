@@ -32,7 +32,6 @@ _CLIENT: Final = b"client_id"
 _REMEMBERED_LONGER: Final = 60
 """Seconds: what was good when it was looked at must not be forgotten before it is used up, nor when
 the clock is set back a little."""
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
 async def token(context: Context, scope: Scope, receive: Receive) -> Reply:
@@ -74,7 +73,7 @@ def by_certificate(context: Context, scope: Scope) -> ClientApp:
 
 def by_bearer(context: Context, scope: Scope) -> ClientApp:
     """The application whose token the request bears. Raises `Unknown`."""
-    given = tokens.bearer(_only(scope, b"authorization"))
+    given = asgi.bearer(_only(scope, b"authorization"))
     try:
         claims = tokens.read_access_token(given, context.token_key, now=context.now() // 1000)
     except TokenRefused as error:
@@ -164,11 +163,4 @@ def _audiences(context: Context, scope: Scope) -> Iterator[str]:
     """For whom an assertion may be made out. The Host header says nothing: who was given an
     assertion for another host could write that host there."""
     yield from context.settings.audiences
-    host, port = scope.get("server") or ("", None)
-    names = [f"[{host}]" if ":" in str(host) else str(host)]
-    if host in _LOOPBACK:
-        names.append("localhost")
-    for name in names:
-        origin = f"https://{name}:{port}"
-        yield origin
-        yield origin + asgi.root_of(scope)
+    yield from asgi.own_urls(scope)

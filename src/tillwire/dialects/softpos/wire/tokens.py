@@ -129,10 +129,3 @@ def read_access_token(text: str, key: bytes, *, now: int) -> AccessClaims:
     if claims.expires_at <= now:
         raise TokenRefused("it has expired")
     return claims
-
-
-def bearer(header: str) -> str:
-    """The token of an Authorization header, whose scheme may be written in any case; empty if
-    there is none."""
-    scheme, _, token = header.strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
