@@ -7,6 +7,8 @@ none runs, to an engine that reaches no terminal. Every difference becomes a dis
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
@@ -39,12 +41,12 @@ from tillwire.cli.windows import (
 from tillwire.clock import SystemClock
 from tillwire.core.model import Finding, State
 from tillwire.core.ports import Reader
-from tillwire.errors import InvalidRequest, TillwireError
+from tillwire.errors import ConfigurationError, InvalidRequest, TillwireError
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault
 from tillwire.reconcile import profiles, reports
 from tillwire.reconcile.facts import Window
-from tillwire.reconcile.findings import findings, heard
+from tillwire.reconcile.findings import findings
 from tillwire.reconcile.match import ACQUIRER, TILL
 from tillwire.reconcile.results import Group
 from tillwire.reconcile.run import MOST, Report, Resolution, nothing
@@ -115,6 +117,8 @@ def run(
     if not files and not asks:
         allowed = "--till, --acquirer, --ask-terminals"
         raise InvalidRequest("--till", "there is nothing to compare with", allowed)
+    if out is not None:
+        _make(out)  # before anything is written down that is to be told there
     path = locate(journal, config, data)
     with opened(path) as books:
         estate = books.read_now(lambda reader: reader.estate())
@@ -144,7 +148,7 @@ def run(
 
         report = books.read_now(compared)
         new = 0 if dry_run else _report(books, findings(report.differences, report.sources))
-    written = reports.write(report, out) if out is not None else []
+    written = _written(report, out) if out is not None else []
     if as_json:
         say_json({**reports.view(report), "opened": new})
     else:
@@ -153,6 +157,27 @@ def run(
         remark(f"Written: {each}")
     if not report.agrees:
         raise typer.Exit(DIFFERENT)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder}: reports cannot be written there: {error.strerror}. Nothing was done."
+        ) from None
+
+
+def _written(report: Report, folder: Path) -> list[Path]:
+    try:
+        return reports.write(report, folder)
+    except OSError as error:
+        raise TillwireError(
+            f"{folder}: the reports cannot be written: {error.strerror}. All else is done; run it "
+            "again for the reports."
+        ) from None
 
 
 class Resolver:
@@ -214,20 +239,26 @@ def _say(report: Report, window: Window, new: int, *, dry_run: bool) -> None:
     say_table(
         ["STORE", "TERMINAL", "DAY", *(f"{label.upper()}" for label in labels)],
         [
-            [
-                group.store,
-                group.terminal,
-                reports.day_of(group.day).isoformat(),
-                *(_sum(group, label) for label in labels),
-            ]
-            for group in report.groups
+            *(
+                [
+                    group.store or reports.NOT_SAID,
+                    group.terminal or reports.NOT_SAID,
+                    reports.day_of(group.day).isoformat(),
+                    *(_sum(group, label) for label in labels),
+                ]
+                for group in reports.asked_for(report)
+            ),
+            *(
+                [f"all, in {group.currency}", "", "", *(_sum(group, label) for label in labels)]
+                for group in reports.sums(report)
+            ),
         ],
         empty="No transactions.",
     )
     if report.differences:
         say()
         for result in report.differences[:_SHOWN]:
-            say(f"{result.kind.value} {result.name}: {heard(result, report.sources)}")
+            say(f"{result.kind.value} {result.name}: {reports.told(result, report.sources)}")
         if (more := len(report.differences) - _SHOWN) > 0:
             remark(f"And {more} more; --out DIR writes all.")
     if report.resolved:

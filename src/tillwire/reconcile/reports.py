@@ -1,24 +1,26 @@
 """What a reconciliation found, for people and programs: a page, tables for spreadsheets, JSON.
 
-No text of a file steers what shows it: HTML is escaped, and a cell of a CSV that a spreadsheet
-would take for a formula begins with an apostrophe.
+No text of a file steers what shows it: HTML is escaped, a cell of a CSV that a spreadsheet would
+take for a formula begins with an apostrophe, and characters that steer have a sign in their place.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import jinja2
 import msgspec
 
 from tillwire.clock import utc
 from tillwire.money import Money
-from tillwire.reconcile.findings import heard
-from tillwire.reconcile.match import LABELS
+from tillwire.reconcile.findings import described, heard
+from tillwire.reconcile.match import GATEWAY, LABELS
 from tillwire.reconcile.profiles import TEXTS
 from tillwire.reconcile.results import Group, Kind, Result, Seen
 from tillwire.reconcile.run import Report
@@ -36,7 +38,11 @@ WORDS: Final = {
     Kind.OUTSIDE: "outside of what was asked for",
 }
 """The kinds as people read them, in the order in which they are shown."""
+NOT_SAID: Final = "(not said)"
+"""In place of a store or terminal of rows that do not name theirs."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+_STEERING: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Categories of Unicode that show nothing of their own, and may move what does."""
 _FACTS: Final = ("type", "status", "amount", "currency", "at")
 
 
@@ -110,12 +116,44 @@ def _seen_view(row: Seen | None) -> dict[str, Any] | None:
     }
 
 
+def told(result: Result, sources: Mapping[str, str]) -> str:
+    """A difference for people, in sentences: what each side has, and what is wrong with it."""
+    ours = result.seen.get(GATEWAY)
+    first = f"The gateway has {described(ours)}. " if ours else ""
+    twin = "" if result.twin is None else f" It repeats row {result.twin + 1}."
+    return first + heard(result, sources) + twin
+
+
+def asked_for(report: Report) -> list[Group]:
+    """The groups that people look at: a month's file has many days beside the one."""
+    return [each for each in report.groups if each.kinds.keys() - {Kind.OUTSIDE}]
+
+
+def sums(report: Report) -> list[Group]:
+    """The sums of these groups, one for each currency; of no store, terminal or day."""
+    found: dict[str, Group] = {}
+    for each in asked_for(report):
+        total = found.setdefault(each.currency, Group("", "", 0, each.currency))
+        for kind, count in each.kinds.items():
+            total.add(kind, count, {}, {})
+        total.add(Kind.MATCHED, 0, each.rows, each.flow)
+    return [found[currency] for currency in sorted(found)]
+
+
 # --- spreadsheets ---------------------------------------------------------------------------
 
 
 def plain(text: str) -> str:
     """The text as a cell that no spreadsheet computes."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{legible(text)}" if text.lstrip().startswith(_FORMULA) else legible(text)
+
+
+def legible(text: str) -> str:
+    """The text without characters that could steer what shows it."""
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) in _STEERING else character
+        for character in text
+    )
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
@@ -178,23 +216,28 @@ def html(report: Report) -> str:
         report=report,
         labels=labels,
         kinds=[(words, report.kinds[kind]) for kind, words in WORDS.items()],
-        begin=_shown(report.window.begin),
-        end=_shown(report.window.end),
-        groups=[
-            (each, day_of(each.day), [_side(each, label) for label in labels], _unlike(each))
-            for each in report.groups
+        begin=_shown(report.window.begin, report.window.zone),
+        end=_shown(report.window.end, report.window.zone),
+        groups=[(each, day_of(each.day), *_cells(each, labels)) for each in asked_for(report)],
+        sums=[(each, *_cells(each, labels)) for each in sums(report)],
+        not_said=NOT_SAID,
+        shown=[
+            (each, _words(each), [(label, each.seen.get(label)) for label in labels])
+            for each in report.differences[:MOST_SHOWN]
         ],
-        shown=[(each, _words(each), heard(each, report.sources)) for each in _first(report)],
+        described=lambda row: legible(described(row)),
+        legible=legible,
         hidden=max(0, len(report.differences) - MOST_SHOWN),
     )
 
 
-def _first(report: Report) -> list[Result]:
-    return report.differences[:MOST_SHOWN]
-
-
 def _words(result: Result) -> str:
-    return ", ".join(WORDS[kind] for kind in result.kinds)
+    twin = "" if result.twin is None else f" of row {result.twin + 1}"
+    return ", ".join(WORDS[kind] for kind in result.kinds) + twin
+
+
+def _cells(group: Group, labels: Sequence[str]) -> tuple[list[tuple[int, str]], int]:
+    return [_side(group, label) for label in labels], _unlike(group)
 
 
 def _side(group: Group, label: str) -> tuple[int, str]:
@@ -223,5 +266,5 @@ def _rfc3339(moment: int) -> str:
     return shown.replace("+00:00", "Z")
 
 
-def _shown(moment: int) -> str:
-    return f"{datetime.fromtimestamp(moment / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+def _shown(moment: int, zone: str) -> str:
+    return f"{datetime.fromtimestamp(moment / 1000, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"

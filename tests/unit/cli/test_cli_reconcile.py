@@ -181,6 +181,24 @@ def test_what_is_wrong_with_the_command_is_told(
     assert ran.out == ""
 
 
+def test_where_reports_cannot_be_written_nothing_is_done(
+    run: Run, journal: Path, tmp_path: Path
+) -> None:
+    rows = "transaction_id,original_id,reference,acquirer_reference,terminal,tid,store,type,status,"
+    rows += "amount,currency,at,authorisation_code,stan,card_last4\n,,x,,,,,PURCHASE,APPROVED,"
+    (tmp_path / "till.csv").write_text(rows + "1.00,EUR,2026-05-01T10:00:00Z,,,\n")
+    command = ("reconcile", "--till", tmp_path / "till.csv", "--day", "2026-05-01")
+    ran = run(*command, "--out", tmp_path / "till.csv", "--journal", journal)
+    assert (ran.status, ran.out) == (2, "")
+    assert "reports cannot be written there: File exists. Nothing was done." in ran.err
+    assert run("discrepancies", "list", "--json", "--journal", journal).document == []
+    (tmp_path / "out" / "report.json").mkdir(parents=True)
+    ran = run(*command, "--out", tmp_path / "out", "--journal", journal)
+    assert ran.status == 1
+    assert "cannot be written: Is a directory. All else is done" in ran.err
+    assert len(run("discrepancies", "list", "--json", "--journal", journal).document) == 1
+
+
 def test_a_bad_file_changes_nothing(run: Run, journal: Path, tmp_path: Path) -> None:
     file = tmp_path / "till.csv"
     file.write_text("transaction_id,amount,currency,at\n,1.00,EUR,2026-05-01T10:00:00Z\n")

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.reconcile.books import compared, row
+from tests.unit.reconcile.books import WINDOW, compared, row
+from tillwire.clock import Instant
 from tillwire.reconcile import reports
+from tillwire.reconcile.facts import Window
 from tillwire.reconcile.run import Report
 
 HOSTILE = '<script>alert("x")</script>'
@@ -60,6 +62,48 @@ def test_no_cell_of_a_spreadsheet_is_a_formula(tmp_path: Path) -> None:
     assert {each["kind"] for each in rows} == {
         "missing_at_acquirer", "amount_differs", "missing_at_gateway",
     }  # fmt: skip
+
+
+def test_no_text_steers_what_shows_it(tmp_path: Path) -> None:
+    steering = "\x1b[2Jred\u202e\x07"
+    report = compared([row(1, reference=steering, store=steering)], [], [row(2, terminal=steering)])
+    for path in reports.write(report, tmp_path):
+        text = path.read_text()
+        assert not set(text) & {"\x1b", "\x07"}
+        assert path.suffix == ".json" or "\u202e" not in text
+        assert "[2Jred" in text
+
+
+def test_a_difference_tells_what_each_side_has() -> None:
+    report = compared([row(1)], [row(2), row(2)], None)
+    first, second, third = (reports.told(each, report.sources) for each in report.differences)
+    assert first.startswith("The gateway has PURCHASE 12.50 EUR APPROVED (reference sale-1, ")
+    assert first.endswith("The till does not have it.")
+    assert second.startswith("The till (till.csv, row 1) has PURCHASE 12.50 EUR APPROVED")
+    assert third.endswith("It comes more than once. It repeats row 1.")
+    page = reports.html(report)
+    assert page.count("PURCHASE 12.50 EUR APPROVED") == 3
+    assert "duplicate of row 1" in page
+
+
+def test_sums_are_of_what_was_asked_for_in_each_currency() -> None:
+    other_day = row(3, at="2026-03-16T10:00:00Z", transaction_id="")
+    partly = row(4, transaction_id="", at="2026-03-14T10:00:00Z")
+    report = compared([row(1), row(2, currency="USD")], [row(1), other_day, partly])
+    assert [each.day for each in report.groups] != [each.day for each in reports.asked_for(report)]
+    euros, dollars = reports.sums(report)
+    assert (euros.currency, euros.rows, euros.flow) == (
+        "EUR", {"gateway": 1, "till": 2}, {"gateway": 1250, "till": 2500},
+    )  # fmt: skip
+    assert (dollars.currency, dollars.rows) == ("USD", {"gateway": 1})
+    page = reports.html(report)
+    assert "all, in EUR" in page
+    assert "2026-03-16" not in page
+    assert reports.NOT_SAID not in page
+    early = Window(WINDOW.begin, Instant(WINDOW.begin + 36_001_500))
+    rows = [row(1), row(2)]
+    (only,) = compared(rows, rows, window=early).groups
+    assert (only.rows["till"], only.flow["till"]) == (2, 1250), "the later one was not asked for"
 
 
 def test_the_json_has_every_difference_and_every_sum(tmp_path: Path) -> None:
