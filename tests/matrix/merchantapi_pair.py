@@ -119,10 +119,11 @@ class Pair(TwoGateways):
 
 async def settled(pair: Pair, order: Transaction | str) -> Transaction:
     """The near gateway's transaction once all that can be found out was. What is UNKNOWN at the far
-    one, a person decides there by the acquirer's ledger."""
+    one's virtual terminal, a person decides there by the acquirer's ledger."""
     ended = await pair.ended(order, FOUND_OUT_AFTER)
     there = pair.there(ended)
-    if ended.state is State.UNKNOWN and there is not None and there.state is State.UNKNOWN:
+    unknown = there is not None and there.state is State.UNKNOWN
+    if ended.state is State.UNKNOWN and there is not None and unknown and _is_virtual(there):
         charged = (await pair.far.charges()).get(there.id)
         await pair.far.engine.decide(
             there.id,
@@ -133,6 +134,10 @@ async def settled(pair: Pair, order: Transaction | str) -> Transaction:
         )
         ended = await pair.ended(order, 30)
     return ended
+
+
+def _is_virtual(there: Transaction) -> bool:
+    return there.terminal_id in {each.id for each in shop.VIRTUAL}
 
 
 def machine(disk: Path, seed: int = 0, **options: Any) -> Any:

@@ -15,10 +15,21 @@ from tests.kit.messages import Fate
 from tests.kit.runner import again, seeds
 from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.merchantapi_agreement import check_pair
-from tests.matrix.merchantapi_pair import FAR_PORTS, LANE, Pair, live, settled
+from tests.matrix.merchantapi_pair import (
+    DEVICE,
+    FAR_PORTS,
+    FETCHING,
+    LANE,
+    Lane,
+    Pair,
+    live,
+    settled,
+)
 from tests.matrix.nexo_doubles import Doubling
+from tests.simulation.polling import PollingTerminal
 from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.errors import Conflict, PeerError
+from tillwire.net.http_client import AiohttpClient
 
 _T = TransactionType
 MINORS: Final = (1000, 1040, 1043, 1046, 1048, 1049, 1052, 1053, 1054)
@@ -78,19 +89,29 @@ def test_what_is_too_late_never_leaves(disk: Path) -> None:
 
 @pytest.mark.parametrize("seed", seeds(range(10)))
 def test_a_day_on_which_much_goes_wrong(disk: Path, seed: int) -> None:
+    """At a terminal that is pushed to, or at one that fetches, and is off now and then."""
     source = random.Random(seed)
+    lane = source.choice([LANE, FETCHING])
+    terminal = PollingTerminal(random.Random(seed + 1))
 
     async def day(pair: Pair) -> None:
+        client = AiohttpClient()
+        url = f"http://127.0.0.1:{FAR_PORTS[DEVICE]}"
         sales: list[Transaction] = []
         for _ in range(8):
             if source.random() < 0.7:
                 pair.plug.network = Doubling.seeded(source, risk=0.3)
-            order = await _ordered(pair, sales, source)
-            await _trouble(pair, source, order)
+            order = await _ordered(pair, lane, sales, source)
+            working = asyncio.create_task(_work_after(terminal, client, url, source))
+            await _trouble(pair, lane, source, order)
             here = await settled(pair, order)
+            for each in pair.far.transactions():  # another till's may still wait
+                await pair.far.engine.wait(each.id, lambda now: now.is_settled, 400)
+            working.cancel()
             if here.state is State.APPROVED and here.type is _T.PURCHASE:
                 sales.append(here)
-            await check_pair(pair)
+            await check_pair(pair, terminal.charged)
+        await client.close()
 
     try:
         live(disk, day)
@@ -99,19 +120,29 @@ def test_a_day_on_which_much_goes_wrong(disk: Path, seed: int) -> None:
         raise
 
 
-async def _ordered(pair: Pair, sales: list[Transaction], source: random.Random) -> Transaction:
+async def _work_after(
+    terminal: PollingTerminal, client: AiohttpClient, url: str, source: random.Random
+) -> None:
+    """The terminal that fetches is switched on."""
+    await asyncio.sleep(source.choice([0.0, 0.0, 10.0, 100.0, 250.0]))
+    await terminal.work(client, url)
+
+
+async def _ordered(
+    pair: Pair, lane: Lane, sales: list[Transaction], source: random.Random
+) -> Transaction:
     if sales and source.random() < 0.4:
         of = source.choice(sales)
         try:
             minor = source.choice([100, 300])
-            return await pair.order(LANE, minor, _T.REFUND, original=of.id)
+            return await pair.order(lane, minor, _T.REFUND, original=of.id)
         except Conflict:  # nothing is left of it
             sales.remove(of)
     kind = source.choice([_T.PURCHASE, _T.PURCHASE, _T.REFUND])
-    return await pair.order(LANE, source.choice(MINORS), kind)
+    return await pair.order(lane, source.choice(MINORS), kind)
 
 
-async def _trouble(pair: Pair, source: random.Random, order: Transaction) -> None:
+async def _trouble(pair: Pair, lane: Lane, source: random.Random, order: Transaction) -> None:
     """Something happens meanwhile, or nothing."""
     for _ in range(source.randrange(300)):
         await asyncio.sleep(0)
@@ -131,5 +162,5 @@ async def _trouble(pair: Pair, source: random.Random, order: Transaction) -> Non
             await pair.near.engine.abort(order.id)
         case 4:
             with suppress(PeerError, AssertionError):  # its terminal may be blocked
-                other = await pair.other_till(source.choice([2000, 2049]))
+                other = await pair.other_till(source.choice([2000, 2049]), lane)
                 await pair.far.engine.wait(other, lambda each: each.is_final, 100)

@@ -14,7 +14,7 @@ from tests.unit.merchantapi.driver import system as there
 from tests.unit.merchantapi.driver.counter import Counter, at_a_counter
 from tests.unit.merchantapi.driver.system import KEY, LIST, PORT, Act, Behaviour
 from tillwire.core.model import Evidence, State, TransactionType
-from tillwire.dialects.merchantapi.driver import orders
+from tillwire.dialects.merchantapi.driver import cloud, orders
 from tillwire.errors import JournalError, Proof
 
 REFUSALS = [400, 401, 402, 403, 404, 405, 406, 410, 413, 415, 422, 429, 451]
@@ -490,6 +490,21 @@ async def test_a_list_that_changes_while_it_is_read_proves_nothing(counter: Coun
     assert (await counter.ended(order)).proof is Proof.ABSENT_AT_PEER
 
 
+@at_a_counter(clock_seconds=86_400)
+async def test_a_list_without_end_proves_nothing(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud, "MOST_PAGES", 2)
+    counter.system.tasks.extend(there.older(120))
+    counter.system.posts.append(there.cut)
+    order = await counter.order()
+    await counter.lost(order)
+    await asyncio.sleep(200)
+    assert (await counter.now(order)).state is State.UNKNOWN
+    assert "no end within 2 pages" in counter.doubts(order)
+    assert {each.query["page"] for each in counter.system.of("GET")} == {"1", "2"}
+
+
 @at_a_counter()
 async def test_an_older_list_is_read_no_further_than_it_must(counter: Counter) -> None:
     counter.system.tasks.extend(there.older(500))
@@ -507,6 +522,18 @@ async def test_what_the_system_had_taken_and_does_not_know_is_for_a_person(
     words = await counter.for_a_person(order)
     assert "404" in words
     assert (await counter.now(order)).state is State.UNKNOWN
+
+
+@at_a_counter()
+async def test_an_id_that_is_not_known_any_more_is_looked_for_by_its_name(
+    counter: Counter,
+) -> None:
+    counter.system.posts.append(_taken_twice)
+    order = await counter.named(await counter.order())
+    del counter.system.tasks[0]
+    await counter.lost(order)
+    assert (await counter.ended(order, 30)).state is State.APPROVED
+    assert counter.system.charged == [12.5]
 
 
 # --- clocks, and restarts -------------------------------------------------------------------------

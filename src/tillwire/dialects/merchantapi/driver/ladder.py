@@ -34,16 +34,21 @@ class Ladder:
     async def look(self, transaction: Transaction) -> Found | Absent | CannotTell:
         """One look at what was sent."""
         begun = self._clock.now()
-        called = transaction.peer.get(PEER_ID, "")
+        called, unknown = transaction.peer.get(PEER_ID, ""), ""
         try:
             if called:
-                return self._judged(transaction, await self.by_id(transaction, called))
+                try:
+                    return self._judged(transaction, await self.by_id(transaction, called))
+                except NoSuch as answer:
+                    unknown = f"It had taken it as {called}, and now: {answer.detail}."
             seen = await self._seen(transaction)
             if seen.mine:
                 return self._judged(transaction, _all_read(seen.mine, transaction))
+            if unknown:
+                return self._later(transaction, unknown)
             return await self._absence(transaction, seen, begun)
-        except NoSuch as unknown:
-            return self._later(transaction, f"The system answered {unknown.detail}.")
+        except NoSuch as answer:
+            return self._later(transaction, f"The system answered {answer.detail}.")
         except PeerError as error:
             return CannotTell(f"The system does not tell. {error.detail}")
 
