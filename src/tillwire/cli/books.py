@@ -7,6 +7,7 @@ evidence: it is shown, and moves nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +15,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
+from tillwire.cli.codes import code_of, remark_code
 from tillwire.cli.control import follow
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
 from tillwire.cli.options import JsonOption, terminal_of
@@ -37,6 +39,8 @@ NOT_RUNNING: Final = (
 )
 EVIDENCE: Final = "What a terminal or its cloud says is evidence, and changes nothing here."
 _line: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
+_LINK: Final = re.compile(r"neximpos://\S+")
+"""What a phone's camera opens."""
 _SEEN: Final = 1000
 """Entries after which progress is told."""
 
@@ -46,6 +50,9 @@ def last(
     wait: Annotated[
         float, typer.Option("--wait", min=1, max=LONGEST_WAIT, help="Seconds that it may take.")
     ] = LAST_WITHIN,
+    at_terminal: Annotated[
+        bool, typer.Option("--at-terminal", help="You are there: a phone is to open a link.")
+    ] = False,
     journal: JournalOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
@@ -60,10 +67,12 @@ def last(
         place = terminal_of(books.read_now(lambda reader: reader.estate()), terminal)
         entry: Entry | None = None
         trouble = NOT_RUNNING
-        for line in told(path, "/last", LastOrder(place.id, wait)):
+        for line in told(path, "/last", LastOrder(place.id, wait, at_terminal)):
             match line:
                 case Shown(text):
-                    remark(f"{place.name} shows: {text}")
+                    remark(text)
+                    if link := _LINK.search(text):
+                        remark_code(code_of(link.group()))
                 case Told(entry):
                     pass
                 case Ended(trouble):

@@ -12,9 +12,9 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import msgspec
-import segno
 import typer
 
+from tillwire.cli.codes import code_of, remark_code
 from tillwire.cli.journals import (
     ConfigOption,
     DataOption,
@@ -30,7 +30,8 @@ from tillwire.clock import SystemClock
 from tillwire.core.model import Terminal, Transaction
 from tillwire.dialects.softpos.driver import phone
 from tillwire.dialects.softpos.driver.backend import Backends, NoSuchTransaction
-from tillwire.dialects.softpos.driver.returns import DRIVER, PURPOSE
+from tillwire.dialects.softpos.driver.inquiries import PURPOSE
+from tillwire.dialects.softpos.driver.returns import DRIVER
 from tillwire.dialects.softpos.driver.settings import DriverSettings
 from tillwire.dialects.softpos.wire import links
 from tillwire.dialects.softpos.wire.aliases import CheckAnswer
@@ -47,15 +48,6 @@ from tillwire.journal.vault import KeyFileVault
 from tillwire.net.http_client import AiohttpClient
 from tillwire.net.secret_paths import SecretPaths
 
-_BORDER: Final = 2
-"""Light modules around a code; a dark screen's own edge adds to them."""
-_HALVES: Final = {
-    (False, False): "\u2588",
-    (False, True): "\u2580",
-    (True, False): "\u2584",
-    (True, True): " ",
-}
-"""Dark above, dark below -> a character."""
 NOT_BELIEVED: Final = "This can be forged: `tillwire softpos check` asks the backend."
 INQUIRIES: Final = {
     "last-transaction": Operation.LAST_TRANSACTION,
@@ -213,7 +205,7 @@ def _view(answer: CheckAnswer | None) -> dict[str, object] | None:
 
 
 def _show(text: str, svg: Path | None, *, as_json: bool) -> None:
-    code = segno.make(text, micro=False)
+    code = code_of(text)
     if svg is not None:
         try:
             code.save(str(svg), kind="svg", scale=4)
@@ -222,16 +214,5 @@ def _show(text: str, svg: Path | None, *, as_json: bool) -> None:
     if as_json:
         say_json({"link": text})
         return
-    for line in _drawn([bytes(row) for row in code.matrix_iter(border=_BORDER)]):
-        remark(line)
+    remark_code(code)
     say(text)
-
-
-def _drawn(rows: list[bytes]) -> list[str]:
-    """Two rows of modules in one line, with the light ones drawn: for dark screens."""
-    if len(rows) % 2:
-        rows = [*rows, bytes(len(rows[0]))]
-    pairs = zip(rows[::2], rows[1::2], strict=True)
-    return [
-        "".join(_HALVES[bool(a), bool(b)] for a, b in zip(*pair, strict=True)) for pair in pairs
-    ]

@@ -92,13 +92,16 @@ class Books:
         *,
         tell: Callable[[str], None] = lambda _: None,
         seconds: float = LAST_WITHIN,
+        at_terminal: bool = False,
     ) -> LastKnown:
         """The terminal's last transaction, by the journal and by its own word; `tell` hears what it
-        shows meanwhile. Raises `NotFound`, `JournalError`."""
+        shows meanwhile, or wants of somebody who is there (`at_terminal`). Raises `NotFound`,
+        `JournalError`."""
         self._terminal_at(terminal_id)
         entry, known, trouble = None, None, ""
         try:
-            found = await self._perform(terminal_id, AskLast(), tell=tell, seconds=seconds)
+            errand = AskLast(at_terminal=at_terminal)
+            found = await self._perform(terminal_id, errand, tell=tell, seconds=seconds)
         except TillwireError as error:
             trouble = str(error)
         else:

@@ -113,6 +113,9 @@ class Count(msgspec.Struct, frozen=True):
 class AskLast(msgspec.Struct, frozen=True):
     """The last transaction that the terminal remembers."""
 
+    at_terminal: bool = False
+    """Whether somebody is there who can act, where that tells more."""
+
 
 class Reprint(msgspec.Struct, frozen=True):
     """Print the terminal's last receipt once more, on its own printer."""

@@ -30,6 +30,8 @@ class LastOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Its id."""
     seconds: Annotated[float, Meta(gt=0, le=LONGEST_WAIT)] = LAST_WITHIN
     """How long it may be waited for."""
+    at_terminal: bool = False
+    """Whether somebody is there who can act."""
 
 
 class ListOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,7 +76,12 @@ def last(engine: Engine, order: LastOrder) -> AsyncGenerator[bytes, None]:
 async def _last(engine: Engine, order: LastOrder) -> AsyncGenerator[bytes, None]:
     shown: asyncio.Queue[str | None] = asyncio.Queue()
     asking = asyncio.create_task(
-        engine.last_transaction(order.terminal, tell=shown.put_nowait, seconds=order.seconds),
+        engine.last_transaction(
+            order.terminal,
+            tell=shown.put_nowait,
+            seconds=order.seconds,
+            at_terminal=order.at_terminal,
+        ),
         name="the last transaction",
     )
     asking.add_done_callback(lambda _: shown.put_nowait(None))

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.unit.cli.conftest import ESTATE, Run
-from tillwire.dialects.softpos.driver.returns import PURPOSE
+from tillwire.dialects.softpos.driver.inquiries import PURPOSE
 from tillwire.journal.vault import KeyFileVault, key_path
 from tillwire.net.secret_paths import SecretPaths
 

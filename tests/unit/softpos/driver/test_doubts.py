@@ -12,8 +12,8 @@ from tests.unit.softpos.driver.backend import CHECK, TID
 from tests.unit.softpos.driver.counter import LANE, RETURNS, Counter, at_a_counter
 from tillwire.core.model import Evidence, State, Transaction
 from tillwire.dialects.softpos.driver import phone
+from tillwire.dialects.softpos.driver.inquiries import PURPOSE
 from tillwire.dialects.softpos.driver.pace import next_after
-from tillwire.dialects.softpos.driver.returns import PURPOSE
 from tillwire.dialects.softpos.wire.links import Operation
 from tillwire.errors import Proof
 from tillwire.net.secret_paths import SecretPaths

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from tillwire.core.ports import Clock, HttpResponse, Vault
 from tillwire.dialects.softpos.driver.credentials import Account, Connect, Credentials, Ours
+from tillwire.dialects.softpos.driver.inquiries import Inquiries
 from tillwire.dialects.softpos.driver.pace import Paces
 from tillwire.dialects.softpos.driver.settings import DriverSettings
 from tillwire.dialects.softpos.wire import aliases, assertions, check, errors, keys, reading, tokens
@@ -76,6 +77,7 @@ class Backends:
         """Seals links."""
         self.paths = SecretPaths(vault, "softpos returns")
         """Where phones come back."""
+        self.inquiries = Inquiries(vault)
         self.paces = Paces(clock)
         self._connect = connect
         self._clock = clock

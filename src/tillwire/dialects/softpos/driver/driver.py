@@ -17,7 +17,7 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
-from tillwire.core.errands import Ability, AskLast, Errand, Result
+from tillwire.core.errands import Ability, AskLast, Errand, ErrandFailed, Result, Trouble
 from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType
 from tillwire.core.moves import check_outcome
 from tillwire.core.ports import (
@@ -34,9 +34,11 @@ from tillwire.core.ports import (
 )
 from tillwire.dialects.softpos.driver import books, outcome, phone
 from tillwire.dialects.softpos.driver.backend import Backends, NoSuchTransaction
+from tillwire.dialects.softpos.driver.inquiries import last_on_phone
 from tillwire.dialects.softpos.driver.outcome import Asked
 from tillwire.dialects.softpos.driver.settings import DriverSettings
 from tillwire.dialects.softpos.wire.check import Status
+from tillwire.dialects.softpos.wire.links import Operation
 from tillwire.errors import (
     ConfigurationError,
     JournalError,
@@ -216,7 +218,9 @@ class SoftPosDriver:
                 return CannotTell(error.detail, needs_person=True)
             return Found(read)
         if read.is_absent:
-            return self._absent(transaction, read.detail)
+            # A phone may have come back since it was asked for.
+            latest = await self._inbox.find(transaction.id) or transaction
+            return self._absent(latest, read.detail)
         return CannotTell(read.detail, read.needs_person or self._is_over(transaction))
 
     def _absent(self, transaction: Transaction, detail: str) -> Absent | CannotTell:
@@ -289,7 +293,33 @@ class SoftPosDriver:
         return books.listed(self.check, self._inbox, self._terminal.id, begin, end)
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
-        """The last transaction that the backend knows; a phone is reached by links alone."""
+        """The last transaction that the backend knows, or the phone itself, if somebody is there
+        to open a link: it is reached by links alone."""
         if not isinstance(errand, AskLast):
             raise Unsupported(f"Terminal {self._terminal.name} knows payments alone.")
+        if errand.at_terminal:
+            return await self._last_on_phone(tell)
         return await books.last(self.check, self._inbox, self._terminal.id)
+
+    async def _last_on_phone(self, tell: Callable[[str], None]) -> Entry | None:
+        inquiries, name = self._backends.inquiries, self._clock.transaction_id()
+        try:
+            link = phone.inquiry(
+                Operation.LAST_TRANSACTION,
+                self._terminal.tid,
+                self.settings,
+                inquiries.paths,
+                name,
+            )
+        except JournalError as error:
+            raise ErrandFailed(Trouble.BROKEN, f"No link can be made. {error}") from error
+        return await last_on_phone(
+            inquiries,
+            name,
+            link,
+            tell,
+            inbox=self._inbox,
+            terminal_id=self._terminal.id,
+            tids=self.tids,
+            check=self.check,
+        )

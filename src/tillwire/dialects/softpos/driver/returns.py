@@ -9,6 +9,7 @@ Whoever comes here is told that it was noted, and never how it ended.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from http import HTTPStatus
@@ -34,7 +35,6 @@ from tillwire.errors import (
 from tillwire.net import asgi
 from tillwire.net.asgi import HttpError, Receive, Reply, Scope, Send
 from tillwire.net.per_minute import EachPerMinute
-from tillwire.net.secret_paths import SecretPaths
 
 DRIVER: Final = "softpos"
 MOST_AT_ONCE: Final = 64
@@ -42,9 +42,9 @@ MOST_AT_ONCE: Final = 64
 MOST_OF_ONE: Final = 10
 """Returns to one address in a minute; an honest phone comes once or twice. An address that was
 given away is no way to fill the journal."""
+CONFIRM_WITHIN: Final = 30.0
+"""Seconds for which a phone is kept waiting for the backend."""
 INQUIRIES: Final = "inquiries/"
-PURPOSE: Final = "softpos inquiries"
-"""Of the vault's key for addresses of inquiries, which move no money."""
 
 _HEADERS: Final = [(b"referrer-policy", b"no-referrer"), (b"x-content-type-options", b"nosniff")]
 
@@ -79,7 +79,7 @@ class ReturnsFace:
         self._estate = estate
         self._clock = clock
         self._backends = backends
-        self._inquiries = SecretPaths(backends.vault, PURPOSE)
+        self._inquiries = backends.inquiries
         self._at_work = 0
         self._returns = EachPerMinute(clock, MOST_OF_ONE)
         self._log = structlog.get_logger().bind()
@@ -91,7 +91,7 @@ class ReturnsFace:
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         path = asgi.path_of(scope).removeprefix("/")
         inquiry = path.startswith(INQUIRIES)
-        paths = self._inquiries if inquiry else self._backends.paths
+        paths = self._inquiries.paths if inquiry else self._backends.paths
         name = paths.transaction_id(path.removeprefix(INQUIRIES) if inquiry else path)
         if name is None or scope["method"] != "GET":
             return _NOWHERE
@@ -120,6 +120,7 @@ class ReturnsFace:
             return _UNREADABLE
         if transaction is None:
             log.info("a phone answered an inquiry", **_told(returned), fields=returned.fields)
+            self._inquiries.heard(name, returned)
         else:
             await self._take(transaction, returned)
         return NOTED
@@ -137,8 +138,13 @@ class ReturnsFace:
         hints = _hints(returned, driver)
         latest = await self._inbox.heard_sign(transaction.id, Sign(peer=hints))
         paces.hurry(transaction.id)
-        if driver is not None and latest.is_settled:
-            await self._confirm(driver, latest)
+        if driver is None or not latest.is_settled:
+            return
+        try:
+            async with asyncio.timeout(CONFIRM_WITHIN):
+                await self._confirm(driver, latest)
+        except TimeoutError:
+            self._log.warning("the backend is slow to confirm a return", transaction=latest.id)
 
     async def _confirm(self, driver: SoftPosDriver, transaction: Transaction) -> None:
         """Ask for one that was given up or lost, or that has ended. What the backend says goes to
