@@ -28,6 +28,7 @@ PORT: Final = 8790
 BUSINESS: Final = "469e957c-57a7-4c4c-9f0b-0a1b2c3d4e5f"
 STORE: Final = "51aa0c1e-12f4-4d0b-8c55-3a0f7f7f1e01"
 TID: Final = "30350039"
+FOREVER: Final = 10**15
 OLD: Final = "urn:tid:48c54303-6d51-39af-bdeb-4af53f621652"
 NEW: Final = "urn:tid:5d2f0b9a-7a31-3c1e-9d55-0f0e0d0c0b0a"
 
@@ -209,6 +210,12 @@ class Cloud:
         self.listed[made["id"]] = made
         return made
 
+    def void(self, name: str) -> Json:
+        """Take one back as a whole."""
+        now = stamp(virtual_loop().clock.now())
+        self.listed[name].update(status="VOIDED", voided=True, updatedAt=now)
+        return self.listed[name]
+
     def sale(self, order: Order, **changes: Any) -> Json:
         """What a paid order is in the list."""
         authorize = order.members["action"] == "authorize"
@@ -376,16 +383,17 @@ async def _stores(cloud: Cloud, asked: Asked) -> Reply:
 
 
 async def _list(cloud: Cloud, asked: Asked) -> Reply:
-    begin = moment(asked.query["startAt"])
+    begin, end = moment(asked.query["startAt"]), moment(asked.query.get("endAt"))
     assert begin is not None
     offset, limit = (
         int(asked.query.get("startOffset", 0)),
         min(int(asked.query["limit"]), cloud.page),
     )
+    time_type = asked.query.get("timeType", "createdAt")
     known = [
         each
         for each in cloud.listed.values()
-        if (moment(each["createdAt"]) or 0) >= begin
+        if begin <= (moment(each.get(time_type)) or begin) <= (end or FOREVER)
         and each["context"]["storeId"] == asked.query["storeId"]
     ]
     page = known[offset : offset + limit]
@@ -406,9 +414,8 @@ async def _transaction(cloud: Cloud, asked: Asked) -> Reply:
 
 async def _void(cloud: Cloud, asked: Asked) -> Reply:
     assert asked.body == b""
-    original = cloud.listed[asked.path.split("/")[-2]]
-    original.update(status="VOIDED", voided=True)
-    return Reply(200, json.dumps(original).encode())
+    voided = cloud.void(asked.path.split("/")[-2])
+    return Reply(200, json.dumps(voided).encode())
 
 
 async def _capture(cloud: Cloud, asked: Asked) -> Reply:
@@ -469,9 +476,7 @@ def pays(cloud: Cloud, order: Order) -> Json:
     """Do what the order asks for; what the list has of it then."""
     action = order.members["action"]
     if action == "void":
-        original = cloud.listed[order.members["transactionId"]]
-        original.update(status="VOIDED", voided=True)
-        return original
+        return cloud.void(order.members["transactionId"])
     if action in ("refund", "non-referenced-credit"):
         return cloud.enter(
             **cloud.sale(order, action="REFUND", status="REFUNDED"),

@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 
 from tillwire.clock import Instant
-from tillwire.core.entries import Entry
-from tillwire.core.errands import Errand, Result
+from tillwire.core.entries import Entry, Lists
+from tillwire.core.errands import Ability, AskLast, Errand, Result
 from tillwire.core.model import Evidence, Outcome, Terminal, Transaction, Verdict
 from tillwire.core.ports import (
     AbortResult,
@@ -31,6 +31,7 @@ from tillwire.core.ports import (
     TerminalStatus,
 )
 from tillwire.dialects.paymentbridge.driver import orders
+from tillwire.dialects.paymentbridge.driver.books import CloudBooks
 from tillwire.dialects.paymentbridge.driver.cloud import Clouds, Refused
 from tillwire.dialects.paymentbridge.driver.ladder import Ladder
 from tillwire.dialects.paymentbridge.driver.orders import Order, Way
@@ -84,6 +85,7 @@ class PaymentBridgeDriver:
         self._clouds = clouds
         self._cloud = clouds.of(self.settings)
         self._ladder = Ladder(clouds, self.settings, inbox, clock, terminal.name)
+        self._books = CloudBooks(self._cloud, self.settings, inbox, clock, terminal)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -92,6 +94,8 @@ class PaymentBridgeDriver:
             types=orders.TYPES,
             outcome_within=self.settings.final_within,
             send_within=self.settings.send_seconds,
+            errands=frozenset({Ability.LAST}),
+            lists=Lists.WHOLE,
         )
 
     # --- a transaction --------------------------------------------------------------------------
@@ -271,12 +275,14 @@ class PaymentBridgeDriver:
         return TerminalStatus(True, f"In the cloud, the device {serial} is ACTIVATED.")
 
     def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
-        """None as yet."""
-        raise Unsupported("Its list is not read.")
+        """What the cloud has on its books of the terminal."""
+        return self._books.told(begin, end)
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
-        """None: Payment Bridge knows payments alone."""
-        raise Unsupported(f"Terminal {self._terminal.name} knows payments alone.")
+        """The last transaction, by the cloud's list; Payment Bridge knows payments alone."""
+        if not isinstance(errand, AskLast):
+            raise Unsupported(f"Terminal {self._terminal.name} knows payments alone.")
+        return await self._books.last()
 
 
 def _id_of(device: StoreDevice) -> str:
