@@ -134,8 +134,9 @@ async def test_a_reversal_that_hit_another_payment_is_told(counter: Counter) -> 
     link = await counter.shown(order)
     await counter.come_back(link, counter.backend.pay(link))
     await counter.lost(order)
-    await asyncio.sleep(60)
+    await asyncio.sleep(600)
     assert "reversed another payment" in counter.words(order)[-1]
+    assert counter.for_a_person(order)
     assert (await counter.now(order)).state is State.UNKNOWN
 
 

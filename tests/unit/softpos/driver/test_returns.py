@@ -4,13 +4,15 @@ or to use up our questions."""
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 import pytest
 
-from tests.unit.softpos.driver.backend import CHECK
+from tests.unit.softpos.driver.backend import CHECK, Asked, Backend, tells
 from tests.unit.softpos.driver.counter import Counter, at_a_counter
 from tillwire.core.model import State
 from tillwire.dialects.softpos.driver import phone
+from tillwire.net.asgi import Reply
 
 HOUR = 3_600
 
@@ -96,3 +98,41 @@ async def test_a_declined_payment_that_was_paid_after_all_is_a_discrepancy(
     await counter.come_back(link, counter.backend.pay(link))
     assert (await counter.now(order)).state is State.DECLINED, "what was told is not rewritten"
     assert len(counter.discrepancies()) == 1
+
+
+@at_a_counter(horizon_seconds=HOUR)
+async def test_a_return_that_comes_while_the_last_question_is_asked_counts(
+    counter: Counter,
+) -> None:
+    async def slowly(backend: Backend, asked: Asked) -> Reply:
+        reply = await tells(backend, asked)
+        await asyncio.sleep(4)
+        return reply
+
+    order = await counter.order()
+    link = await counter.shown(order)
+    await counter.lost(order)
+    asked = len(counter.backend.of(CHECK))
+    while counter.backend.now < HOUR + 1 or len(counter.backend.of(CHECK)) == asked:
+        asked = len(counter.backend.of(CHECK))
+        counter.backend.checks = deque([slowly])
+        await asyncio.sleep(1)
+    told = {"callerTrxId": order.id, "operationType": "PAYMENT", "result": "0", "amount": "1250"}
+    assert (await counter.now(order)).state is State.UNKNOWN
+    await counter.come_back(link, told)
+    await asyncio.sleep(60)
+    assert (await counter.now(order)).state is State.UNKNOWN, "somebody says that it was paid"
+
+
+@at_a_counter()
+async def test_a_phone_waits_for_a_slow_backend_so_long_and_no_longer(counter: Counter) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    told = counter.backend.pay(link, status="PENDING")
+    await counter.lost(order)
+    begun = counter.backend.now
+    ahead = [asyncio.create_task(counter.driver.check(f"ahead-{n}")) for n in range(100)]
+    await asyncio.sleep(0)
+    assert (await counter.come_back(link, told)).status == 200
+    assert counter.backend.now - begun <= 21
+    await asyncio.gather(*ahead)

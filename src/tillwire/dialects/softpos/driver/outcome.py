@@ -104,6 +104,7 @@ def of_reversal(
         return Undecided(
             "The backend tells of a reversal, and its original is not reversed: the app may have "
             "reversed another payment. See on the phone.",
+            needs_person=True,
         )
     return _not_approved(own)
 

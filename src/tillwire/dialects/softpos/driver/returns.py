@@ -42,7 +42,7 @@ MOST_AT_ONCE: Final = 64
 MOST_OF_ONE: Final = 10
 """Returns to one address in a minute; an honest phone comes once or twice. An address that was
 given away is no way to fill the journal."""
-CONFIRM_WITHIN: Final = 30.0
+CONFIRM_WITHIN: Final = 20.0
 """Seconds for which a phone is kept waiting for the backend."""
 INQUIRIES: Final = "inquiries/"
 
