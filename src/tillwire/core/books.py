@@ -7,7 +7,7 @@ the reconciliation. Nothing here moves a transaction; `recovery.py` does, by que
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol
 
@@ -130,7 +130,9 @@ class Books:
         journal = await self._journal.read(partial(_listed, terminal_id, wanted))
         return Listing([self._newest(each) for each in journal], entries[: wanted.limit], trouble)
 
-    async def entries(self, terminal_id: str, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
+    async def entries(
+        self, terminal_id: str, begin: Instant, end: Instant
+    ) -> AsyncGenerator[Entry, None]:
         """What the other side has on its books of the terminal, done in [begin, end), in no order.
 
         Raises `NotFound`, `Unsupported` (it has no list), `InvalidRequest` (more than
@@ -139,24 +141,17 @@ class Books:
         driver = self._driver_of(self._terminal_at(terminal_id))
         told = driver.transactions(begin, end)
         count = 0
-        while True:
-            try:
-                entry = await within(ENTRY_WITHIN, _next(told))
-            except TimeoutError:
-                raise AnswerLost(f"Nothing more within {ENTRY_WITHIN:g} seconds.") from None
-            except TillwireError:
-                raise
-            except Exception as error:
-                failure = f"The driver failed: {type(error).__name__}: {error}"
-                raise PeerError(failure) from error
-            if entry is None:
-                return
-            count += 1
-            if count > MOST_ENTRIES:
-                raise InvalidRequest(
-                    "begin, end", f"there are more than {MOST_ENTRIES:,}", "a shorter time"
-                )
-            yield (await self._identified(terminal_id, entry))[0]
+        try:
+            while (entry := await _next(told)) is not None:
+                count += 1
+                if count > MOST_ENTRIES:
+                    raise InvalidRequest(
+                        "begin, end", f"there are more than {MOST_ENTRIES:,}", "a shorter time"
+                    )
+                yield (await self._identified(terminal_id, entry))[0]
+        finally:
+            if isinstance(told, AsyncGenerator):  # whoever wanted no more has the driver let go
+                await told.aclose()
 
     async def _identified(self, terminal_id: str, entry: Entry) -> tuple[Entry, Transaction | None]:
         """The entry, and the transaction of the terminal that it names."""
@@ -178,7 +173,19 @@ def check(wanted: Wanted) -> None:
 
 
 async def _next(told: AsyncIterator[Entry]) -> Entry | None:
-    return await anext(told, None)
+    """The driver's next entry; None when there is no more. Raises `TillwireError` alone."""
+
+    async def following() -> Entry | None:
+        return await anext(told, None)
+
+    try:
+        return await within(ENTRY_WITHIN, following())
+    except TimeoutError:
+        raise AnswerLost(f"Nothing more within {ENTRY_WITHIN:g} seconds.") from None
+    except TillwireError:
+        raise
+    except Exception as error:
+        raise PeerError(f"The driver failed: {type(error).__name__}: {error}") from error
 
 
 def _listed(terminal_id: str, wanted: Wanted, reader: Reader) -> list[Transaction]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
@@ -107,8 +108,9 @@ async def _listed(engine: Engine, order: ListOrder) -> AsyncGenerator[bytes, Non
     trouble = ""
     try:
         told = engine.entries(order.terminal, Instant(order.begin), Instant(order.end))
-        async for entry in told:
-            yield _line(Told(entry))
+        async with aclosing(told):
+            async for entry in told:
+                yield _line(Told(entry))
     except TillwireError as error:
         trouble = str(error)
     yield _line(Ended(trouble, engine.capabilities(order.terminal).lists))

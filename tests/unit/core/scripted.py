@@ -53,6 +53,7 @@ class ScriptedDriver:
         """What an errand comes to: at once, or when the future is done."""
         self.booked: list[Entry | Exception | float] = []
         """What its books say: an entry, a failure, or seconds of silence."""
+        self.telling = False
         self._answers: dict[str, asyncio.Future[Outcome]] = defaultdict(
             lambda: asyncio.get_running_loop().create_future()
         )
@@ -104,13 +105,17 @@ class ScriptedDriver:
         return await end if isinstance(end, asyncio.Future) else end
 
     async def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
-        for each in self.booked:
-            if isinstance(each, Exception):
-                raise each
-            if isinstance(each, float):
-                await asyncio.sleep(each)
-            elif each.at is None or begin <= each.at < end:
-                yield each
+        self.telling = True
+        try:
+            for each in self.booked:
+                if isinstance(each, Exception):
+                    raise each
+                if isinstance(each, float):
+                    await asyncio.sleep(each)
+                elif each.at is None or begin <= each.at < end:
+                    yield each
+        finally:
+            self.telling = False
 
 
 @asynccontextmanager

@@ -258,6 +258,18 @@ async def test_there_is_an_end_to_what_is_taken(
         assert taken == ["0", "1", "2"]
 
 
+@virtual()
+async def test_a_driver_is_let_go_by_who_wants_no_more(tmp_path: Path) -> None:
+    driver = ScriptedDriver()
+    driver.booked = [Entry(name="a"), Entry(name="b")]
+    async with on(tmp_path, driver) as engine:
+        told = engine.entries("t1", Instant(0), Instant(1))
+        await anext(told)
+        assert driver.telling
+        await told.aclose()
+        assert not driver.telling
+
+
 @pytest.mark.parametrize("more", [{"begin": 5, "end": 5}, {"limit": 0}, {"limit": 10_001}])
 @virtual()
 async def test_what_cannot_be_asked_for(tmp_path: Path, more: dict[str, int]) -> None:
