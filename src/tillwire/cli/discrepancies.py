@@ -55,7 +55,10 @@ def list_discrepancies(
 
 @app.command()
 def close(
-    number: Annotated[int, typer.Argument(help="Its number in the list.", show_default=False)],
+    number: Annotated[
+        int,
+        typer.Argument(min=1, max=2**63 - 1, help="Its number in the list.", show_default=False),
+    ],
     person: Annotated[str, typer.Option("--person", help="Who closes it.", show_default=False)],
     reason: Annotated[
         str, typer.Option("--reason", help="How it was settled.", show_default=False)

@@ -64,6 +64,7 @@ def export(
             count = books.read_now(written)
         except OSError as error:
             raise ConfigurationError(
-                f"{csv or parquet}: it cannot be written: {error.strerror or error}."
+                f"{csv or parquet or 'standard output'}: it cannot be written: "
+                f"{error.strerror or error}."
             ) from None
     remark(f"{count} transactions.")

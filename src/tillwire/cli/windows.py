@@ -57,21 +57,28 @@ def ids_of(terminals: list[Terminal] | None) -> Collection[str] | None:
 
 
 def _terminals(estate: Estate, store: str, terminal: str) -> list[Terminal] | None:
+    place = store_of(estate, store) if store else None
     if terminal:
-        return [terminal_of(estate, terminal)]
-    if store:
-        wanted = store_of(estate, store).id
-        return [each for each in estate.terminals.values() if each.store_id == wanted]
+        found = terminal_of(estate, terminal)
+        if place is not None and found.store_id != place.id:
+            there = estate.stores[found.store_id].name
+            raise InvalidRequest("--terminal", f"{found.name} is not in that store", f"in {there}")
+        return [found]
+    if place is not None:
+        its = [each for each in estate.terminals.values() if each.store_id == place.id]
+        if not its:  # or all would be meant
+            raise InvalidRequest("--store", f"{place.name} has no terminal", "a store with some")
+        return its
     return None
 
 
 def _day(text: str, zone: str) -> tuple[Instant, Instant]:
     try:
         first = date.fromisoformat(text)
-    except ValueError:
+        behind = first + timedelta(days=1)
+    except (ValueError, OverflowError):
         raise InvalidRequest("--day", f"{text[:20]!r} is no day", "such as 2026-05-01") from None
     there = ZoneInfo(zone)
-    behind = first + timedelta(days=1)
     return (
         instant(datetime.combine(first, time(), there)),
         instant(datetime.combine(behind, time(), there)),

@@ -145,6 +145,20 @@ def test_a_difference_is_a_discrepancy_until_a_person_closes_it(
     assert (ran.status, "Discrepancies opened: 0." in ran.err) == (3, True), "it still differs"
 
 
+def test_a_terminal_of_another_store_is_not_compared_for_this_one(run: Run, shop: Shop) -> None:
+    chosen = ("--store", "The Other Shop", "--terminal", "TILLWIRE-V1-0001", *ALWAYS)
+    ran = run("transactions", "export", *chosen, *shop.here)
+    assert (ran.status, ran.out) == (2, "")
+    assert "TILLWIRE-V1-0001 is not in that store. Allowed: in Tillwire Corner Shop." in ran.err
+
+
+def test_what_cannot_be_exported_is_told(run: Run, shop: Shop) -> None:
+    for option in (("--csv", "/dev/full"), ("--parquet", "/nowhere/x.parquet")):
+        ran = run("transactions", "export", *option, *ALWAYS, *shop.here)
+        assert ran.status == 2
+        assert f"{option[1]}: it cannot be written: " in ran.err
+
+
 def test_where_no_gateway_runs_the_command_resolves_it_itself(run: Run, tmp_path: Path) -> None:
     running = start_sandbox(tmp_path / "sandbox")
     shop = Shop(run, running, tmp_path)
@@ -165,6 +179,7 @@ def test_where_no_gateway_runs_the_command_resolves_it_itself(run: Run, tmp_path
         (("--till", "none.csv"), "--day: say which time is meant"),
         (("--till", "none.csv", "--day", "yesterday"), "--day: 'yesterday' is no day"),
         (("--till", "none.csv", "--day", "2026-05-01", "--from", "2026-05-01"), "--day: say which"),
+        (("--till", "none.csv", "--day", "9999-12-31"), "--day: '9999-12-31' is no day"),
         (("--till", "none.csv", "--from", "2026-05-01"), "--to"),
         (("--till", "none.csv", "--from", "2026-05-02", "--to", "2026-05-01"), "is not later"),
         (("--till", "none.csv", "--day", "2026-05-01"), "none.csv: there is no such file"),
@@ -197,6 +212,26 @@ def test_where_reports_cannot_be_written_nothing_is_done(
     assert ran.status == 1
     assert "cannot be written: Is a directory. All else is done" in ran.err
     assert len(run("discrepancies", "list", "--json", "--journal", journal).document) == 1
+
+
+def test_a_store_without_terminals_is_not_all_of_them(
+    run: Run, estate_file: Path, tmp_path: Path
+) -> None:
+    text = estate_file.read_text()
+    store = text[text.index("[[organisations.merchants.stores]]") :]
+    store = store[: store.index("\n\n")].replace('"Corner"', '"Empty"')
+    estate_file.write_text(f"{text}\n{store}\n")
+    books = tmp_path / "journal.db"
+    assert run("estate", "apply", estate_file, "--journal", books, "--yes").status == 0
+    chosen = ("--day", "2026-05-01", "--store", "Empty", "--journal", books)
+    assert "--store: Empty has no terminal" in run("transactions", "export", *chosen).err
+
+
+@pytest.mark.parametrize("number", ["0", "-1", str(2**63), "x"])
+def test_a_discrepancy_has_a_number(run: Run, journal: Path, number: str) -> None:
+    closing = ("--person", "Ada", "--reason", "so", "--journal", journal)
+    ran = run("discrepancies", "close", *closing, "--", number)
+    assert (ran.status, ran.out) == (2, "")
 
 
 def test_a_bad_file_changes_nothing(run: Run, journal: Path, tmp_path: Path) -> None:
