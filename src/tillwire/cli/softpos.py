@@ -7,6 +7,8 @@ private key is never printed: it is made in a file.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -116,7 +118,7 @@ def add(
     if generate is None and (ca is not None or make_ca):
         problem = "they are for certificates that are made here"
         raise InvalidRequest("--ca, --make-ca", problem, "with --generate")
-    with opened(locate(journal, config, data)) as books:
+    with _new_files() as made_files, opened(locate(journal, config, data)) as books:
         estate = books.read_now(lambda reader: reader.estate())
         wanted = Wanted(
             organisation_id=organisation_of(estate, organisation).id,
@@ -130,22 +132,16 @@ def add(
         # Before a key is made, which nobody wants of what is refused.
         client_apps.check_wanted(wanted)
         client_apps.check_tids(estate, wanted.organisation_id, tid)
-        made_files: list[Path] = []
-        try:
-            if generate is not None:
-                pem = _generated(generate, ca, name, profile, made_files, make_ca=make_ca)
-                wanted = msgspec.structs.replace(wanted, certificate=pem)
-            made, secret = client_apps.new_client_app(wanted, SystemClock())
+        if generate is not None:
+            pem = _generated(generate, ca, name, profile, made_files, make_ca=make_ca)
+            wanted = msgspec.structs.replace(wanted, certificate=pem)
+        made, secret = client_apps.new_client_app(wanted, SystemClock())
 
-            def work(unit: Unit) -> None:
-                client_apps.check_new(unit.estate(), made)
-                unit.put(made)
+        def work(unit: Unit) -> None:
+            client_apps.check_new(unit.estate(), made)
+            unit.put(made)
 
-            commit(books, work)
-        except BaseException:
-            for path in made_files:
-                path.unlink()  # of nothing
-            raise
+        commit(books, work)
     for path in made_files:
         remark(f"Made: {path}")
         if path.name == _PUBLIC_AUTHORITY:
@@ -306,6 +302,18 @@ def rotate_keys(
     say(f"The keys of {profile} are now: {', '.join(each.id for each in live)}")
 
 
+@contextlib.contextmanager
+def _new_files() -> Iterator[list[Path]]:
+    """Files that are made, which are removed again if what they are for comes to nothing."""
+    made: list[Path] = []
+    try:
+        yield made
+    except BaseException:
+        for path in made:
+            path.unlink()
+        raise
+
+
 def _generated(
     folder: Path,
     ca: Path | None,
@@ -322,26 +330,34 @@ def _generated(
     except OSError as error:
         raise ConfigurationError(f"{folder}: it cannot be made: {error.strerror}.") from None
     now = datetime.now(UTC)
-    authority_file = ca or folder / _AUTHORITY
-    if make_ca and authority_file.exists():
-        problem = f"{authority_file} is an authority already"
-        allowed = "without --make-ca, to use it; or --ca FILE, to make another one there"
-        raise InvalidRequest("--make-ca", problem, allowed)
-    if make_ca:
-        authority = new_authority("tillwire authority for clients", now)
-        _write(authority_file, authority.key + authority.certificate, made)
-        _write(authority_file.with_name(_PUBLIC_AUTHORITY), authority.certificate, made)
-    elif not authority_file.exists():
-        raise ConfigurationError(
-            f"{authority_file}: there is no authority; name another with --ca, or add --make-ca."
-        )
-    else:
-        pem = read_key(authority_file)
-        authority = Issued(pem, pem)
+    file = ca or folder / _AUTHORITY
+    authority = _made_authority(file, now, made) if make_ca else _read_authority(file)
     issued = issue(authority, name, profile, now)
     _write(folder / "app.key", issued.key, made)
     _write(folder / "app.crt", issued.certificate, made)
     return issued.certificate
+
+
+def _made_authority(file: Path, now: datetime, made: list[Path]) -> Issued:
+    """A new authority, in the file and, without its key, beside it."""
+    if file.exists():
+        problem = f"{file} is an authority already"
+        allowed = "without --make-ca, to use it; or --ca FILE, to make another one there"
+        raise InvalidRequest("--make-ca", problem, allowed)
+    authority = new_authority("tillwire authority for clients", now)
+    _write(file, authority.key + authority.certificate, made)
+    _write(file.with_name(_PUBLIC_AUTHORITY), authority.certificate, made)
+    return authority
+
+
+def _read_authority(file: Path) -> Issued:
+    """The authority in the file."""
+    if not file.exists():
+        raise ConfigurationError(
+            f"{file}: there is no authority; name another with --ca, or add --make-ca."
+        )
+    pem = read_key(file)
+    return Issued(pem, pem)
 
 
 def _write(path: Path, content: bytes, made: list[Path]) -> None:
