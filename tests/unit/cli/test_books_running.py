@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.kit.sandbox_process import SandboxProcess, start_sandbox
 from tests.unit.cli.conftest import Run
 from tillwire.cli.books import NOT_RUNNING
 
+PATIENCE = 30.0
 LONG_AGO, FAR_OFF = "2020-01-01", "2099-01-01"
 
 
@@ -40,12 +42,12 @@ def test_both_sides_of_what_was_paid(run: Run, sandbox: SandboxProcess) -> None:
     assert (last["entry"]["says"], last["entry"]["agrees"]) == ("DECLINED", True)
     assert last["trouble"] == ""
 
-    time = ("--from", LONG_AGO, "--to", FAR_OFF)
-    books = run("transactions", "books", terminal, *time, *here, "--json").document
+    ever = ("--from", LONG_AGO, "--to", FAR_OFF)
+    books = run("transactions", "books", terminal, *ever, *here, "--json").document
     assert [each["transaction"] for each in books["entries"]] == [declined["id"], paid["id"]]
     assert [each["amount"]["decimal"] for each in books["entries"]] == ["10.40", "10.00"]
     assert books["lists"] == "whole"
-    ran = run("transactions", "books", terminal, *time, *here, "--state", "approved")
+    ran = run("transactions", "books", terminal, *ever, *here, "--state", "approved")
     headings, row = ran.out.splitlines()
     assert headings.split() == ["AT", "TYPE", "AMOUNT", "SAYS", "JOURNAL", "REFERENCE", "NAME"]
     assert "APPROVED" in row
@@ -71,36 +73,65 @@ def test_a_terminal_that_forgot_says_so_and_its_acquirer_does_not(
     assert entry["journal_state"] in ("SENT", "UNKNOWN")
 
 
+def test_a_phone_is_asked_by_a_code_that_its_camera_opens(
+    run: Run, sandbox: SandboxProcess
+) -> None:
+    here = ("--data", sandbox.directory)
+    settings = {
+        "profile": "staging",
+        "client_id": "app",
+        "return_url": "https://pay.shop.example/softpos",
+        **dict.fromkeys(("client_secret_file", "certificate_file", "private_key_file"), "/nowhere"),
+    }
+    shop = ("--store", "Tillwire Corner Shop", "--serial", "p7")
+    about = (*shop, "--manufacturer", "NEXI", "--model", "SOFTPOS")
+    told = [word for pair in settings.items() for word in ("--setting", "=".join(pair))]
+    ran = run("terminals", "add", "30351234", *about, "--driver", "softpos", *told, *here)
+    assert ran.status == 0, ran.err
+    assert run("terminals", "activate", "30351234", "p7", *here).status == 0
+    ask = ("transactions", "last", "30351234", "--at-terminal", "--wait", "1", *here)
+    end = time.monotonic() + PATIENCE
+    while (ran := run(*ask)).status and time.monotonic() < end:
+        assert "No terminal" in ran.err  # the gateway looks soon whether the estate has changed
+    link, *code = ran.err.splitlines()
+    assert link.startswith("Open this link on the phone: neximpos://last_transaction?")
+    assert len({len(line) for line in code}) == 1
+    assert len(code) > 20
+    assert "within 1 seconds" in ran.out
+    ran = run("transactions", "last", "30351234", *here)
+    assert ran.out.splitlines()[-1] == "NEXI-SOFTPOS-p7: it remembers none."
+
+
 def test_a_day_is_compared_with_what_terminals_and_clouds_tell(run: Run, tmp_path: Path) -> None:
     sandbox = start_sandbox(tmp_path / "sandbox")
     try:
         card, here = ("--card", sandbox.directory / "card.json"), ("--data", sandbox.directory)
-        time = ("--from", LONG_AGO, "--to", FAR_OFF)
+        ever = ("--from", LONG_AGO, "--to", FAR_OFF)
         for amount in ("10.00", "10.40", "10.45", "10.43"):
             run("pay", amount, *card)
-        ran = run("reconcile", "--ask-terminals", *time, *here)
+        ran = run("reconcile", "--ask-terminals", *ever, *here)
         assert (ran.status, ran.err) == (0, ran.err)
         assert "Left out, since they keep no list" in ran.err
         assert "has not passed yet" in ran.err
         run("pay", "10.47", *card, "--wait", "1")
-        only_looked = run("reconcile", "--ask-terminals", *time, *here, "--dry-run", "--json")
+        only_looked = run("reconcile", "--ask-terminals", *ever, *here, "--dry-run", "--json")
         (lost,) = only_looked.document["resolvable"]
-        found = run("reconcile", "--ask-terminals", *time, *here, "--json").document
+        found = run("reconcile", "--ask-terminals", *ever, *here, "--json").document
         assert found["resolved"] == [lost]
         shown = run("transactions", "show", lost, *here, "--json").document
         assert (shown["state"], shown["outcome"]["approved_amount"]) == ("APPROVED", 1047)
-        again = run("reconcile", "--ask-terminals", *time, *here, "--json").document
+        again = run("reconcile", "--ask-terminals", *ever, *here, "--json").document
         assert (again["resolved"], again["opened"], again["differences"]) == ([], 0, [])
         for terminal, status in ((shown["terminal"], 0), ("TILLWIRE-P1-0001", 2)):
-            ran = run("reconcile", "--ask-terminals", *time, *here, "--terminal", terminal)
+            ran = run("reconcile", "--ask-terminals", *ever, *here, "--terminal", terminal)
             assert ran.status == status
         assert "none of these terminals keeps a list" in ran.err
     finally:
         sandbox.stop()
-    ran = run("reconcile", "--ask-terminals", *time, *here)
+    ran = run("reconcile", "--ask-terminals", *ever, *here)
     assert (ran.status, NOT_RUNNING in ran.err) == (1, True)
     file = tmp_path / "day.csv"
-    ran = run("reconcile", "--ask-terminals", "--acquirer", file, *time, *here)
+    ran = run("reconcile", "--ask-terminals", "--acquirer", file, *ever, *here)
     assert (ran.status, "one of both" in ran.err) == (2, True)
 
 
