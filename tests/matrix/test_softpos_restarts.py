@@ -6,63 +6,19 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
 import pytest
 
 from tests.kit.machine import Machine, Moment
+from tests.matrix.softpos_street import HOUR, STATES, Street, World, check
 from tests.simulation.agreement import check_gateway
-from tests.unit.softpos.driver.backend import TID, Json
-from tests.unit.softpos.driver.counter import Counter
+from tests.unit.softpos.driver.backend import TID
 from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.dialects.softpos.driver import phone
 
 _T = TransactionType
-HOUR: Final = 3_600
-STATES: Final = {
-    "APPROVED": State.APPROVED,
-    "DECLINED": State.DECLINED,
-    "CANCELLED": State.CANCELLED,
-}
-
-
-@dataclass
-class World:
-    """What outlives the gateway: the links that were seen, and the backend's books."""
-
-    seen: list[str] = field(default_factory=list)
-    known: dict[tuple[str, str], Json] = field(default_factory=dict)
-    charged: list[int] = field(default_factory=list)
-
-
-class Street(Counter):
-    """A counter in that world."""
-
-    def __init__(self, folder: Path, world: World) -> None:
-        super().__init__(folder, {"horizon_seconds": HOUR})
-        self.world = world
-        self.backend.known, self.backend.charged = world.known, world.charged
-
-    def let_go(self) -> None:
-        """Close all files."""
-        self.gateway.let_go()
-
-    async def see(self, order: Transaction) -> str:
-        """Somebody opens the link's picture on the phone."""
-        link = await self.shown(order)
-        self.world.seen.append(link)
-        return link
-
-    def use(self, link: str, status: str) -> Json:
-        """The phone does what the link wants; a reversal hits its original."""
-        told = self.backend.pay(link, status=status)
-        if urlsplit(link).netloc == "reversal" and status == "APPROVED":
-            (original,) = [key for key in self.world.known if key[1] != told["callerTrxId"]]
-            self.world.known[original]["status"] = "REVERSED"
-        return told
 
 
 def machine(disk: Path, world: World) -> Machine:
@@ -98,7 +54,7 @@ def afterwards(status: str | None) -> Scenario:
 
     async def scenario(street: Street) -> list[Transaction]:
         for link in street.world.seen:
-            (name,) = parse_qs(urlsplit(link).query)["callerTrxId"]
+            name = street.name_in(link)
             journaled = await street.gateway.engine.find(name)
             assert journaled is not None, "what was seen was journaled before"
             assert phone.LINK in journaled.peer
@@ -114,19 +70,6 @@ def afterwards(status: str | None) -> Scenario:
         return ended
 
     return scenario
-
-
-def check(transaction: Transaction, world: World) -> None:
-    """Raise `AssertionError` unless we say what the backend says."""
-    found = world.known.get((TID, transaction.id))
-    if found is None:
-        assert transaction.state in (State.FAILED, State.CANCELLED), transaction
-        assert transaction.proof is not None
-    elif found["status"] == "REVERSED":
-        assert transaction.state is State.APPROVED
-        assert transaction.reversed_at is not None
-    else:
-        assert transaction.state is STATES[found["status"]], transaction
 
 
 @pytest.mark.parametrize("later", [None, "APPROVED"], ids=["never opened", "opened later"])
