@@ -1,7 +1,9 @@
 """Findings: differences as the journal keeps them, until a person closes each with a reason.
 
 A finding has a key: a digest of its kinds and of what each side says. Whoever reconciles the same
-sides again finds the same keys; when a fact differs, so does the key.
+sides again finds the same keys; when a fact differs, so does the key. A side that only says what
+the gateway says is no such fact: a day may be compared with the till's export in the evening, and
+with the acquirer's file, too, on the next day.
 """
 
 from __future__ import annotations
@@ -50,12 +52,18 @@ def findings(differences: Iterable[Result], sources: Mapping[str, str]) -> list[
 
 
 def _digest(result: Result) -> str:
+    ours = result.seen.get(GATEWAY)
     sides = [
         [label, sorted(row.texts.items()), row.type, row.status, str(row.amount), row.at]
         for label, row in sorted(result.seen.items())
+        if ours is None or row is ours or _money(row) != _money(ours)
     ]
     octets = msgspec.json.encode([result.kinds, sides])
     return hashlib.sha256(octets).hexdigest()[:40]
+
+
+def _money(row: Seen) -> tuple[object, ...]:
+    return row.meaning, row.back, row.amount
 
 
 def _known(result: Result) -> str:

@@ -74,3 +74,11 @@ async def test_a_refund_that_the_acquirer_has_paid_counts_as_paid(journal: Sqlit
     await told(journal, compared([refund], None, [row(1, type="REFUND")]))
     disputed = await journal.commit(lambda unit: unit.is_disputed(refund.transaction_id))
     assert disputed
+
+
+async def test_another_side_that_agrees_opens_nothing_anew(journal: SqliteJournal) -> None:
+    ours, till = [row(1), row(2)], [row(1, amount="1.00")]
+    assert await told(journal, compared(ours, till)) == 2
+    assert await told(journal, compared(ours, till, ours)) == 0, "the acquirer has what we have"
+    other = [row(1, amount="2.00"), row(2)]
+    assert await told(journal, compared(ours, till, other)) == 1, "it has something else of one"
