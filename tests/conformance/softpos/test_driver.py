@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,23 @@ import pytest
 
 from tests.conformance.softpos.backend import Backend as Member
 from tests.conformance.softpos.sales import sell
+from tests.conformance.softpos.test_check import ENDINGS, settled
 from tests.kit.sandbox_process import SandboxProcess
-from tillwire.clock import SystemClock
+from tests.unit.receipt_fixture import sale
+from tests.unit.softpos.driver.counter import terminal
+from tillwire.clock import Instant, SystemClock
+from tillwire.core.entries import Entry
+from tillwire.core.errands import AskLast
+from tillwire.core.model import State, Transaction
+from tillwire.dialects.softpos.driver import backend as asking
+from tillwire.dialects.softpos.driver import phone
 from tillwire.dialects.softpos.driver.backend import Backend, Backends, NoSuchTransaction, Refused
+from tillwire.dialects.softpos.driver.driver import SoftPosDriver
 from tillwire.dialects.softpos.driver.settings import DriverSettings
 from tillwire.dialects.softpos.wire.aliases import CheckAnswer
 from tillwire.errors import NotDelivered, PeerError
 from tillwire.journal.vault import KeyFileVault
+from tillwire.money import Money
 from tillwire.net.http_client import AiohttpClient
 
 TID = "30350006"
@@ -130,3 +141,73 @@ def test_a_certificate_that_cannot_be_used_is_told(sandbox: SandboxProcess, tmp_
             await asked.ready(told)
 
     run(tmp_path, settings(tmp_path, sandbox.card, certificate_file=str(broken)), ask)
+
+
+# --- its books ---------------------------------------------------------------------------------
+
+_STATES = {
+    "APPROVED": State.APPROVED,
+    "DECLINED": State.DECLINED,
+    "CANCELLED": State.CANCELLED,
+    "ERROR": State.UNKNOWN,
+}
+
+
+@dataclass
+class Journal:
+    """As much of the inbox as a list needs."""
+
+    known: list[Transaction]
+    """Newest first."""
+
+    async def accepted_between(
+        self, terminal_id: str, begin: Instant, end: Instant
+    ) -> AsyncIterator[Transaction]:
+        for each in self.known:
+            if begin <= each.created_at < end:
+                yield each
+
+    async def newest_at(self, terminal_id: str, limit: int) -> list[Transaction]:
+        return self.known[:limit]
+
+
+def asked_for(name: str, cents: int, state: State = State.UNKNOWN) -> Transaction:
+    """One of ours whose link could be seen."""
+    return msgspec.structs.replace(
+        sale(None, state=state), id=name, amount=Money(cents, "EUR"), peer={phone.CALLER: name}
+    )
+
+
+def test_the_books_have_each_ending_as_it_was(
+    sandbox: SandboxProcess, tmp_path: Path, backend: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "APART", 0.0)
+    clock = SystemClock()
+    journal = Journal([asked_for(clock.transaction_id(), 700)])
+    for cents in ENDINGS:
+        name = clock.transaction_id()
+        sell(sandbox.card, TID, name, cents)
+        status = settled(backend, TID, name).body["status"]
+        journal.known.insert(0, asked_for(name, cents, _STATES[status]))
+    told = settings(tmp_path, sandbox.card, other_tid=TIDS[1])
+
+    async def ask() -> tuple[list[Entry], object]:
+        backends = Backends(AiohttpClient, clock, KeyFileVault(tmp_path / "key"))
+        place = terminal(msgspec.to_builtins(told), TID)
+        driver = SoftPosDriver(place, journal, clock, backends)  # type: ignore[arg-type]
+        try:
+            whole = driver.transactions(Instant(0), Instant(clock.now() + 1))
+            entries = [each async for each in whole]
+            return entries, await driver.perform(AskLast(), lambda _: None)
+        finally:
+            await backends.close()
+
+    entries, last = asyncio.run(ask())
+    assert last == entries[0]
+    assert [each.name for each in entries] == [each.id for each in journal.known[:-1]]
+    for entry, known in zip(entries, journal.known, strict=False):
+        status, _, amount = ENDINGS[known.amount.minor]
+        assert (entry.amount, entry.currency, entry.tid) == (amount, "EUR", TID)
+        assert entry.verdict == ("UNKNOWN" if status == "ERROR" else status)
+        assert entry.at is not None
+        assert abs(entry.at - clock.now()) < 600_000
