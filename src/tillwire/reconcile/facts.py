@@ -29,7 +29,11 @@ FACTS: Final = 2048
 """An amount stands above this in a row's facts, currency, class and direction below."""
 
 _COMMON: Final = ("EUR", "CHF", "GBP", "USD")
-CURRENCY_CODES: Final = (*_COMMON, *sorted(CURRENCIES.keys() - {*_COMMON}))
+_DECIMALS: Final = (2, *sorted({each.exponent for each in CURRENCIES.values()} - {2}))
+CURRENCY_CODES: Final = sorted(
+    CURRENCIES,
+    key=lambda code: (_DECIMALS.index(CURRENCIES[code].exponent), code not in _COMMON, code),
+)
 """Currencies by their numbers in facts."""
 assert len(CURRENCY_CODES) * 10 + 9 < FACTS
 assert MAX_MINOR * FACTS < 1 << 63
@@ -69,10 +73,12 @@ def typed(
         f"{_status(profile, found)} AS word, {_clean(profile)} AS cleaned, "
         f"{_moment(profile, found)} AS ms FROM ({read})"
     )
+    scaled = f"SELECT *, {_scaled(profile)} AS scaled, {_unit()} AS unit FROM ({words})"
+    below = "starts_with(amount_, '-')" if profile.amount.negative == "refund" else "false"
     numbers = (
-        f"SELECT *, {_minor(profile)} AS minor, "
-        f"CASE WHEN starts_with(amount_, '-') AND told NOT IN ({_indexes(_BACK)}) "
-        f"THEN {_TYPES.index(TransactionType.REFUND)} ELSE told END AS kind FROM ({words})"
+        f"SELECT *, {_minor(profile, below)} AS minor, "
+        f"CASE WHEN {below} AND told NOT IN ({_indexes(_BACK)}) "
+        f"THEN {_TYPES.index(TransactionType.REFUND)} ELSE told END AS kind FROM ({scaled})"
     )
     known = (
         f"SELECT *, {_class()} AS class, "
@@ -106,7 +112,7 @@ def _currency(profile: Profile, found: Mapping[str, str]) -> str:
     if "currency" not in found:
         return str(CURRENCY_CODES.index(profile.currency))
     text = "upper(trim(coalesce(currency_, '')))"
-    common = " ".join(f"WHEN '{code}' THEN {index}" for index, code in enumerate(_COMMON))
+    common = " ".join(f"WHEN '{code}' THEN {CURRENCY_CODES.index(code)}" for code in _COMMON)
     place = f"instr('{' '.join(CURRENCY_CODES)}', {text})"
     default = CURRENCY_CODES.index(profile.currency) if profile.currency else "NULL"
     return (
@@ -151,36 +157,44 @@ def _clean(profile: Profile) -> str:
     return f"CASE WHEN regexp_full_match({told}, {pattern}) THEN {text} END"
 
 
-def _minor(profile: Profile) -> str:
+def _scaled(profile: Profile) -> str:
+    """The amount's size as it is written: minor units, or ten-thousandths. Few are so long that
+    they need more than 64 bits on the way."""
+    if profile.amount.unit == "minor":
+        return "abs(TRY_CAST(cleaned AS BIGINT))"
+
+    def read(digits: int) -> str:
+        return f"TRY_CAST(abs(TRY_CAST(cleaned AS DECIMAL({digits}, 4))) * 10000 AS BIGINT)"
+
+    return f"CASE WHEN strlen(cleaned) < 10 THEN {read(13)} ELSE {read(24)} END"
+
+
+def _unit() -> str:
+    """The ten-thousandths of a currency's smallest unit."""
+    units = " ".join(
+        f"WHEN cur < {number} THEN {10 ** (4 - exponent)}" for exponent, number in _behind().items()
+    )
+    return f"CASE {units} END"
+
+
+def _behind() -> dict[int, int]:
+    """The first currency's number that is behind those of so many decimals."""
+    decimals = [CURRENCIES[code].exponent for code in CURRENCY_CODES]
+    return {each: len(decimals) - decimals[::-1].index(each) for each in _DECIMALS}
+
+
+def _minor(profile: Profile, below: str) -> str:
     """Minor units; NULL when there are more decimals than the currency has, or too much. Three
     decimals of a currency with two are rather thousands: `1.250` is nobody's 1.25. And no
     reservation is below zero."""
-    held = f"(starts_with(amount_, '-') AND told IN ({_indexes(_HELD)}))"
+    held = f"({below} AND told IN ({_indexes(_HELD)}))"
     if profile.amount.unit == "minor":
-        minor = "abs(TRY_CAST(cleaned AS BIGINT))"
-        return f"CASE WHEN {minor} <= {MAX_MINOR} AND NOT {held} THEN {minor} END"
-    by_exponent: dict[int, list[str]] = {}
-    for index, code in enumerate(CURRENCY_CODES):
-        by_exponent.setdefault(CURRENCIES[code].exponent, []).append(str(index))
-    rare = " ".join(
-        f"WHEN cur IN ({', '.join(codes)}) THEN {10 ** (4 - exponent)}"
-        for exponent, codes in by_exponent.items()
-        if exponent != 2
-    )
-    unit = f"CASE {rare} ELSE 100 END"
-    few = ", ".join(code for e, codes in by_exponent.items() if e < 3 for code in codes)
-    thousands = f"(cleaned[-4] = '.' AND cur IN ({few}))"
-    told = f"NOT {thousands} AND NOT {held}"
-
-    def exactly(digits: int, whole: str) -> str:
-        cast = f"abs(TRY_CAST(cleaned AS DECIMAL({digits}, 4)))"
-        scaled = f"CAST({cast} * 10000 AS {whole})"
-        exact = f"{scaled} % ({unit}) = 0 AND divide({scaled}, {unit}) <= {MAX_MINOR}"
-        return f"CASE WHEN {exact} AND {told} THEN CAST(divide({scaled}, {unit}) AS BIGINT) END"
-
-    # Hardly any amount is so long that its ten-thousandths need more than 64 bits.
-    short, long = exactly(18, "BIGINT"), exactly(24, "HUGEINT")
-    return f"CASE WHEN strlen(cleaned) < 11 THEN {short} ELSE {long} END"
+        return f"CASE WHEN scaled <= {MAX_MINOR} AND NOT {held} THEN scaled END"
+    few = max(number for exponent, number in _behind().items() if exponent < 3)
+    mark = "instr(cleaned, '.')"
+    thousands = f"({mark} > 1 AND {mark} = strlen(cleaned) - 3 AND cur < {few})"
+    exact = f"scaled % unit = 0 AND divide(scaled, unit) <= {MAX_MINOR}"
+    return f"CASE WHEN {exact} AND NOT {thousands} AND NOT {held} THEN divide(scaled, unit) END"
 
 
 def _moment(profile: Profile, found: Mapping[str, str]) -> str:

@@ -44,15 +44,14 @@ def match(workspace: Workspace, sides: Mapping[str, Side]) -> None:
     keys = {label: _common(sides[GATEWAY], sides[label]) for label in others}
     first = {GATEWAY: {label: found[0] for label, found in keys.items()}}
     first |= {label: {GATEWAY: keys[label][0]} for label in others}
-    for label, its_keys in first.items():
-        load(workspace, sides[label], its_keys)
+    records = {label: load(workspace, sides[label], its_keys) for label, its_keys in first.items()}
     _join(workspace, others, keys)
-    for label in first:
+    for label, its_keys in first.items():
+        _choose(workspace, label, list(its_keys))
         workspace.run(f"DROP TABLE {label}")
     with workspace.in_order(), ThreadPoolExecutor(len(first)) as readers:
         fetched = [
-            readers.submit(_fetch_odd, workspace, sides[label], its_keys)
-            for label, its_keys in first.items()
+            readers.submit(fetch, workspace, sides[label], records[label]) for label in first
         ]
         for each in fetched:
             each.result()
@@ -166,20 +165,20 @@ def _twice(workspace: Workspace, label: str, column: str) -> str:
     return f"({label}.{column} IS NOT NULL AND {label}.{column} IN (SELECT h FROM {table}))"
 
 
-def _fetch_odd(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> None:
-    """Fetch the rows that are still to be matched, which `odd_LABEL` names, and one of each place,
-    which tells its names."""
-    label, (first, *_) = side.label, keys
-    odd = f"SELECT {label} AS h FROM joined WHERE NOT agrees AND {label} IS NOT NULL"
+def _choose(workspace: Workspace, label: str, against: Sequence[str]) -> None:
+    """Make the tables `odd_LABEL`, with the numbers of the rows that are still to be matched, and
+    `wanted_LABEL`, which has besides one of each place, which tells its names."""
+    first = f"h_{against[0]}"
+    lacking = " OR ".join(f"h_{other} IS NULL" for other in against)
+    odd = f"SELECT {label} FROM joined WHERE NOT agrees AND {label} IS NOT NULL"
     workspace.run(
-        f"CREATE TABLE wanted_{label} AS {odd} UNION "
-        f"SELECT any_value(some_{label}) FROM joined WHERE agrees GROUP BY place"
+        f"CREATE TABLE odd_{label} AS SELECT rowid AS n FROM {label} "
+        f"WHERE {lacking} OR {first} IN ({odd})"
     )
-    fetch(workspace, side, keys)
-    lacking = " OR ".join(f"h_{other} IS NULL" for other in keys)
+    samples = f"SELECT any_value(some_{label}) FROM joined WHERE agrees GROUP BY place"
     workspace.run(
-        f"CREATE TABLE odd_{label} AS SELECT n FROM rows_{label} "
-        f"WHERE {lacking} OR h_{first} IN ({odd})"
+        f"CREATE TABLE wanted_{label} AS SELECT rowid AS n, {first} AS h, facts, day FROM {label} "
+        f"WHERE rowid IN (SELECT n FROM odd_{label}) OR {first} IN ({samples})"
     )
 
 

@@ -136,7 +136,7 @@ class Group(msgspec.Struct):
     rows: dict[str, int] = {}
     """How many rows of each side."""
     flow: dict[str, int] = {}
-    """Minor units that moved, refunds taken off, as each side has it."""
+    """Minor units that moved, refunds taken off, as each side has it; of what was asked for."""
 
     def add(self, kind: Kind, count: int, rows: Mapping[str, int], flow: Mapping[str, int]) -> None:
         """Count some more."""
@@ -165,7 +165,9 @@ class Totals:
             first.texts.get("store", ""), first.terminal, first.day, first.amount.currency
         )
         rows = dict.fromkeys(result.seen, 1)
-        group.add(result.kind, 1, rows, {label: each.flow for label, each in result.seen.items()})
+        counts = result.kind is not Kind.OUTSIDE
+        flow = {label: each.flow if counts else 0 for label, each in result.seen.items()}
+        group.add(result.kind, 1, rows, flow)
 
     def groups(self) -> list[Group]:
         """All of them, in order."""
@@ -185,11 +187,11 @@ def count_agreed(workspace: Workspace, others: Sequence[str], totals: Totals) ->
     """Count what agrees in all facts."""
     labels = (GATEWAY, *others)
     names: dict[int, tuple[str, str]] = {}
-    first = dict.fromkeys(others, GATEWAY) | {GATEWAY: others[0]}
     for label in reversed(labels):
         found = workspace.run(
             f"SELECT place, any_value(terminal), any_value(tid), any_value(store) FROM joined "
-            f"JOIN rows_{label} ON h_{first[label]} = some_{label} WHERE agrees GROUP BY place"
+            f"JOIN wanted_{label} ON h = some_{label} JOIN rows_{label} USING (n) "
+            "WHERE agrees GROUP BY place"
         )
         names |= {place: (store or "", name or tid or "") for place, name, tid, store in found}
     counted = ", ".join(f"count_{label}" for label in labels)
@@ -199,7 +201,7 @@ def count_agreed(workspace: Workspace, others: Sequence[str], totals: Totals) ->
         store, terminal = names[place]
         group = totals.group(store, terminal, day, CURRENCY_CODES[kind // 10])
         meaning, back = divmod(kind % 10, 2)
-        flow = (-int(minor) if back else int(minor)) if meaning == MOVED else 0
+        flow = (-int(minor) if back else int(minor)) if inside and meaning == MOVED else 0
         rows = {label: count for label, count in zip(labels, counts, strict=True) if count}
         result = Kind.MATCHED if inside else Kind.OUTSIDE
         group.add(result, number, rows, dict.fromkeys(rows, flow))

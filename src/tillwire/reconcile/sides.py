@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from tillwire import pan
 from tillwire.errors import InvalidRequest
 from tillwire.reconcile.facts import CHECKED, OUR_IDS, Window, allowed, typed
+from tillwire.reconcile.picking import FEW, pick
 from tillwire.reconcile.profiles import COLUMNS, TEXTS, Key
 from tillwire.reconcile.sources import File, Prepared, Source, cut
 from tillwire.reconcile.workspace import Workspace, quoted
@@ -119,7 +120,8 @@ def keys_of(one: Side, other: Side) -> list[KeyOf]:
 
 def load(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> int:
     """Make the table of the side's label: for each row its facts, and the hash of its first key
-    against each other side, `h_LABEL`. How many rows there are. Raises `InvalidRequest`."""
+    against each other side, `h_LABEL`; its `rowid` is the row's number in its source, from 0. How
+    many rows there are. Raises `InvalidRequest`."""
     hashes = ", ".join(f"h_{label}" for label in keys)
     workspace.run(
         f"CREATE TABLE {side.label} AS SELECT bad, inside, CAST(day AS INTEGER) AS day, facts, "
@@ -132,28 +134,23 @@ def load(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> int:
     return int(count)
 
 
-def fetch(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> None:
-    """Make the table `rows_LABEL` with all columns of the rows whose hash for the first of `keys`
-    is in the table `wanted_LABEL`, or that lack a hash; `n` is a row's number in its source, from
-    0. To be called within `Workspace.in_order`, where several sides may be fetched at once."""
+def fetch(workspace: Workspace, side: Side, records: int) -> None:
+    """Make the table `rows_LABEL` with all columns of those of the side's `records` that the table
+    `wanted_LABEL` names by their numbers `n`, in their order. To be called within
+    `Workspace.in_order`, where several sides may be fetched at once. Raises `InvalidRequest`."""
     names = [name for name in TEXTS if name in side.columns and name not in OUR_IDS]
-    first, *_ = keys
-    lacking = " OR ".join(f"h_{label} IS NULL" for label in keys)
-    chosen = _typed(
-        side,
-        f"SELECT * FROM ({_read(side, keys, numbered=True)}) "
-        f"WHERE {lacking} OR h_{first} IN (SELECT h FROM wanted_{side.label})",
-    )
+    chosen = _typed(side, _chosen(workspace, side, records))
     kept = ", ".join(
-        f"CASE WHEN {_suspect(name)} THEN NULL ELSE {name} END AS {name}" for name in TEXTS
+        name if name in OUR_IDS else f"CASE WHEN suspect THEN NULL ELSE {name} END AS {name}"
+        for name in TEXTS
     )
-    hashes = ", ".join(f"h_{label}" for label in keys)
     workspace.run(
         f"CREATE TABLE rows_{side.label} AS SELECT n, {kept}, kind AS type, word AS status, minor, "
-        f"cur, ms, CAST(day AS INTEGER) AS day, inside, facts, class, direction, {hashes}, "
-        f"{_suspects(side, names)} AS suspect FROM ({chosen})",
+        f"cur, ms, CAST(day AS INTEGER) AS day, inside, facts, class, direction, suspect "
+        f"FROM (SELECT *, {_suspects(side, names)} AS suspect FROM ({chosen}))",
         reading=side.source.name,
     )
+    _check(workspace, side)
     ((suspects,),) = workspace.run(f"SELECT count(*) FROM rows_{side.label} WHERE suspect")
     if suspects:
         _cut(workspace, side, names, chosen)
@@ -161,6 +158,34 @@ def fetch(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> None:
     workspace.run(
         f"UPDATE rows_{side.label} SET card_last4 = right({digits}, 4) WHERE strlen(card_last4) > 4"
     )
+
+
+def _chosen(workspace: Workspace, side: Side, records: int) -> str:
+    """The rows that are wanted, as they are written: picked from the file where they are few and
+    each is a line, else found by reading all of it again."""
+    wanted = f"wanted_{side.label}"
+    table = side.prepared.table
+    ((count,),) = workspace.run(f"SELECT count(*) FROM {wanted}")
+    if table is not None and count <= FEW:
+        numbers = [n for (n,) in workspace.run(f"SELECT n FROM {wanted} ORDER BY n")]
+        few = workspace.file(f"few_{side.label}.csv")
+        if pick(table.path, few, numbers, records=records, header=table.header):
+            read = _read(side, {}, relation=table.at(few))
+            ranked = f"SELECT n, row_number() OVER (ORDER BY n) - 1 AS place FROM {wanted}"
+            return f"SELECT w.n, r.* EXCLUDE (n) FROM ({read}) r JOIN ({ranked}) w ON w.place = r.n"
+    return f"SELECT * FROM ({_read(side, {})}) WHERE n IN (SELECT n FROM {wanted})"
+
+
+def _check(workspace: Workspace, side: Side) -> None:
+    """Whether what was fetched is what was loaded."""
+    ((same, wanted),) = workspace.run(
+        f"SELECT (SELECT count(*) FROM wanted_{side.label} JOIN rows_{side.label} "
+        f"USING (n, facts, day)), (SELECT count(*) FROM wanted_{side.label})"
+    )
+    if same != wanted:
+        raise InvalidRequest(
+            side.source.name, "it has changed while it was read", "a file that nobody writes into"
+        )
 
 
 def _cut(workspace: Workspace, side: Side, names: Sequence[str], chosen: str) -> None:
@@ -177,32 +202,33 @@ def _cut(workspace: Workspace, side: Side, names: Sequence[str], chosen: str) ->
     )
 
 
-def _suspect(name: str) -> str:
-    if name in OUR_IDS:
-        return "false"
-    return f"(strlen({name}) > 12 AND regexp_matches({name}, {quoted(_SUSPECT)}) IS TRUE)"
-
-
 def _suspects(side: Side, names: Sequence[str]) -> str:
+    """Whether one of these texts may hold a card number. A long pattern takes its time to be made
+    ready: there is one for all of them."""
     there = [name for name in names if name.removesuffix("_") in side.columns]
-    return " OR ".join(_suspect(name) for name in there) or "false"
+    if not there:
+        return "false"
+    long = " OR ".join(f"strlen({name}) > 12" for name in there)
+    text = f"concat_ws({_SEPARATOR}, {', '.join(there)})" if len(there) > 1 else there[0]
+    return f"(({long}) AND regexp_matches({text}, {quoted(_SUSPECT)})) IS TRUE"
 
 
 # --- from texts to facts --------------------------------------------------------------------
 
 
-def _read(side: Side, keys: Mapping[str, KeyOf], *, numbered: bool = False) -> str:
-    """The rows as they are written, each of our columns with `_` behind its name; the hashes of
-    their keys; and their numbers `n` from 0 if wanted."""
+def _read(side: Side, keys: Mapping[str, KeyOf], *, relation: str = "") -> str:
+    """The rows as they are written, each of our columns with `_` behind its name, and the hashes of
+    their keys; or, without keys, their numbers `n` from 0. `relation` is the source's, unless it is
+    given."""
     found = side.prepared.found
     raw = ", ".join(f"{found.get(name, 'NULL::VARCHAR')} AS {name}_" for name in COLUMNS)
-    number = ", row_number() OVER () - 1 AS n" if numbered else ""
+    number = "" if keys else ", row_number() OVER () - 1 AS n"
     hashes = "".join(
         f", CASE WHEN NOT ({_suspects(side, [f'{name}_' for name in key.texts()])}) "
         f"AND {key.quick()} IS NOT NULL THEN hash({key.quick()}) END AS h_{label}"
         for label, key in keys.items()
     )  # what has no key has a hash, too, as DuckDB has it
-    return f"SELECT *{hashes} FROM (SELECT {raw}{number} FROM {side.prepared.relation})"
+    return f"SELECT *{hashes} FROM (SELECT {raw}{number} FROM {relation or side.prepared.relation})"
 
 
 def _typed(side: Side, read: str) -> str:
@@ -217,7 +243,7 @@ def _mistakes(workspace: Workspace, side: Side, count: int) -> InvalidRequest:
     raw = ", ".join(f"{name}_" for name in CHECKED)
     with workspace.in_order():
         first = workspace.run(
-            f"SELECT n, bad, {raw} FROM ({_typed(side, _read(side, {}, numbered=True))}) "
+            f"SELECT n, bad, {raw} FROM ({_typed(side, _read(side, {}))}) "
             f"WHERE bad > 0 ORDER BY n LIMIT {MOST_MISTAKES}",
             reading=side.source.name,
         )

@@ -72,6 +72,32 @@ class Prepared(msgspec.Struct, frozen=True):
     """Which of our columns there are, and as which text expression of the relation."""
     original: Path | None
     """The file whose lines a mistake is told by; None when it has none."""
+    table: Table | None = None
+    """The CSV file that the relation reads, if it is one."""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A CSV file as DuckDB reads it."""
+
+    path: Path
+    columns: int
+    delimiter: str = ","
+    quote: str = '"'
+    header: bool = True
+
+    def at(self, path: Path) -> str:
+        """The relation over this file, or over another one of the same shape."""
+        types = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(self.columns))
+        return (
+            f"read_csv({quoted(str(path))}, auto_detect=false, header={str(self.header).lower()}, "
+            f"delim={quoted(self.delimiter)}, quote={quoted(self.quote)}, "
+            f"escape={quoted(self.quote)}, columns={{{types}}}, strict_mode=true, "
+            "null_padding=false, encoding='utf-8')"
+        )
+
+    def prepared(self, found: Mapping[str, str], original: Path | None) -> Prepared:
+        """The source that it is."""
+        return Prepared(self.at(self.path), found, original, self)
 
 
 class Source(Protocol):
@@ -100,7 +126,7 @@ class Rows:
         with path.open("w", encoding="utf-8", newline="") as out:
             write_rows(out, self._rows)
         names = {name: f"c{index}" for index, name in enumerate(ROW_COLUMNS)}
-        return Prepared(_csv(path, len(ROW_COLUMNS), ",", '"', header=True), names, None)
+        return Table(path, len(ROW_COLUMNS)).prepared(names, None)
 
 
 class File:
@@ -123,8 +149,8 @@ class File:
             link = workspace.link(self._path, f"{side}.csv")
             shape = self.profile.file
             found = {column: f"c{index}" for column, index in places.items()}
-            relation = _csv(link, len(names), shape.delimiter, shape.quote, header=shape.header)
-            return Prepared(relation, found, self._path)
+            table = Table(link, len(names), shape.delimiter, shape.quote, shape.header)
+            return table.prepared(found, self._path)
         records = ([record[index] for index in places.values()] for record in self._decoded(names))
         return self._anew(workspace, side, list(places), records, self._path)
 
@@ -316,7 +342,7 @@ class File:
                     ]
                 )
         found = {column: f"c{index}" for index, column in enumerate(columns)}
-        return Prepared(_csv(path, len(columns), ",", '"', header=True), found, original)
+        return Table(path, len(columns)).prepared(found, original)
 
     def _as_text(self, value: Any, number: int, column: str) -> str:
         match value:
@@ -362,15 +388,6 @@ def write_rows(out: TextIO, rows: Iterable[Row]) -> int:
 def identifier(name: str) -> str:
     """A column's name in SQL."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def _csv(path: Path, columns: int, delimiter: str, quote: str, *, header: bool) -> str:
-    types = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(columns))
-    return (
-        f"read_csv({quoted(str(path))}, auto_detect=false, header={str(header).lower()}, "
-        f"delim={quoted(delimiter)}, quote={quoted(quote)}, escape={quoted(quote)}, "
-        f"columns={{{types}}}, strict_mode=true, null_padding=false, encoding='utf-8')"
-    )
 
 
 def _places(profile: Profile, names: Sequence[str], source: str) -> dict[str, int]:

@@ -56,6 +56,8 @@ class Workspace:
                 }
             )
             self._database.execute("SET GLOBAL TimeZone = 'UTC'")
+            # A list of texts made into a join would lose the order of a file's rows.
+            self._database.execute("SET GLOBAL disabled_optimizers = 'in_clause'")
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
