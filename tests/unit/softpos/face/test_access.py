@@ -43,6 +43,19 @@ async def test_a_token_ends_with_its_last_second(shop: Shop, backend: Backend) -
     assert is_unknown(await backend.check(bearer=bearer))
 
 
+async def test_a_certificate_that_expires_ends_connections_that_were_made(
+    shop: Shop, backend: Backend
+) -> None:
+    shop.clock.at = Instant(client_apps.ends(backend.app) - 1_000)
+    bearer, assertion = await backend.bearer(), await backend.assertion()
+    shop.clock.pass_by(1)
+    with capture_logs() as logged:
+        assert is_unknown(await backend.check(bearer=bearer, assertion=assertion))
+        assert is_unknown(await shop.client("till").get(KEYS))
+        assert (await backend.token()).json() == {"error": "invalid_client"}
+    assert [each["reason"] for each in logged] == ["certificate that has expired"] * 3
+
+
 async def test_a_token_is_of_no_use_under_another_certificate(shop: Shop, backend: Backend) -> None:
     other = await shop.register("other till")
     assert is_unknown(await backend.check(certificate_of="other till"))

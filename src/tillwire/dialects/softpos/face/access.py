@@ -43,7 +43,7 @@ async def token(context: Context, scope: Scope, receive: Receive) -> Reply:
         raise Unknown("client id")
     # Before the secret: under another certificate nobody guesses it, nor uses up the tries of who
     # has the right one.
-    shown = _shown(scope, app)
+    shown = _shown(context, scope, app)
     context.strangers.check(scope)
     if not hmac.compare_digest(app.secret_digest, digest_of(asked.client_secret)):
         context.strangers.failed(scope)
@@ -68,6 +68,7 @@ def by_certificate(context: Context, scope: Scope) -> ClientApp:
     found = context.app_with(shown.sha256) if shown is not None else None
     if found is None:
         raise Unknown("certificate")
+    _shown(context, scope, found)
     return found
 
 
@@ -81,17 +82,19 @@ def by_bearer(context: Context, scope: Scope) -> ClientApp:
     app = context.app(claims.client_id)
     if app is None or claims.profile != app.profile:
         raise Unknown("access token of an application that is not there")
-    if claims.confirmation.certificate != _shown(scope, app).hex():
+    if claims.confirmation.certificate != _shown(context, scope, app).hex():
         raise Unknown("access token of another certificate")
     return app
 
 
-def _shown(scope: Scope, app: ClientApp) -> bytes:
-    """The digest of the certificate that was shown, which is the application's. Raises
+def _shown(context: Context, scope: Scope, app: ClientApp) -> bytes:
+    """The digest of the certificate that was shown, which is the application's, and good. Raises
     `Unknown`."""
     shown = asgi.peer_certificate(scope)
     if shown is None or not hmac.compare_digest(shown.sha256, app.certificate_digest):
         raise Unknown("certificate of another application")
+    if context.has_expired(app):
+        raise Unknown("certificate that has expired")
     return shown.sha256
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from joserfc.jwk import RSAKey
 
@@ -14,6 +14,7 @@ from tillwire.core.ports import Clock, Vault
 from tillwire.dialects.softpos.face.keyset import KeySet
 from tillwire.dialects.softpos.face.settings import Settings
 from tillwire.dialects.softpos.wire.keys import load
+from tillwire.estate import client_apps
 from tillwire.net import asgi
 from tillwire.net.per_minute import LimitedLog
 from tillwire.net.strangers import Strangers
@@ -24,6 +25,13 @@ developers look for the reason."""
 
 Call = asgi.Call[ClientApp]
 """A request, by the application that makes it."""
+
+
+class _Certificate(NamedTuple):
+    """What is read of an application's certificate."""
+
+    key: RSAKey
+    ends: Instant
 
 
 class Context:
@@ -40,7 +48,7 @@ class Context:
             clock, "more assertions were refused", a_minute=_ASSERTIONS_LOGGED
         )
         self.keys = KeySet(engine, vault, clock, settings.profile)
-        self._public_keys: dict[bytes, RSAKey] = {}
+        self._certificates: dict[bytes, _Certificate] = {}
 
     @cached_property
     def token_key(self) -> bytes:
@@ -68,9 +76,18 @@ class Context:
 
     def public_key(self, app: ClientApp) -> RSAKey:
         """What the application's assertions are checked with."""
-        known = self._public_keys.get(app.certificate_digest)
+        return self._certificate(app).key
+
+    def has_expired(self, app: ClientApp) -> bool:
+        """Whether its certificate has. The handshake looks at that, too, but not when a session is
+        resumed, nor while a connection lasts."""
+        return self._certificate(app).ends <= self.now()
+
+    def _certificate(self, app: ClientApp) -> _Certificate:
+        known = self._certificates.get(app.certificate_digest)
         if known is None:
-            if len(self._public_keys) > len(self.engine.estate.client_apps):
-                self._public_keys.clear()  # of what is revoked
-            known = self._public_keys[app.certificate_digest] = load(app.certificate)
+            if len(self._certificates) > len(self.engine.estate.client_apps):
+                self._certificates.clear()  # of what is revoked
+            known = _Certificate(load(app.certificate), client_apps.ends(app))
+            self._certificates[app.certificate_digest] = known
         return known
