@@ -97,10 +97,18 @@ def test_what_else_cannot_be_read_is_left_out(name: str, value: Any, member: str
     assert found.broken == ""
 
 
-@pytest.mark.parametrize("name", ["receipt", "merchant_receipt", "brand"])
+@pytest.mark.parametrize(
+    "name", ["receipt", "merchant_receipt", "brand", "type", "status", "result"]
+)
 def test_card_numbers_are_cut_where_people_read(name: str) -> None:
     found = getattr(read(**{name: "CARD 4111 1111 1111 1111"}), name)
     assert found == "CARD **** **** **** 1111"
+
+
+def test_no_card_number_is_in_anything_that_is_read() -> None:
+    visa = "4111111111111111"
+    texts = {name: visa for name, value in WHOLE.items() if isinstance(value, str)}
+    assert visa not in str(read(**texts, reference={"id": visa}, store={"name": visa}))
 
 
 def test_card_numbers_are_cut_before_a_long_text_is() -> None:

@@ -224,6 +224,7 @@ async def test_a_question_that_tells_nothing_is_asked_again(counter: Counter, ac
     assert len({each.path for each in counter.system.of("GET")}) == 1, "no redirect is followed"
 
 
+@pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(
     ("told", "gap"),
     [(b"20", 20), (b"0", 3), (b"3600", 30), (b"9" * 40, 30), (b"soon", 3), (b"-5", 3), (b"", 3),
@@ -231,9 +232,9 @@ async def test_a_question_that_tells_nothing_is_asked_again(counter: Counter, ac
 )  # fmt: skip
 @at_a_counter()
 async def test_retry_after_is_honoured_within_bounds(
-    counter: Counter, told: bytes, gap: float
+    counter: Counter, told: bytes, gap: float, status: int
 ) -> None:
-    counter.system.gets.append(there.answer(429, headers=[(b"retry-after", told)]))
+    counter.system.gets.append(there.answer(status, headers=[(b"retry-after", told)]))
     await counter.pay()
     times = [each.at for each in counter.system.of("GET")]
     assert round(times[1] - times[0], 1) == gap

@@ -345,4 +345,18 @@ async def test_the_list_of_a_time_is_told_page_by_page(counter: Counter) -> None
     assert Money(found[0].amount or 0, found[0].currency) == paid.amount
     assert {each.words for each in found[1:]} == {"CLEARED APPROVED"}
     pages = [each.query["page"] for each in counter.system.of("GET") if each.path == LIST]
-    assert pages == ["1", "2", "3"], "and no further than it must"
+    assert pages == ["1", "2", "3", "4"], "and no further than an hour before"
+
+
+@at_a_counter()
+async def test_the_list_of_a_time_has_what_was_done_in_it(counter: Counter) -> None:
+    """Created before midnight, say, and paid after it."""
+    counter.system.terminal = there.ends("CLEARED", "APPROVED", after=60)
+    order = await counter.named(await counter.order())
+    begin = virtual_loop().clock.now()
+    paid = await counter.ended(order)
+    end = type(begin)(begin + 3_600_000)
+    found = [each async for each in counter.gateway.engine.entries(LANE, begin, end)]
+    assert [each.transaction_id for each in found] == [paid.id]
+    earlier = type(begin)(begin - 3_600_000)
+    assert [each async for each in counter.gateway.engine.entries(LANE, earlier, begin)] == []

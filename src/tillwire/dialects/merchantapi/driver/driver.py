@@ -15,7 +15,6 @@ from typing import Final
 
 import msgspec
 
-from tillwire import clock as clocks
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, AskLast, Errand, Result
@@ -65,6 +64,8 @@ TROUBLED: Final = 2.0
 LONGEST_TROUBLE: Final = 10.0
 """Seconds between two questions at most that tell nothing."""
 CONFLICT: Final = 409
+UNDER_WAY: Final = 3_600_000
+"""Milliseconds from the creation of a transaction to its end there, at most."""
 
 
 class MerchantApiDriver:
@@ -228,12 +229,13 @@ class MerchantApiDriver:
         return None if newest is None else outcome.entry_of(newest)
 
     async def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
-        """What the system lists of the terminal as created in [begin, end)."""
-        async for page in self._system.listed(begin):
+        """What the system lists of the terminal as done in [begin, end). It is listed by when it
+        was created, which may have been a while before."""
+        async for page in self._system.listed(Instant(begin - UNDER_WAY)):
             for each in page.entries:
-                made = None if each.created_at is None else clocks.instant(each.created_at)
-                if made is None or begin <= made < end:
-                    yield outcome.entry_of(each)
+                entry = outcome.entry_of(each)
+                if entry.at is None or begin <= entry.at < end:
+                    yield entry
 
 
 async def _kept(progress: Progress, peer: dict[str, str]) -> None:

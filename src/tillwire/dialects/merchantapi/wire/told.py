@@ -132,9 +132,9 @@ def _told(document: Any) -> Told:  # Any: as above
     return Told(
         id=_named(called),
         reference=_named(words["merchant_order_reference"]),
-        type=words["type"],
-        status=words["status"],
-        result=words["result"],
+        type=pan.masked(words["type"]),
+        status=pan.masked(words["status"]),
+        result=pan.masked(words["result"]),
         amount=amounts["amount"],
         approved=amounts["approved_amount"],
         original=_original(document, broken),
@@ -191,7 +191,7 @@ def _original(document: dict[str, Any], broken: list[str]) -> str:
     if not isinstance(called, str) or not _ID.fullmatch(called):
         broken.append("reference")
         return ""
-    return called
+    return _named(called)
 
 
 def _moment(document: dict[str, Any], name: str) -> datetime | None:
