@@ -80,7 +80,7 @@ def link(
         state = transaction.state.value
         raise Conflict(
             f"It is {state}, and its link is not shown: it could be paid all the same. Links are "
-            f"shown for {settings.link_seconds:g} seconds while the phone is waited for."
+            f"shown for {settings.link_seconds:g} seconds, until the phone comes back."
         )
     _show(KeyFileVault(key_file(path, config)).open(sealed), svg, as_json=as_json)
 

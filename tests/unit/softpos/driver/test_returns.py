@@ -15,6 +15,7 @@ from tillwire.dialects.softpos.driver import phone
 from tillwire.net.asgi import Reply
 
 HOUR = 3_600
+CARD = "4111111111111111"
 
 
 @pytest.mark.parametrize("changes", [{"amount": "12,50"}, {"amount": "1400"}, {"result": "ok"}])
@@ -58,6 +59,21 @@ async def test_a_link_from_which_a_phone_came_back_is_not_shown_again(counter: C
     now = await counter.now(order)
     assert now.state is State.SENT
     assert not phone.is_shown(now, counter.driver.settings, counter.gateway.clock)
+
+
+@at_a_counter()
+async def test_no_card_number_that_a_phone_brings_back_is_kept(
+    counter: Counter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    told = {**counter.backend.pay(link, pan=CARD, note=[CARD, int(CARD)]), "pan": CARD}
+    assert (await counter.come_back(link, told)).status == 200
+    assert (await counter.come_back(link, {**told, "result": CARD})).status == 400
+    paid = await counter.ended(order, 20)
+    assert paid.peer[phone.ANSWER].count("************1111") == 3
+    written = "".join(capsys.readouterr()) + repr(paid) + repr(counter.gateway.events(order.id))
+    assert CARD not in written
 
 
 @at_a_counter()

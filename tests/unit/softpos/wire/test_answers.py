@@ -83,6 +83,8 @@ def test_names_and_words_come_from_the_configuration() -> None:
         ({"amount": "9" * 16}, "amount"),
         ({"date": "2026-01-01T00:00:00"}, "at"),
         ({"date": "yesterday"}, "at"),
+        ({"date": "0001-01-01T00:00:00+14:00"}, "at"),
+        ({"date": "9999-12-31T23:59:59-14:00"}, "at"),
         ({"stan": {"a": 1}}, "stan"),
         ({"stan": "x" * 300}, "stan"),
     ],

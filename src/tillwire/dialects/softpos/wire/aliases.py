@@ -258,7 +258,7 @@ def _moment(text: str, field: str, unclear: list[str]) -> int | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None or moment.tzinfo is None or not 2000 <= moment.year < 2100:
         unclear.append(field)
         return None
     return round(moment.timestamp() * 1000)
