@@ -161,7 +161,9 @@ class Books:
         known = await self._find(name)
         if known is None or known.terminal_id != terminal_id:
             return msgspec.structs.replace(entry, transaction_id=""), None
-        return msgspec.structs.replace(entry, transaction_id=name), known
+        # The other side may have got another name for it from us than the till's.
+        reference = entry.reference or known.reference
+        return msgspec.structs.replace(entry, transaction_id=name, reference=reference), known
 
 
 def check(wanted: Wanted) -> None:
