@@ -17,7 +17,7 @@ from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import AskLast, Show
 from tillwire.core.model import State, Terms, TransactionType, Verdict
 from tillwire.core.ports import Unit
-from tillwire.dialects.paymentbridge.driver import books, cloud
+from tillwire.dialects.paymentbridge.driver import books
 from tillwire.dialects.paymentbridge.driver.orders import HANDLE
 from tillwire.dialects.paymentbridge.wire import ids
 from tillwire.dialects.paymentbridge.wire.fields import stamp
@@ -469,6 +469,13 @@ async def test_each_is_of_one_time_and_of_no_other(counter: Counter) -> None:
 
 
 @at_a_counter()
+async def test_of_a_time_that_is_to_come_nobody_is_asked(counter: Counter) -> None:
+    ahead = counter.gateway.clock.now() + 40 * DAY * 1000
+    assert await told(counter, ahead, ahead + 1000) == []
+    assert counter.cloud.of("list") == []
+
+
+@at_a_counter()
 async def test_one_without_a_time_is_told_once(counter: Counter) -> None:
     row = foreign(counter, createdAt=None, updatedAt=None)
     (entry,) = await told(counter)
@@ -504,7 +511,7 @@ async def test_an_entry_that_cannot_be_read_is_told_behind_those_that_can(
     foreign(counter)["id"] = None
     found = counter.driver.transactions(Instant(0), Instant(counter.gateway.clock.now() + 1000))
     assert (await anext(found)).name == good["id"]
-    with pytest.raises(PeerError, match="cannot be read"):
+    with pytest.raises(PeerError, match="2 of its list cannot be read"):
         await anext(found)
 
 
@@ -555,7 +562,7 @@ async def test_a_list_that_does_not_stand_still_is_not_believed(counter: Counter
 async def test_a_long_time_is_cut_until_each_list_has_an_end(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud, "MOST_PAGES", 5)
+    monkeypatch.setattr(books, "MOST_PAGES", 5)
     counter.cloud.page = 1
     names = []
     for _ in range(4):
@@ -569,7 +576,7 @@ async def test_a_long_time_is_cut_until_each_list_has_an_end(
 async def test_a_list_without_an_end_is_given_up(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud, "MOST_PAGES", 5)
+    monkeypatch.setattr(books, "MOST_PAGES", 5)
 
     async def endless(cloud: there.Cloud, asked: there.Asked) -> Any:
         offset = int(asked.query.get("startOffset", 0)) + 1
@@ -587,7 +594,7 @@ async def test_no_more_parts_are_asked_for_than_are_allowed(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(books, "MOST_SPANS", 3)
-    monkeypatch.setattr(cloud, "MOST_PAGES", 5)
+    monkeypatch.setattr(books, "MOST_PAGES", 5)
     counter.cloud.page = 1
     for _ in range(12):
         foreign(counter)

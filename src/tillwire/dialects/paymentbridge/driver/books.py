@@ -42,6 +42,8 @@ _HOUR: Final = 3_600_000
 _DAY: Final = 24 * _HOUR
 LAST_WITHIN: Final = (_HOUR, _DAY)
 """Milliseconds in which the last transaction is looked for, one after the other."""
+MOST_PAGES: Final = 20
+"""Of the list of a part: few, so that it is told in good time."""
 MOST_SPANS: Final = 200
 """Parts into which a long time is cut, so that the list of each has an end."""
 SHORTEST_SPAN: Final = 60_000
@@ -89,6 +91,8 @@ class CloudBooks:
         timeless: set[str] = set()
         while spans:
             first, behind = spans.pop()
+            if first >= behind:
+                continue
             parts += 1
             try:
                 entries, lost = await self._part(lanes, first, behind)
@@ -117,7 +121,7 @@ class CloudBooks:
             # What was made before may have been voided in this time.
             more, lost = await self._read(lanes, begin, end, time_type)
             rows |= more
-            unreadable += lost
+            unreadable = max(unreadable, lost)
         known, strange = await self._known(lanes, rows, begin, end)
         originals = await self._originals(rows, known, lanes)
         sorting = Sorting(rows, originals, known, strange, lanes, self._terminal.tid)
@@ -143,7 +147,7 @@ class CloudBooks:
             names: set[str] = set()
             pages = unreadable = 0
             is_steady = True
-            async for page in self._cloud.pages(wanted, self._settings):
+            async for page in self._cloud.pages(wanted, self._settings, most=MOST_PAGES):
                 pages += 1
                 unreadable += page.unreadable + sum(not each.id for each in page.transactions)
                 is_steady = is_steady and all(map(is_settled, page.transactions))

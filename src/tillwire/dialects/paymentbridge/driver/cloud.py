@@ -273,10 +273,10 @@ class Cloud:
         return Listing(found, count)
 
     async def pages(
-        self, wanted: TransactionFilter, settings: DriverSettings
+        self, wanted: TransactionFilter, settings: DriverSettings, *, most: int = MOST_PAGES
     ) -> AsyncIterator[TransactionList]:
         """The pages of the store's list of such transactions, as they come. Raises `PeerError`:
-        `TooManyPages` behind the last one that is looked at."""
+        `TooManyPages` behind so many."""
         wanted = msgspec.structs.replace(wanted, store_id=settings.store_id, limit=PAGE)
         path: str | None = f"/businesses/{settings.business_id}/transactions?" + filters.write(
             wanted
@@ -285,8 +285,8 @@ class Cloud:
         while path is not None:
             if path in seen:
                 raise RemoteProtocolError("Its list leads back to a page of before.")
-            if len(seen) == MOST_PAGES:
-                raise TooManyPages(f"Its list has no end within {MOST_PAGES} pages.")
+            if len(seen) == most:
+                raise TooManyPages(f"Its list has no end within {most} pages.")
             seen.add(path)
             page = objects.read_page(await self.ask(path, settings))
             yield page

@@ -259,7 +259,7 @@ def _following(
         currency=entry.currency,
         at=at,
         reference=ours.reference if ours else "",
-        original=entry.transaction_id or entry.name,
+        original=(ours.original_id if ours else None) or entry.name,
         tid=entry.tid,
         words=f"{word(told.action)} {word(told.status)}",
         transaction_id=ours.id if ours else "",

@@ -126,7 +126,7 @@ class Sorting:
             ours = self._ours(row)
             if (ours is None and not self._is_here(row)) or self._is_of_a_sale(row):
                 continue
-            key = ours.id if ours else f"{_name(row, self._known)} {kind_of(row)}"
+            key = ours.id if ours else f"{_name(row, self._known, None)} {kind_of(row)}"
             found.setdefault(key, (ours, []))[1].append(row)
         return [self._group(ours, rows) for ours, rows in found.values()]
 
@@ -143,19 +143,21 @@ class Sorting:
             if kind is _T.PURCHASE
             else []
         )
-        is_named = ours is not None and ours.id in decoded(last)
-        parent = self._parent(last)
-        followed = self._known.ours(parent) if parent else None
-        original = ours.original_id if ours else followed.id if followed else last.parent_id
         return Group(
             rows=tuple(rows),
             captures=tuple(captures),
             kind=kind,
-            name=ours.id if ours and is_named else _name(last, self._known),
+            name=_name(last, self._known, ours),
             ours=ours,
             reference=ours.reference if ours else _reference(last),
-            original=original or "",
+            original=(ours.original_id or "") if ours else self._name_of_original(last),
             tid=self._lanes.tid(last),
+        )
+
+    def _name_of_original(self, row: Listed) -> str:
+        parent = self._parent(row)
+        return (
+            _name(parent, self._known, self._known.ours(parent)) if parent else row.parent_id or ""
         )
 
     def _ours(self, row: Listed) -> Transaction | None:
@@ -205,10 +207,12 @@ def may_be_at(tid: str, row: Listed, lanes: Lanes) -> bool:
     return lanes.tid(row) in ("", tid) or bool(row.parent_id) or bool(decoded(row))
 
 
-def _name(row: Listed, known: Known) -> str:
-    """Our id if it is told, of a journal that is lost, say; else the cloud's."""
-    lost = [each for each in decoded(row) if not known.has(each)]
-    return lost[0] if lost else row.id or ""
+def _name(row: Listed, known: Known, ours: Transaction | None) -> str:
+    """Our id if it is told, be it of a journal that is lost; else the cloud's."""
+    told = decoded(row)
+    if ours is not None and ours.id in told:
+        return ours.id
+    return next((each for each in told if not known.has(each)), row.id or "")
 
 
 def _reference(row: Listed) -> str:
