@@ -100,6 +100,7 @@ class Counter:
 
     async def _start_gateway(self) -> None:
         await self.gateway.start()
+        self.told["return_url"] = self.gateway.url(FACE)
 
         def put(unit: Unit) -> None:
             unit.put(terminal(self.told))

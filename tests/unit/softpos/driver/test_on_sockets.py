@@ -47,7 +47,7 @@ async def test_the_link_is_shown_while_the_phone_is_waited_for(counter: Counter)
     shown = await run(counter, "softpos", "link", order.id)
     assert shown.exit_code == 0, shown.exception
     assert shown.stdout.strip() == link
-    counter.backend.pay(link)
+    assert (await counter.come_back(link, counter.backend.pay(link))).status == 200
     assert (await counter.ended(order, 20)).state is State.APPROVED
     assert len(counter.backend.of(CHECK)) == 2, "whether it would answer, and what became of it"
     checked = await run(counter, "softpos", "check", order.id)

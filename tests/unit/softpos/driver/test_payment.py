@@ -231,6 +231,19 @@ async def test_no_link_without_our_files(counter: Counter, file: str) -> None:
     assert file in status.detail
 
 
+@at_a_counter(send_seconds=5)
+async def test_no_link_when_its_time_to_be_sent_has_passed(counter: Counter) -> None:
+    async def slowly(backend: there.Backend, asked: there.Asked) -> Reply:
+        await asyncio.sleep(3)
+        return await (there.gives_token if asked.path == TOKEN else there.tells)(backend, asked)
+
+    counter.backend.tokens.append(slowly)
+    counter.backend.checks.append(slowly)
+    failed = await counter.ended(await counter.order(), 60)
+    assert (failed.state, failed.proof) == (State.FAILED, Proof.NEVER_SENT)
+    assert phone.LINK not in failed.peer
+
+
 @at_a_counter()
 async def test_a_link_cannot_be_called_back(counter: Counter) -> None:
     order = await counter.order()
