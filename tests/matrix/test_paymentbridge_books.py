@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit import shop
-from tests.kit.virtual_loop import virtual_loop
+from tests.kit.virtual_loop import EPOCH, virtual_loop
 from tests.matrix.paymentbridge_pair import FAR_PORTS, LANE, Lane, Pair, live, settled
 from tests.matrix.test_paymentbridge_endings import ENDS
 from tillwire.clock import Instant
@@ -27,6 +27,14 @@ from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.paymentbridge.driver import cloud
 from tillwire.errors import PeerError
 from tillwire.money import Money
+from tillwire.reconcile import profiles
+from tillwire.reconcile.facts import Window
+from tillwire.reconcile.journal_side import rows_of
+from tillwire.reconcile.match import ACQUIRER, GATEWAY
+from tillwire.reconcile.results import Kind, Result
+from tillwire.reconcile.run import gateway_rows, reconcile
+from tillwire.reconcile.sources import Rows
+from tillwire.reconcile.told_side import rows_told
 
 _T = TransactionType
 SECOND = Lane(number=2)
@@ -51,6 +59,19 @@ async def check_books(pair: Pair, *lanes: Lane) -> list[Entry]:
         assert not named, "they are of another terminal"
         strangers += [each for each in entries if not each.transaction_id]
     return strangers
+
+
+def differences(pair: Pair, entries: list[Entry], lane: Lane = LANE) -> list[Result]:
+    """What a reconciliation of the journal with these entries finds."""
+    estate = pair.near.engine.estate
+    window = Window(EPOCH, Instant(virtual_loop().clock.now() + 1000))
+    journal = {each.id: each for each in pair.near.transactions()}
+    told = [(estate.terminals[lane.id], each) for each in entries]
+    theirs = Rows("books", rows_told(told, estate, journal.get, EPOCH), profiles.load("tillwire"))
+    ours = rows_of(journal.values(), {lane.id})
+    found = reconcile({GATEWAY: gateway_rows(ours), ACQUIRER: theirs}, window)
+    assert found.kinds[Kind.MATCHED] > 0
+    return found.differences
 
 
 def _check(here: Transaction, entry: Entry | None) -> None:
@@ -84,6 +105,7 @@ def test_every_ending_of_an_amount(disk: Path) -> None:
             if ENDS[ending] is not State.UNKNOWN:
                 await settled(pair, await pair.order(LANE, 1000 + ending))
         assert await check_books(pair) == []
+        assert differences(pair, await told(pair)) == []
         states = {each.state for each in pair.near.transactions()}
         assert states == {State.APPROVED, State.DECLINED, State.CANCELLED, State.FAILED}
 
@@ -123,6 +145,9 @@ def test_all_that_follows(disk: Path, way: str, action: str) -> None:
         assert await check_books(pair, lane) == []
         entries = await told(pair, lane)
         assert len(entries) == len(done) == 12
+        assert differences(pair, entries, lane) == []
+        refund = next(each for each in entries if each.type is _T.REFUND)
+        assert len(differences(pair, [each for each in entries if each is not refund], lane)) == 1
 
     live(disk, day, lanes=[lane], told={"purchase_action": action})
 
