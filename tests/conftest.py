@@ -1,5 +1,5 @@
-"""What holds for every test: how long Hypothesis looks, how errors are logged, and that in CI
-nothing skips."""
+"""What holds for every test: how long Hypothesis looks, how errors are logged, where new journals
+come from, and that in CI nothing skips."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import pytest
 from hypothesis import settings
 from structlog.dev import ConsoleRenderer, plain_traceback
 
+from tests.kit import migrated
+from tillwire.journal import schema
+
 # No deadline per example: the machine is shared with other test processes.
 settings.register_profile("short", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=2000)
@@ -18,6 +21,8 @@ settings.load_profile("long" if os.environ.get("TILLWIRE_LONG") else "short")
 # Where no test has asked for other logs, tracebacks are plain: each one with coloured sources and
 # local variables takes a second.
 ConsoleRenderer.get_active().exception_formatter = plain_traceback
+
+schema.upgrade = migrated.copied
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
