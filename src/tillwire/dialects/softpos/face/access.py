@@ -20,7 +20,7 @@ from tillwire.dialects.softpos.face.context import Context
 from tillwire.dialects.softpos.face.refusals import Unknown
 from tillwire.dialects.softpos.wire import assertions, reading, tokens
 from tillwire.dialects.softpos.wire.assertions import AssertionRefused, Claims, Reason
-from tillwire.dialects.softpos.wire.tokens import TokenRefused
+from tillwire.dialects.softpos.wire.tokens import TokenAnswer, TokenRefused, TokenRequest
 from tillwire.estate.keys import digest_of
 from tillwire.net import asgi
 from tillwire.net.asgi import Receive, Reply, Scope
@@ -38,28 +38,37 @@ async def token(context: Context, scope: Scope, receive: Receive) -> Reply:
     """POST /softpos/appenrollment/token. Raises `Unknown`."""
     asgi.check_media_type(scope, FORM)
     asked = tokens.read_token_request(await asgi.read_body(scope, receive, reading.LARGEST_FORM))
+    app = _by_secret(context, scope, asked)
+    return Reply(HTTPStatus.OK, reading.encode(_granted(context, app)))
+
+
+def _by_secret(context: Context, scope: Scope, asked: TokenRequest) -> ClientApp:
+    """The application whose secret it is. Raises `Unknown`, `HttpError` (429)."""
     app = context.app(asked.client_id)
     if app is None:
         raise Unknown("client id")
     # Before the secret: under another certificate nobody guesses it, nor uses up the tries of who
     # has the right one.
-    shown = _shown(context, scope, app)
+    _check_certificate(context, scope, app)
     context.strangers.check(scope)
     if not hmac.compare_digest(app.secret_digest, digest_of(asked.client_secret)):
         context.strangers.failed(scope)
         raise Unknown("client secret")
-    now = context.now() // 1000
+    return app
+
+
+def _granted(context: Context, app: ClientApp) -> TokenAnswer:
+    now, life = context.now() // 1000, context.settings.token_seconds
     claims = tokens.AccessClaims(
         client_id=app.id,
         profile=app.profile,
-        confirmation=tokens.Confirmation(shown.hex()),
+        confirmation=tokens.Confirmation(app.certificate_digest.hex()),
         issued_at=now,
-        expires_at=now + context.settings.token_seconds,
+        expires_at=now + life,
         token_id=str(uuid4()),
     )
     made = tokens.make_access_token(claims, context.token_key)
-    answer = tokens.TokenAnswer(access_token=made, expires_in=context.settings.token_seconds)
-    return Reply(HTTPStatus.OK, reading.encode(answer))
+    return TokenAnswer(access_token=made, expires_in=life)
 
 
 def by_certificate(context: Context, scope: Scope) -> ClientApp:
@@ -68,7 +77,7 @@ def by_certificate(context: Context, scope: Scope) -> ClientApp:
     found = context.app_with(shown.sha256) if shown is not None else None
     if found is None:
         raise Unknown("certificate")
-    _shown(context, scope, found)
+    _check_certificate(context, scope, found)
     return found
 
 
@@ -82,20 +91,19 @@ def by_bearer(context: Context, scope: Scope) -> ClientApp:
     app = context.app(claims.client_id)
     if app is None or claims.profile != app.profile:
         raise Unknown("access token of an application that is not there")
-    if claims.confirmation.certificate != _shown(context, scope, app).hex():
+    _check_certificate(context, scope, app)
+    if claims.confirmation.certificate != app.certificate_digest.hex():
         raise Unknown("access token of another certificate")
     return app
 
 
-def _shown(context: Context, scope: Scope, app: ClientApp) -> bytes:
-    """The digest of the certificate that was shown, which is the application's, and good. Raises
-    `Unknown`."""
+def _check_certificate(context: Context, scope: Scope, app: ClientApp) -> None:
+    """Raise `Unknown` unless the one that was shown is the application's, and good."""
     shown = asgi.peer_certificate(scope)
     if shown is None or not hmac.compare_digest(shown.sha256, app.certificate_digest):
         raise Unknown("certificate of another application")
     if context.has_expired(app):
         raise Unknown("certificate that has expired")
-    return shown.sha256
 
 
 async def in_headers(context: Context, scope: Scope, app: ClientApp) -> Claims:
