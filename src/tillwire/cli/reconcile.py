@@ -174,7 +174,7 @@ def _written(report: Report, folder: Path) -> list[Path]:
     try:
         return reports.write(report, folder)
     except OSError as error:
-        raise TillwireError(
+        raise ConfigurationError(
             f"{folder}: the reports cannot be written: {error.strerror}. All else is done; run it "
             "again for the reports."
         ) from None

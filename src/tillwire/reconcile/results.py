@@ -14,7 +14,7 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.model import TransactionType
-from tillwire.errors import TillwireError
+from tillwire.errors import InvalidRequest, TillwireError
 from tillwire.money import Money
 from tillwire.reconcile.facts import CURRENCY_CODES, HELD, MOVED, NOTHING, OPEN, REVERSED
 from tillwire.reconcile.match import ACQUIRER, GATEWAY, LABELS, TILL
@@ -335,7 +335,9 @@ def _standing(row: Seen) -> int:
 
 def too_many(most: int) -> TillwireError:
     """The error for more differences than can be anybody's work."""
-    return TillwireError(
-        f"There are more than {most} differences: these are hardly the same sales, or a profile is "
-        "wrong. Nothing was written down; --most allows more."
+    return InvalidRequest(
+        "--most",
+        f"there are more than {most} differences: these are hardly the same sales, or a profile is "
+        "wrong. Nothing was written down",
+        "more, up to 1000000",
     )

@@ -27,7 +27,7 @@ MOST_MISTAKES: Final = 10
 # Wider than what `pan` takes for an issuer's number: what may be one is looked at there.
 _SUSPECT: Final = r"(?:[3-6]|2[ .\x{a0}-]{0,2}[2-7])(?:[ .\x{a0}-]{0,2}[0-9]){12}"
 _SEPARATOR: Final = "chr(31)"
-_PLACE: Final = "CASE WHEN terminal_ IS NULL OR trim(terminal_) = '' THEN tid_ ELSE terminal_ END"
+_PLACE: Final = "coalesce(nullif(terminal_, ''), tid_), store_"
 
 
 class Side(NamedTuple):
@@ -125,7 +125,7 @@ def load(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> int:
     hashes = ", ".join(f"h_{label}" for label in keys)
     workspace.run(
         f"CREATE TABLE {side.label} AS SELECT bad, inside, CAST(day AS INTEGER) AS day, facts, "
-        f"hash({_PLACE}, store_) AS place, {hashes} FROM ({_typed(side, _read(side, keys))})",
+        f"hash({_PLACE}) AS place, {hashes} FROM ({_typed(side, _read(side, keys))})",
         reading=side.source.name,
     )
     ((count, bad),) = workspace.run(f"SELECT count(*), count(*) FILTER (bad > 0) FROM {side.label}")
@@ -240,7 +240,8 @@ def _typed(side: Side, read: str) -> str:
 
 
 def _mistakes(workspace: Workspace, side: Side, count: int) -> InvalidRequest:
-    raw = ", ".join(f"{name}_" for name in CHECKED)
+    at = "concat_ws(' ', at_, time_)" if "time" in side.columns else "at_"
+    raw = ", ".join(at if name == "at" else f"{name}_" for name in CHECKED)
     with workspace.in_order():
         first = workspace.run(
             f"SELECT n, bad, {raw} FROM ({_typed(side, _read(side, {}))}) "
@@ -248,13 +249,15 @@ def _mistakes(workspace: Workspace, side: Side, count: int) -> InvalidRequest:
             reading=side.source.name,
         )
     lines = _lines(side, {n for n, *_ in first})
-    told = []
+    told: list[str] = []
+    explained: set[str] = set()
     for n, code, *texts in first:
         column, text = CHECKED[code - 1], texts[code - 1]
-        shown = "it is empty" if text is None else f"{pan.masked(text)[:40]!r} cannot be read"
+        shown = f"{pan.masked(text)[:40]!r} cannot be read" if text else "it is empty"
         where = f"row {n + 1}" + (f" (line {lines[n]})" if n in lines else "")
-        right = allowed(side.source.profile, column)
-        told.append(f"{where}, {column}: {shown}; allowed: {right}")
+        right = f"; allowed: {allowed(side.source.profile, column)}"
+        told.append(f"{where}, {column}: {shown}{'' if column in explained else right}")
+        explained.add(column)
     more = f"; and {count - len(told)} more rows" if count > len(told) else ""
     return InvalidRequest(side.source.name, "; ".join(told) + more + ". Nothing was imported")
 

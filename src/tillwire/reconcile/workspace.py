@@ -159,7 +159,8 @@ def _explained(message: str) -> tuple[str, str]:
     if "unterminated quote" in said:
         return where + "a quotation mark is not closed, or closed too early", "CSV as RFC 4180"
     if "Parallel CSV Reader" in said:
-        return "it has lines within quotation marks that look like rows", "a smaller file"
+        problem = "a line is too long, or lines within quotation marks look like rows"
+        return problem, "lines of up to 2 MB; a smaller file"
     if "invalid state" in said:
         return (
             where + "its lines end in several ways, or a quotation mark is misplaced",

@@ -209,7 +209,7 @@ def test_where_reports_cannot_be_written_nothing_is_done(
     assert run("discrepancies", "list", "--json", "--journal", journal).document == []
     (tmp_path / "out" / "report.json").mkdir(parents=True)
     ran = run(*command, "--out", tmp_path / "out", "--journal", journal)
-    assert ran.status == 1
+    assert ran.status == 2
     assert "cannot be written: Is a directory. All else is done" in ran.err
     assert len(run("discrepancies", "list", "--json", "--journal", journal).document) == 1
 

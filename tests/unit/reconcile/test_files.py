@@ -131,6 +131,9 @@ def test_a_date_and_a_time_may_stand_apart(tmp_path: Path) -> None:
     path.write_bytes(b"sale-1;1.012,50;14.03.2026;10:00\n")
     ours = [row(1, amount="1012.50")]
     assert with_file(ours, File(path, mine)).agrees
+    path.write_bytes(b"sale-1;1.012,50;14.03.2026;25:00\n")
+    with pytest.raises(InvalidRequest, match=r"at: '14\.03\.2026 25:00' cannot be read"):
+        with_file(ours, File(path, mine))
 
 
 def test_words_and_signs_are_as_the_profile_says(tmp_path: Path) -> None:
@@ -192,6 +195,7 @@ def test_all_mistakes_are_counted_and_the_first_ones_told(tmp_path: Path) -> Non
     octets = b"Ref,Amount,Date\n" + b"a,oops,2026-03-14T10:00:01Z\n" * 25
     told = refused(tmp_path, octets)
     assert told.count("cannot be read") == 10
+    assert told.count("allowed: ") == 1, "what is right of a column is said once"
     assert "and 15 more rows" in told
 
 
