@@ -128,6 +128,27 @@ async def test_every_answer(
         assert entry.outcome.approved_amount == amount
 
 
+@pytest.mark.parametrize(
+    ("stamp", "at"),
+    [
+        ("2026-03-14T14:16:02Z", AT),
+        ("9999-12-31T23:59:59-12:00", None),
+        ("0001-01-01T00:00:00+00:00", None),
+        ("1970-01-01T00:00:00Z", None),
+        ("2026-03-14T14:16:02", None),
+        ("yesterday", None),
+    ],
+)
+@at_a_counter()
+async def test_a_time_that_can_be_none_of_a_payment_is_not_told(
+    counter: Counter, stamp: str, at: int | None
+) -> None:
+    paid = await counter.paid(1250)
+    counter.backend.known[TID, paid.id]["transactionTimestamp"] = stamp
+    (entry,) = await listed(counter)
+    assert (entry.verdict, entry.at) == ("APPROVED", at)
+
+
 @at_a_counter()
 async def test_more_than_was_asked_for_agrees_with_nothing(counter: Counter) -> None:
     paid = await counter.paid(1250)
