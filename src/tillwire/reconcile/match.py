@@ -230,7 +230,7 @@ def _pair(workspace: Workspace, one: str, other: str, keys: Sequence[KeyOf]) -> 
             _pair_by(workspace, pairs, key, "facts", _EARLIEST)
         for table, label, taken in (("l", one, "a"), ("r", other, "b")):
             if label != GATEWAY:  # each of its rows is a transaction of its own
-                _set_apart(workspace, table, label, f"SELECT {taken} FROM {pairs}")
+                _set_apart(workspace, table, label, key, f"SELECT {taken} FROM {pairs}")
         if all(counts):
             paid_first = f"class = {MOVED} DESC, {_EARLIEST}"
             _pair_by(workspace, pairs, key, "day", paid_first)
@@ -265,11 +265,13 @@ def _pair_by(workspace: Workspace, pairs: str, key: KeyOf, same: str, order: str
     )
 
 
-def _set_apart(workspace: Workspace, table: str, label: str, paired: str) -> None:
-    """Note which rows of a side say what another one of it says already."""
+def _set_apart(workspace: Workspace, table: str, label: str, key: KeyOf, paired: str) -> None:
+    """Note which rows of a side say what another one of it says already: of the same day, since a
+    till's numbers may begin anew tomorrow."""
+    same = "k, facts" if key.key is Key.ID else "k, facts, day"
     workspace.run(
         f"INSERT INTO twins_{label} SELECT n, twin FROM (SELECT n, strongest, class, paired, "
-        f"first(n) OVER (PARTITION BY k, facts ORDER BY paired DESC, {_EARLIEST}) AS twin "
+        f"first(n) OVER (PARTITION BY {same} ORDER BY paired DESC, {_EARLIEST}) AS twin "
         f"FROM (SELECT *, n IN ({paired}) AS paired FROM {table})) "
         f"WHERE NOT paired AND n <> twin AND strongest AND class IN ({MOVED}, {HELD}, {REVERSED})"
     )

@@ -249,7 +249,8 @@ def _set_apart(
     alike: dict[object, list[Line]] = defaultdict(list)
     for each in side:
         if each.label != GATEWAY:
-            alike[each.key(key), each.facts].append(each)
+            day = 0 if key is Key.ID else each.seen.day
+            alike[each.key(key), each.facts, day].append(each)
     for found in alike.values():
         first, *_ = sorted(found, key=lambda each: (each not in paired, each.order))
         for each in found:

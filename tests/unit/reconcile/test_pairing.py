@@ -62,11 +62,23 @@ def test_a_number_that_comes_once_is_the_same_sale_whenever_it_was_settled() -> 
 
 
 def test_what_comes_twice_is_told_of_the_row_that_is_nobodys() -> None:
+    twice = [theirs(at="2026-03-14T23:00:00Z"), theirs(at=TODAY)]
+    sale = ours(1, "2026-03-13T23:00:00Z")
     two_days = Window(Instant(DAY - 86_400_000), WINDOW.end)
-    twice = [theirs(at=YESTERDAY), theirs(at=TODAY)]
-    (extra,) = compared([ours(1, TODAY)], None, twice, window=two_days).differences
+    (extra,) = compared([sale], None, twice, window=two_days).differences
     assert (extra.kinds, extra.twin) == ((Kind.DUPLICATE,), 1)
     assert extra.seen[ACQUIRER].row == 1
+
+
+def test_what_the_gateway_lacks_of_a_day_is_no_duplicate_of_yesterdays() -> None:
+    two_days = Window(Instant(DAY - 86_400_000), WINDOW.end)
+    both = [theirs(at=YESTERDAY), theirs(at=TODAY)]
+    report = compared([ours(1, YESTERDAY)], None, both, window=two_days)
+    assert found(report) == [(Kind.MISSING_AT_GATEWAY,)]
+    named = [row(1, at=YESTERDAY), row(1, at=TODAY)]
+    assert found(compared([row(1, at=YESTERDAY)], None, named, window=two_days)) == [
+        (Kind.DUPLICATE,)
+    ], "an id of ours is of one sale"
 
 
 @pytest.mark.parametrize("till", [None, []])
