@@ -146,6 +146,11 @@ def test_any_text_is_a_moment_or_none(text: str) -> None:
     assert moment(text) is None
 
 
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+05:00"])
+def test_a_moment_that_no_calendar_has_in_utc_is_none(text: str) -> None:
+    assert moment(text) is None
+
+
 def test_the_cloud_writes_moments_in_utc() -> None:
     assert stamp(1_688_375_883_999) == "2023-07-03T09:18:03Z"
     assert moment(None) is None

@@ -116,14 +116,15 @@ MILLISECONDS_FROM: Final = 10**11
 
 
 def moment(text: str | None) -> int | None:
-    """Milliseconds since 1970 of a moment of ISO 8601 with its zone; None if it is none."""
+    """Milliseconds since 1970 of a moment of ISO 8601 with its zone; None if it is none, be it that
+    its zone puts it before the year 1, or behind 9999."""
     found = _MOMENT.fullmatch(text) if text else None
     if found is None:
         return None
     day, time, fraction, zone = found.groups()
     try:
         whole = datetime.fromisoformat(f"{day}T{time}{'+00:00' if zone == 'Z' else zone}")
-        seconds = int(whole.timestamp())
+        seconds = int(whole.astimezone(UTC).timestamp())
     except (ValueError, OverflowError):
         return None
     return seconds * 1000 + int(((fraction or "") + "000")[:3])

@@ -26,8 +26,6 @@ from tillwire.money import CURRENCIES, Money
 LOOKED_BACK: Final = 10
 """Transactions that are asked for, newest first, until the backend knows one: the last."""
 LONGEST_WORDS: Final = 300
-YEAR_2000: Final = 946_684_800_000
-YEAR_2100: Final = 4_102_444_800_000
 
 _OPERATIONS: Final = {
     "PAYMENT": TransactionType.PURCHASE,
@@ -120,7 +118,7 @@ def entry_of(asked: Asked, transaction: Transaction) -> Entry:
         type=_OPERATIONS.get(answer.operation_type.upper()),
         amount=answer.amount,
         currency=_currency(answer),
-        at=_moment(answer),
+        at=None if answer.at is None else Instant(answer.at),
         tid=asked.terminal_id,
         reversed=isinstance(read, Outcome) and answer.status is Status.REVERSED,
         words=words[:LONGEST_WORDS],
@@ -149,12 +147,6 @@ def _read(asked: Asked, transaction: Transaction) -> Outcome | Undecided:
     if isinstance(read, Outcome):
         return msgspec.structs.replace(read, evidence=Evidence.RECOVERED)
     return read
-
-
-def _moment(answer: CheckAnswer) -> Instant | None:
-    """When it was done; None where that can be no time of a payment."""
-    at = answer.at
-    return Instant(at) if at is not None and YEAR_2000 <= at < YEAR_2100 else None
 
 
 def _currency(answer: CheckAnswer) -> str:
