@@ -66,6 +66,7 @@ def issue(authority: Issued, name: str, profile: str, now: datetime) -> Issued:
         raise InvalidRequest("ca", "it cannot be read", "key and certificate in PEM") from None
     if (
         not isinstance(signing, ec.EllipticCurvePrivateKey)
+        or not is_authority(issuer)
         or issuer.public_key() != signing.public_key()
         or issuer.not_valid_after_utc <= now
     ):
@@ -88,6 +89,15 @@ def issue(authority: Issued, name: str, profile: str, now: datetime) -> Issued:
         .sign(signing, hashes.SHA256())
     )
     return _written(key, certificate)
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it may vouch for others."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except (x509.ExtensionNotFound, ValueError):  # or such as cannot be read
+        return False
+    return found.value.ca
 
 
 def named(common_name: str) -> x509.Name:

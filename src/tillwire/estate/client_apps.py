@@ -27,6 +27,7 @@ from tillwire.core.model import ClientApp, SealedKey
 from tillwire.core.ports import Clock, Unit, Vault
 from tillwire.errors import Conflict, InvalidRequest, NotFound
 from tillwire.estate.applications import new_key_pair, read_public_key
+from tillwire.estate.certificates import is_authority
 from tillwire.estate.keys import check_label, digest_of
 
 PROFILES: Final = ("staging", "production")
@@ -40,7 +41,10 @@ _SECRET_BYTES: Final = 32
 _KEY_BITS: Final = 2048
 _TID = re.compile(r"[0-9]{8}\Z")
 _POINT_OF_SALE = re.compile(r"[0-9A-Za-z._-]{1,64}\Z")
-_CERTIFICATE_ALLOWED: Final = "a certificate (PEM) of an RSA key of 2048 bits or more"
+_CERTIFICATE_ALLOWED: Final = (
+    "a certificate (PEM) of an RSA key of 2048 bits or more; `openssl pkcs7 -print_certs` makes it "
+    "of a PKCS #7 file"
+)
 
 
 # --- registrations ------------------------------------------------------------------------------
@@ -177,15 +181,27 @@ def read_certificate(pem: bytes, now: Instant) -> tuple[str, bytes]:
     try:
         found = x509.load_pem_x509_certificate(pem)
         text = found.public_bytes(Encoding.PEM)
-        read_public_key(text)
-    except (ValueError, UnsupportedAlgorithm):
+    except ValueError:
         raise InvalidRequest("certificate", "it cannot be read", _CERTIFICATE_ALLOWED) from None
-    except InvalidRequest as error:
-        raise InvalidRequest("certificate", error.problem, _CERTIFICATE_ALLOWED) from None
-    if instant(found.not_valid_after_utc) <= now:
-        problem = f"it has expired on {found.not_valid_after_utc:%Y-%m-%d}"
+    problem = _problem_of(found, text, now)
+    if pem.count(b"BEGIN CERTIFICATE") > 1 and is_authority(found):
+        problem = "it begins with an authority's; the application's own must be the first"
+    if problem:
         raise InvalidRequest("certificate", problem, _CERTIFICATE_ALLOWED)
     return text.decode(), hashlib.sha256(found.public_bytes(Encoding.DER)).digest()
+
+
+def _problem_of(certificate: x509.Certificate, pem: bytes, now: Instant) -> str:
+    """Why no application can have it; empty if one can."""
+    if instant(certificate.not_valid_after_utc) <= now:
+        return f"it has expired on {certificate.not_valid_after_utc:%Y-%m-%d}"
+    try:
+        read_public_key(pem)
+    except UnsupportedAlgorithm:
+        return "its key cannot be read"
+    except InvalidRequest as error:
+        return error.problem
+    return ""
 
 
 def ends(app: ClientApp) -> Instant:

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.test_cli_keys import estate_in
 from tests.unit.estate.test_applications import private, public
-from tillwire.estate.certificates import APP_LIVES, Issued, issue
+from tillwire.estate.certificates import APP_LIVES, Issued, begun, issue, named
 from tillwire.estate.keys import digest_of
 from tillwire.journal.vault import KeyFileVault
 
@@ -158,6 +161,30 @@ def test_a_certificate_that_has_expired_is_refused(
         ran = run(*command, "--certificate", expired, "--journal", journal)
         assert (ran.status, ran.out) == (2, "")
         assert "certificate: it has expired on 20" in ran.err
+
+
+def test_an_authority_is_no_application_and_an_application_no_authority(
+    run: Run, journal: Path, made: Path, tmp_path: Path
+) -> None:
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes((made / "client-ca.pem").read_bytes() + (made / "app.crt").read_bytes())
+    ran = run(*ADD, "--certificate", chain, "--journal", journal)
+    assert (ran.status, ran.out) == (2, "")
+    assert "certificate: it begins with an authority's" in ran.err
+    leaf = tmp_path / "leaf.pem"
+    leaf.write_bytes(leaf_of_elliptic_curve())
+    ran = run(*ADD, "--generate", tmp_path / "new", "--ca", leaf, "--journal", journal)
+    assert (ran.status, ran.out) == (2, "")
+    assert "ca: key and certificate are no authority" in ran.err
+
+
+def leaf_of_elliptic_curve() -> bytes:
+    """A key like an authority's, with a certificate that says nothing of authority."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    subject = named("leaf")
+    issued = begun(subject, subject, key.public_key(), now, now + APP_LIVES)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private + issued.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def test_it_is_listed_until_when_a_certificate_is_good(run: Run, journal: Path, made: Path) -> None:
