@@ -253,7 +253,7 @@ def _say(report: Report, window: Window, new: int, *, dry_run: bool) -> None:
                 for group in reports.sums(report)
             ),
         ],
-        empty="No transactions.",
+        empty="No transactions within what was asked for.",
     )
     if report.differences:
         say()

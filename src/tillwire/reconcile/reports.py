@@ -1,7 +1,8 @@
 """What a reconciliation found, for people and programs: a page, tables for spreadsheets, JSON.
 
 No text of a file steers what shows it: HTML is escaped, a cell of a CSV that a spreadsheet would
-take for a formula begins with an apostrophe, and characters that steer have a sign in their place.
+take for a formula, or for a number that it has no room for, begins with an apostrophe, and
+characters that steer have a sign in their place.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ WORDS: Final = {
 """The kinds as people read them, in the order in which they are shown."""
 NOT_SAID: Final = "(not said)"
 """In place of a store or terminal of rows that do not name theirs."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA: Final = (*"=+-@", *"\uff1d\uff0b\uff0d\uff20", "\t", "\r", "\n")
+_DIGITS: Final = 15
+"""Of a number that a spreadsheet keeps; of our ids it would show 1.79E+30."""
 _STEERING: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 """Categories of Unicode that show nothing of their own, and may move what does."""
 _FACTS: Final = ("type", "status", "amount", "currency", "at")
@@ -144,8 +147,9 @@ def sums(report: Report) -> list[Group]:
 
 
 def plain(text: str) -> str:
-    """The text as a cell that no spreadsheet computes."""
-    return f"'{legible(text)}" if text.lstrip().startswith(_FORMULA) else legible(text)
+    """The text as a cell that a spreadsheet shows as it is."""
+    is_long = text.isdecimal() and len(text) > _DIGITS
+    return f"'{legible(text)}" if is_long or text.lstrip().startswith(_FORMULA) else legible(text)
 
 
 def legible(text: str) -> str:
@@ -157,7 +161,8 @@ def legible(text: str) -> str:
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as out:
+    # With its mark, without which Excel takes UTF-8 for something else.
+    with path.open("w", encoding="utf-8-sig", newline="") as out:
         csv.writer(out, lineterminator="\n").writerows(rows)
 
 

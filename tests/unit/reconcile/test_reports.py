@@ -45,6 +45,7 @@ def test_the_page_says_so_when_all_agrees_and_when_it_does_not_show_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert "None." in reports.html(compared([row(1)], [row(1)]))
+    assert "No transactions within what was asked for." in reports.html(compared([], []))
     monkeypatch.setattr(reports, "MOST_SHOWN", 1)
     assert "And 2 more, in differences.csv" in reports.html(spoiled())
 
@@ -52,13 +53,16 @@ def test_the_page_says_so_when_all_agrees_and_when_it_does_not_show_all(
 def test_no_cell_of_a_spreadsheet_is_a_formula(tmp_path: Path) -> None:
     reports.write(spoiled(), tmp_path)
     for name in ("differences.csv", "totals.csv"):
-        with (tmp_path / name).open(newline="", encoding="utf-8") as table:
+        with (tmp_path / name).open(newline="", encoding="utf-8-sig") as table:
             cells = [cell for line in csv.reader(table) for cell in line]
         assert not [each for each in cells if each.startswith(("=", "+", "@", "\t", "\r"))]
-    with (tmp_path / "differences.csv").open(newline="", encoding="utf-8") as table:
+    with (tmp_path / "differences.csv").open(newline="", encoding="utf-8-sig") as table:
         rows = list(csv.DictReader(table))
     assert "'=cmd|' /C calc'!A0" in {each["gateway_reference"] for each in rows}
     assert "'@SUM(1)" in {each["till_reference"] for each in rows}
+    assert "'" + row(1).transaction_id in {each["gateway_transaction_id"] for each in rows}
+    assert reports.plain("\uff1dcmd") == "'\uff1dcmd"
+    assert reports.plain(" =cmd") == "' =cmd"
     assert {each["kind"] for each in rows} == {
         "missing_at_acquirer", "amount_differs", "missing_at_gateway",
     }  # fmt: skip
