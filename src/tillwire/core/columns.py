@@ -14,13 +14,13 @@ from functools import lru_cache
 from typing import Final
 
 _REMEMBERED: Final = 8192
-"""Lines that are kept: a shop's receipts, and the two copies of each, say mostly the same."""
+"""Lines that are kept: a shop's receipts say mostly the same."""
 
 
 def printable(text: str) -> str:
     """The text with nothing in it that a printer would obey instead of print, and single spaces."""
     if text.isascii() and text.isprintable():  # nearly all of it is, and receipts are written often
-        return " ".join(text.split())
+        return " ".join(text.split()) if " " in text else text
     kept = []
     for character in unicodedata.normalize("NFC", text):
         category = unicodedata.category(character)
@@ -37,7 +37,6 @@ def columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
 
 
-@lru_cache(_REMEMBERED)
 def wrapped(text: str, width: int) -> tuple[str, ...]:
     """The printable text in lines of at most `width` columns, broken between words where it can
     be. No text makes no line."""
@@ -59,7 +58,6 @@ def centred(text: str, width: int) -> tuple[str, ...]:
     return tuple(" " * ((width - columns(line)) // 2) + line for line in wrapped(text, width))
 
 
-@lru_cache(_REMEMBERED)
 def pair(label: str, value: str, width: int) -> tuple[str, ...]:
     """The label on the left and the value on the right: on one line if both fit, else the value
     below. No value makes no line."""

@@ -22,6 +22,7 @@ from tillwire.core.model import (
     Evidence,
     Heading,
     Outcome,
+    Receipts,
     State,
     Transaction,
     TransactionType,
@@ -53,6 +54,9 @@ _MONEY_IN: Final = frozenset(
 )
 _MONEY_HELD: Final = frozenset({TransactionType.PREAUTH, TransactionType.INCREMENT})
 """Types that reserve money on the card and move none."""
+_NONE: Final = Receipts()
+_REMEMBERED: Final = 1024
+"""Headings, and seconds, of which is kept how they read."""
 
 
 # --- the slips of one transaction -------------------------------------------------------------
@@ -60,40 +64,46 @@ _MONEY_HELD: Final = frozenset({TransactionType.PREAUTH, TransactionType.INCREME
 
 def cardholder_receipt(transaction: Transaction, width: int = 24) -> str:
     """The cardholder's copy; empty when no receipt applies because no terminal processed it."""
-    outcome = transaction.outcome
-    if outcome is not None and outcome.receipts is not None and outcome.receipts.cardholder:
-        return outcome.receipts.cardholder
-    return _slip(transaction, "CARDHOLDER COPY", (), width)
+    return both_receipts(transaction, width).cardholder
 
 
 def merchant_receipt(transaction: Transaction, width: int = 24) -> str:
     """The merchant's copy, with the line for the signature if the cardholder has to sign; empty
     when no receipt applies because no terminal processed it."""
-    outcome = transaction.outcome
-    if outcome is not None and outcome.receipts is not None and outcome.receipts.merchant:
-        return outcome.receipts.merchant
-    return _slip(transaction, "MERCHANT COPY", _signature_lines(outcome, width), width)
+    return both_receipts(transaction, width).merchant
 
 
-def _slip(transaction: Transaction, copy: str, signature: Sequence[str], width: int) -> str:
+def both_receipts(transaction: Transaction, width: int = 24) -> Receipts:
+    """The cardholder's copy and the merchant's. What they share is laid out once."""
     assert width in WIDTHS, f"no receipt is {width} columns wide"
     outcome = transaction.outcome
     if outcome is None:
-        return ""
+        return _NONE
+    own = outcome.receipts or _NONE
+    if own.cardholder and own.merchant:
+        return own
+    above = _above_signature(transaction, outcome, width)
+    signature, trace = _signature_lines(outcome, width), _trace_lines(transaction, width)
+    cardholder = _text([trace, centred("CARDHOLDER COPY", width)])
+    merchant = _text([signature, trace, centred("MERCHANT COPY", width)])
+    return Receipts(
+        own.cardholder or f"{above}\n{cardholder}", own.merchant or f"{above}\n{merchant}"
+    )
+
+
+def _above_signature(transaction: Transaction, outcome: Outcome, width: int) -> str:
     at = outcome.at or transaction.ended_at or transaction.created_at
-    sections = [
-        _store_lines(transaction.heading, width),
-        [*_terminal_lines(transaction.heading, width), *_moment_lines(transaction, at, width)],
-        centred(_TYPES[transaction.type], width),
-        _card_lines(outcome, width),
-        _amount_lines(transaction, outcome, width),
-        _conversion_lines(transaction, outcome, width),
-        _result_lines(outcome, width),
-        list(signature),
-        _trace_lines(transaction, width),
-        centred(copy, width),
-    ]
-    return _text(sections)
+    return _text(
+        [
+            _store_lines(transaction.heading, width),
+            [*_terminal_lines(transaction.heading, width), *_moment_lines(transaction, at, width)],
+            centred(_TYPES[transaction.type], width),
+            _card_lines(outcome, width),
+            _amount_lines(transaction, outcome, width),
+            _conversion_lines(transaction, outcome, width),
+            _result_lines(outcome, width),
+        ]
+    )
 
 
 def _text(sections: Sequence[Sequence[str]]) -> str:
@@ -101,15 +111,16 @@ def _text(sections: Sequence[Sequence[str]]) -> str:
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
 
-def _store_lines(heading: Heading, width: int) -> list[str]:
+@lru_cache(_REMEMBERED)
+def _store_lines(heading: Heading, width: int) -> tuple[str, ...]:
     place = f"{heading.zip_code} {heading.city} {heading.country}"
-    return [
-        line for text in (heading.store, heading.address, place) for line in centred(text, width)
-    ]
+    texts = (heading.store, heading.address, place)
+    return tuple(line for text in texts for line in centred(text, width))
 
 
-def _terminal_lines(heading: Heading, width: int) -> list[str]:
-    return [*pair("Terminal", heading.terminal, width), *pair("TID", heading.tid, width)]
+@lru_cache(_REMEMBERED)
+def _terminal_lines(heading: Heading, width: int) -> tuple[str, ...]:
+    return (*pair("Terminal", heading.terminal, width), *pair("TID", heading.tid, width))
 
 
 def _moment_lines(transaction: Transaction, at: Instant, width: int) -> list[str]:
@@ -117,7 +128,7 @@ def _moment_lines(transaction: Transaction, at: Instant, width: int) -> list[str
     return [*pair("Date", date, width), *pair("Time", time, width)]
 
 
-@lru_cache(1024)
+@lru_cache(_REMEMBERED)
 def _date_and_time(second: int, time_zone: str) -> tuple[str, str]:
     moment = local(Instant(second * 1000), time_zone)
     return f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S %Z}"
@@ -200,8 +211,8 @@ def _result_lines(outcome: Outcome, width: int) -> list[str]:
     ]
 
 
-def _signature_lines(outcome: Outcome | None, width: int) -> list[str]:
-    if outcome is None or outcome.verdict is not Verdict.APPROVED:
+def _signature_lines(outcome: Outcome, width: int) -> list[str]:
+    if outcome.verdict is not Verdict.APPROVED:
         return []
     if outcome.verification is not Verification.SIGNATURE:
         return []

@@ -64,6 +64,7 @@ def transaction(known: Transaction, columns: int) -> wire.Transaction:
             status=status_of(known),
         )
     at = outcome.at or known.ended_at or known.created_at
+    slips = receipts.both_receipts(known, columns)
     return wire.Transaction(
         type=wire.TransactionType(known.type),
         id=known.id,
@@ -75,8 +76,8 @@ def transaction(known: Transaction, columns: int) -> wire.Transaction:
         approved_amount=_approved_amount(known, outcome),
         system_trace_audit_number=outcome.stan or UNSET,
         brand=outcome.brand or UNSET,
-        receipt=receipts.cardholder_receipt(known, columns) or UNSET,
-        merchant_receipt=receipts.merchant_receipt(known, columns) or UNSET,
+        receipt=slips.cardholder or UNSET,
+        merchant_receipt=slips.merchant or UNSET,
         result=_RESULTS[outcome.verdict],
         status=status_of(known),
         store=wire.StoreReference(known.heading.store_id, known.heading.store),

@@ -301,11 +301,11 @@ def payment_receipts(
         and outcome.verdict is Verdict.APPROVED
         and outcome.verification is Verification.SIGNATURE
     )
-    columns = settings.receipt_columns
+    both = receipts.both_receipts(transaction, settings.receipt_columns)
     qualifier = values.DocumentQualifier
     slips = (
-        (qualifier.CASHIER_RECEIPT, receipts.merchant_receipt(transaction, columns), signs),
-        (qualifier.CUSTOMER_RECEIPT, receipts.cardholder_receipt(transaction, columns), False),
+        (qualifier.CASHIER_RECEIPT, both.merchant, signs),
+        (qualifier.CUSTOMER_RECEIPT, both.cardholder, False),
     )
     return tuple(
         with_content(
