@@ -1,10 +1,12 @@
 """What holds for every test: how long Hypothesis looks, how errors are logged, where new journals
-come from, and that in CI nothing skips."""
+come from and where they are, and that in CI nothing skips."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -23,6 +25,17 @@ settings.load_profile("long" if os.environ.get("TILLWIRE_LONG") else "short")
 ConsoleRenderer.get_active().exception_formatter = plain_traceback
 
 schema.upgrade = migrated.copied
+
+# Temporary folders are in memory where there is plenty for them: a commit waits for its disk, and
+# no test cuts the power.
+_MEMORY_DISK = Path("/dev/shm")
+_PLENTY = 2 << 30
+if (
+    _MEMORY_DISK.is_dir()
+    and shutil.disk_usage(_MEMORY_DISK).free > _PLENTY
+    and not os.statvfs(_MEMORY_DISK).f_flag & os.ST_NOEXEC
+):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY_DISK))
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
