@@ -28,6 +28,7 @@ LONGEST_LINE: Final = 2 << 20
 
 MOST_DIGITS: Final = 30
 """Of a JSON number that is written out: one of few characters may be of millions."""
+_NO_HEADINGS: Final = "its first line has no headings, or too many"
 _PACKED: Final = {
     b"PK\x03\x04": "a workbook or a ZIP archive",
     b"\xd0\xcf\x11\xe0": "an old workbook",
@@ -258,9 +259,7 @@ class File:
                 self.name, "it is no text of this encoding", "the encoding that it has"
             )
         if not names or len(names) > MOST_COLUMNS:
-            raise InvalidRequest(
-                self.name, "its first line has no headings", f"up to {MOST_COLUMNS} columns"
-            )
+            raise InvalidRequest(self.name, _NO_HEADINGS, f"a line of up to {MOST_COLUMNS} columns")
         return line, [name.strip() for name in names]
 
     def _decoded(self, names: Sequence[str]) -> Iterator[Sequence[str]]:
