@@ -1,5 +1,5 @@
 """What holds for every test: how long Hypothesis looks, how errors are logged, where new journals
-come from and where they are, and that in CI nothing skips."""
+come from and where they are, which tests begin, and that in CI nothing skips."""
 
 from __future__ import annotations
 
@@ -36,6 +36,23 @@ if (
     and not os.statvfs(_MEMORY_DISK).f_flag & os.ST_NOEXEC
 ):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY_DISK))
+
+_BEGIN = (
+    "tests/docs/test_examples.py",
+    "tests/conformance/merchantapi/test_schemathesis.py",
+    "tests/simulation/test_reconciliation.py",
+    "tests/simulation/test_ecr17_random.py",
+    "tests/crash/test_every_boundary.py",
+    "tests/conformance/nexo/test_power_cut.py",
+    "tests/unit/reconcile/test_partition.py",
+)
+"""Files with tests that take many seconds, so that in the end nobody waits for one of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins."""
+    items.sort(key=lambda each: not each.nodeid.startswith(_BEGIN))
+
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

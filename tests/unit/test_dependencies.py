@@ -51,7 +51,8 @@ def test_every_dependency_has_its_line() -> None:
 
 def test_no_runtime_dependency_is_kept_that_nothing_uses() -> None:
     runtime, _ = declared()
-    unused = {name for name in runtime if name.replace("-", "_") not in imported()}
+    used = imported()
+    unused = {name for name in runtime if name.replace("-", "_") not in used}
     assert unused == USED_BY_OTHERS.keys()
 
 

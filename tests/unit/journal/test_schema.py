@@ -14,9 +14,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+from tests.kit.migrated import migrate
 from tillwire.core.model import Transaction
 from tillwire.journal import rows, schema, tables
-from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.statements import Statements
 
 STATEMENTS = Statements(SQLiteDialect_pysqlite(paramstyle="named"))
@@ -37,10 +37,12 @@ PAGED = {
 """Statements that must not sort, either, since what they page through grows."""
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    SqliteJournal(tmp_path / "journal.db").close()
-    return tmp_path / "journal.db"
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal as the migrations make it; nobody here writes to it."""
+    found = tmp_path_factory.mktemp("schema") / "journal.db"
+    migrate(f"sqlite:///{found}")
+    return found
 
 
 def test_migrations_make_the_tables_of_the_code(path: Path) -> None:
