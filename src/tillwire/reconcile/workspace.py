@@ -1,5 +1,5 @@
 """The workspace of one reconciliation: DuckDB in memory, with a limit, and a folder of its own to
-spill into, which is gone when it closes.
+spill into, which is gone when it closes, or, if that never came, when the next one is made.
 
 DuckDB reads what is in that folder and nothing else, and never fetches an extension: the files that
 are compared are linked into it. Nothing of it lasts; what does is the journal's.
@@ -8,6 +8,7 @@ are compared are linked into it. Nothing of it lasts; what does is the journal's
 from __future__ import annotations
 
 import csv
+import fcntl
 import os
 import re
 import shutil
@@ -23,6 +24,9 @@ from tillwire.errors import InvalidRequest, TillwireError
 MEMORY: Final = 1000
 """Megabytes that DuckDB may use, of the two thousand that all of it may take."""
 THREADS: Final = min(os.cpu_count() or 1, 4)
+_PREFIX: Final = "tillwire-reconcile-"
+_LOCK: Final = "lock"
+"""A file in the folder that is locked as long as somebody works there."""
 _LINE: Final = re.compile(r"CSV Error on Line: (\d+)")
 _ORIGINAL: Final = re.compile(r"Original Line:.*")
 """What stands in the file."""
@@ -44,8 +48,11 @@ class Workspace:
             duckdb.ParserException,
         )
         self._linked: list[Path] = []
-        self._folder = Path(tempfile.mkdtemp(prefix="tillwire-reconcile-", dir=folder))
+        _sweep(Path(tempfile.gettempdir()) if folder is None else folder)
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+        self._lock = os.open(self._folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
             self._database = duckdb.connect(
                 config={
                     "autoinstall_known_extensions": "false",
@@ -59,7 +66,7 @@ class Workspace:
             # A list of texts made into a join would lose the order of a file's rows.
             self._database.execute("SET GLOBAL disabled_optimizers = 'in_clause'")
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._leave()
             raise
 
     def __enter__(self) -> Workspace:
@@ -76,7 +83,11 @@ class Workspace:
     def close(self) -> None:
         """Forget everything."""
         self._database.close()
+        self._leave()
+
+    def _leave(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._lock)
 
     def file(self, name: str) -> Path:
         """The path of a file in its folder."""
@@ -105,6 +116,10 @@ class Workspace:
         try:
             with self._database.cursor() as cursor:
                 return cursor.execute(sql).fetchall()
+        except RuntimeError as error:
+            if "interrupted" in str(error):  # Ctrl-C, as DuckDB tells it
+                raise KeyboardInterrupt from None
+            raise
         except self._duckdb.OutOfMemoryException:
             raise TillwireError("The reconciliation needs more memory than it may use.") from None
         except self._duckdb.Error as error:
@@ -138,6 +153,24 @@ class Workspace:
         """The names and types of a relation's columns."""
         rows = self.run(f"DESCRIBE SELECT * FROM {relation}", reading=reading)
         return [(row[0], row[1]) for row in rows]
+
+
+def _sweep(home: Path) -> None:
+    """Remove what a run left behind that was killed."""
+    for folder in home.glob(f"{_PREFIX}*"):
+        try:
+            if folder.lstat().st_uid != os.getuid():
+                continue
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+        except OSError:
+            continue  # it is just being made, or removed
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            pass  # somebody works there
+        finally:
+            os.close(lock)
 
 
 def quoted(text: str) -> str:

@@ -1,0 +1,62 @@
+"""The folder of a comparison: whose it is, and what becomes of one that was killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tillwire.reconcile.workspace import Workspace
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tillwire.reconcile.workspace import Workspace
+Workspace(Path(sys.argv[1])).file("half.csv").write_text("of a table")
+os._exit(9)
+"""
+
+
+def folders(home: Path) -> list[Path]:
+    """Those that are there."""
+    return sorted(home.glob("tillwire-reconcile-*"))
+
+
+def test_what_was_killed_leaves_its_folder_to_the_next_one(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path], timeout=60, check=False)
+    (left,) = folders(tmp_path)
+    assert (left / "half.csv").exists()
+    with Workspace(tmp_path) as one:
+        assert folders(tmp_path) == [one.file("").resolve()]
+    assert folders(tmp_path) == []
+
+
+def test_who_still_works_is_not_disturbed_nor_is_anything_else(tmp_path: Path) -> None:
+    (tmp_path / "tillwire-reconcile-report").mkdir()
+    with Workspace(tmp_path) as one, Workspace(tmp_path) as other:
+        assert len(folders(tmp_path)) == 3
+        assert (one.run("SELECT 1"), other.run("SELECT 2")) == ([(1,)], [(2,)])
+    assert len(folders(tmp_path)) == 1
+
+
+def test_its_folder_is_its_users_alone(tmp_path: Path) -> None:
+    with Workspace(tmp_path) as one:
+        assert one.file("").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_interrupted_statement_is_an_interrupt_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped() -> None:
+        raise RuntimeError("Query interrupted")
+
+    one = Workspace(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(one, "_database", SimpleNamespace(cursor=stopped))
+        with pytest.raises(KeyboardInterrupt):
+            one.run("SELECT 1")
+    one.close()
+    assert folders(tmp_path) == []
