@@ -23,8 +23,8 @@ from tillwire.errors import AnswerLost, InvalidRequest, PeerError, TillwireError
 
 LAST_WITHIN: Final = 30.0
 """Seconds in which a terminal must say what it did last, unless the caller says otherwise."""
-ENTRY_WITHIN: Final = 60.0
-"""Seconds from one entry to the next."""
+ENTRY_WITHIN: Final = 300.0
+"""Seconds from one entry to the next: a driver may ask for many that nobody knows in between."""
 MOST_ENTRIES: Final = 100_000
 """Entries of one question; who wants more asks for a shorter time."""
 MOST_LISTED: Final = 10_000
