@@ -34,6 +34,7 @@ GROUPS: Final = (
     "callbacks",
 )
 """Each is the `app` in the module of its name."""
+VERSION: Final = "--version"
 
 
 def application(wanted: Collection[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
@@ -70,7 +71,7 @@ def tillwire(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+            VERSION, help="Show the version and exit.", callback=_show_version, is_eager=True
         ),
     ] = False,
 ) -> None:
@@ -80,7 +81,8 @@ def tillwire(
 def main() -> None:
     """Run the command of `sys.argv`, and exit with its status."""
     named = sys.argv[1:2]
-    run = application(named) if named and named[0] in (*COMMANDS, *GROUPS) else application()
+    alone = named and named[0] in (*COMMANDS, *GROUPS, VERSION)
+    run = application(named) if alone else application()
     try:
         run()
     except TillwireError as error:
