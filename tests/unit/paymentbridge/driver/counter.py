@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.kit import shop
-from tests.kit.gateway import GatewayUnderTest
-from tests.kit.machine import found_journal, memory_disk
-from tests.kit.runner import virtual
+from tests.kit import counter, shop
 from tests.unit.paymentbridge.driver.cloud import BUSINESS, PORT, STORE, TID, Cloud
-from tillwire.core.model import (
-    Lifecycle,
-    Request,
-    State,
-    Terminal,
-    Terms,
-    Transaction,
-    TransactionType,
-)
-from tillwire.core.occupancy import WhenBusy
-from tillwire.core.ports import Reader, Unit
+from tillwire.core.model import Lifecycle, Terminal
 from tillwire.dialects.paymentbridge.driver.driver import PaymentBridgeDriver
-from tillwire.money import Money
 
 FACE: Final = "paymentbridge-callbacks"
 FACE_PORT: Final = 8791
@@ -87,134 +71,27 @@ def terminal(told: dict[str, Any], **changes: Any) -> Terminal:
     return Terminal(**members)
 
 
-class Counter:
+class Counter(counter.Counter):
     """The gateway and the cloud."""
 
-    def __init__(self, folder: Path, told: dict[str, Any]) -> None:
-        self.folder = folder
-        self._told = told
+    usual = 4250
+
+    def __init__(self, folder: Path, changes: dict[str, Any]) -> None:
+        """`changes` are those to the driver's settings."""
         self.cloud = Cloud()
-        self.gateway = GatewayUnderTest(folder, {FACE: FACE_PORT})
+        super().__init__(folder, self.cloud, {FACE: FACE_PORT})
+        key_file(folder)
+        self._told = settings(folder, **changes)
 
-    async def start(self) -> None:
-        """Start the cloud and the gateway."""
-        await self.cloud.listen()
-        await self._start_gateway()
-
-    async def _start_gateway(self) -> None:
-        await self.gateway.start()
-
-        def put(unit: Unit) -> None:
-            unit.put(terminal(self._told))
-
-        await self.gateway.engine.change_estate(put)
-
-    async def stop(self) -> None:
-        """End both in good order."""
-        await self.cloud.close()
-        await self.gateway.stop()
-
-    async def restart(self) -> None:
-        """End the gateway, and start it on what it has left."""
-        await self.gateway.stop()
-        self.gateway = GatewayUnderTest(self.folder, {FACE: FACE_PORT})
-        await self._start_gateway()
+    def terminal(self) -> Terminal:
+        return terminal(self._told)
 
     @property
     def driver(self) -> PaymentBridgeDriver:
-        """The driver of the terminal."""
-        found = self.gateway.engine._driver_of(self.gateway.engine.estate.terminals[LANE])
+        """The terminal's."""
+        found = super().driver
         assert isinstance(found, PaymentBridgeDriver)
         return found
 
-    async def order(
-        self,
-        minor: int = 4250,
-        kind: TransactionType = TransactionType.PURCHASE,
-        *,
-        original: Transaction | None = None,
-        terms: Terms | None = None,
-        at: str = LANE,
-    ) -> Transaction:
-        """Have the gateway accept it."""
-        request = Request(
-            organisation_id=shop.SHOP,
-            terminal_id=at,
-            dialect="test",
-            type=kind,
-            amount=Money(minor, "EUR"),
-            reference="bill 7",
-            original_id=original.id if original else None,
-            partial_allowed=True,
-            terms=terms or Terms(),
-        )
-        return await self.gateway.engine.accept(request, WhenBusy.REJECT)
 
-    async def ended(self, order: Transaction, seconds: float = 600) -> Transaction:
-        """It, when it is final, or after so many seconds."""
-        return await self.gateway.engine.wait(order.id, lambda each: each.is_final, seconds)
-
-    async def lost(self, order: Transaction, seconds: float = 600) -> Transaction:
-        """It, when it is UNKNOWN."""
-        now = await self.gateway.engine.wait(order.id, lambda each: each.is_settled, seconds)
-        assert now.state is State.UNKNOWN, now
-        return now
-
-    async def pay(self, *asked: Any, **more: Any) -> Transaction:
-        """Order it, and wait for its end."""
-        return await self.ended(await self.order(*asked, **more))
-
-    async def now(self, order: Transaction) -> Transaction:
-        """It as the journal has it."""
-        found = await self.gateway.engine.find(order.id)
-        assert found is not None
-        return found
-
-    def discrepancies(self) -> int:
-        """How many are open."""
-
-        def count(reader: Reader) -> int:
-            return len(reader.discrepancies())
-
-        return self.gateway.journal.read_now(count)
-
-    def events(self, order: Transaction) -> list[str]:
-        """The names of its events."""
-        return [each.name for each in self.gateway.events(order.id)]
-
-
-Scenario = Callable[..., Awaitable[None]]
-
-
-def at_a_counter(**changes: Any) -> Callable[[Scenario], Callable[..., None]]:
-    """Make a scenario with a `Counter`, whose driver has these settings, a test on the virtual
-    loop; what follows its counter are the test's own parameters."""
-
-    def decorate(scenario: Scenario) -> Callable[..., None]:
-        def test(**parameters: Any) -> None:
-            with memory_disk() as name:
-                folder = Path(name) / "gateway"
-                folder.mkdir()
-                found_journal(folder)
-                key_file(folder)
-
-                @virtual()
-                async def play() -> None:
-                    counter = Counter(folder, settings(folder, **changes))
-                    await counter.start()
-                    try:
-                        await scenario(counter, **parameters)
-                    finally:
-                        await counter.stop()
-
-                play()
-
-        test.__name__ = scenario.__name__
-        test.__doc__ = scenario.__doc__
-        test.__module__ = scenario.__module__
-        signature = inspect.signature(scenario)
-        kept = [each for name, each in signature.parameters.items() if name != "counter"]
-        test.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
-        return test
-
-    return decorate
+at_a_counter: Final = counter.scenarios_at(Counter)

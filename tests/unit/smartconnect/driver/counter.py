@@ -3,29 +3,12 @@ cloud."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
-from tests.kit import shop
-from tests.kit.gateway import GatewayUnderTest
-from tests.kit.machine import found_journal, memory_disk
-from tests.kit.runner import virtual
+from tests.kit import counter, shop
 from tests.unit.smartconnect.driver.cloud import URL, Cloud
-from tillwire.core.doubts import NEEDS_PERSON
-from tillwire.core.model import (
-    Lifecycle,
-    Request,
-    State,
-    Terminal,
-    Terms,
-    Transaction,
-    TransactionType,
-)
-from tillwire.core.occupancy import WhenBusy
-from tillwire.core.ports import Driver, Unit
-from tillwire.money import Money
+from tillwire.core.model import Lifecycle, Terminal
 
 LANE: Final = "smartconnect-1"
 
@@ -59,127 +42,17 @@ def terminal(told: dict[str, Any]) -> Terminal:
     )
 
 
-class Counter:
+class Counter(counter.Counter):
     """The gateway and the cloud."""
 
-    def __init__(self, folder: Path, told: dict[str, Any]) -> None:
-        self.folder = folder
-        self._told = told
+    def __init__(self, folder: Path, changes: dict[str, Any]) -> None:
+        """`changes` are those to the driver's settings."""
         self.cloud = Cloud()
-        self.gateway: GatewayUnderTest
+        super().__init__(folder, self.cloud)
+        self._told = settings(**changes)
 
-    async def start(self) -> None:
-        """Start the cloud and the gateway."""
-        await self.cloud.listen()
-        await self.start_gateway()
-
-    async def start_gateway(self) -> None:
-        """Start the gateway on what is on the disk."""
-        self.gateway = GatewayUnderTest(self.folder, {})
-        await self.gateway.start()
-
-        def put(unit: Unit) -> None:
-            unit.put(terminal(self._told))
-
-        await self.gateway.engine.change_estate(put)
-
-    async def stop(self) -> None:
-        """End both in good order."""
-        await self.cloud.close()
-        await self.gateway.stop()
-
-    @property
-    def driver(self) -> Driver:
-        """The driver of the terminal."""
-        return self.gateway.engine._driver_of(self.gateway.engine.estate.terminals[LANE])
-
-    async def order(
-        self,
-        minor: int = 1250,
-        kind: TransactionType = TransactionType.PURCHASE,
-        *,
-        original: Transaction | None = None,
-        terms: Terms | None = None,
-        currency: str = "EUR",
-    ) -> Transaction:
-        """Have the gateway accept it."""
-        request = Request(
-            organisation_id=shop.SHOP,
-            terminal_id=LANE,
-            dialect="test",
-            type=kind,
-            amount=Money(minor, currency),
-            reference="bill 7",
-            original_id=original.id if original else None,
-            partial_allowed=True,
-            terms=terms or Terms(),
-        )
-        return await self.gateway.engine.accept(request, WhenBusy.REJECT)
-
-    async def ended(self, order: Transaction, seconds: float = 900) -> Transaction:
-        """It, when it is final, or after so many seconds."""
-        return await self.gateway.engine.wait(order.id, lambda each: each.is_final, seconds)
-
-    async def lost(self, order: Transaction, seconds: float = 900) -> Transaction:
-        """It, when it is UNKNOWN."""
-        now = await self.gateway.engine.wait(order.id, lambda each: each.is_settled, seconds)
-        assert now.state is State.UNKNOWN, now
-        return now
-
-    async def for_a_person(self, order: Transaction, seconds: float = 1200) -> str:
-        """What a person is told of it, when only one can decide; it stays UNKNOWN."""
-        now = await self.gateway.engine.wait(order.id, lambda each: bool(self.told(order)), seconds)
-        assert now.state is State.UNKNOWN, now
-        (words,) = self.told(order)
-        return words
-
-    def told(self, order: Transaction) -> list[str]:
-        """What people were told of it."""
-        events = self.gateway.events(order.id)
-        return [str(each.detail["detail"]) for each in events if each.name == NEEDS_PERSON]
-
-    async def pay(self, *asked: Any, **more: Any) -> Transaction:
-        """Order it, and wait for its end."""
-        return await self.ended(await self.order(*asked, **more))
-
-    async def now(self, order: Transaction) -> Transaction:
-        """It as the journal has it."""
-        found = await self.gateway.engine.find(order.id)
-        assert found is not None
-        return found
+    def terminal(self) -> Terminal:
+        return terminal(self._told)
 
 
-Scenario = Callable[..., Awaitable[None]]
-
-
-def at_a_counter(**changes: Any) -> Callable[[Scenario], Callable[..., None]]:
-    """Make a scenario with a `Counter`, whose driver has these settings, a test on the virtual
-    loop; what follows its counter are the test's own parameters."""
-
-    def decorate(scenario: Scenario) -> Callable[..., None]:
-        def test(**parameters: Any) -> None:
-            with memory_disk() as name:
-                folder = Path(name) / "gateway"
-                folder.mkdir()
-                found_journal(folder)
-
-                @virtual()
-                async def play() -> None:
-                    counter = Counter(folder, settings(**changes))
-                    await counter.start()
-                    try:
-                        await scenario(counter, **parameters)
-                    finally:
-                        await counter.stop()
-
-                play()
-
-        test.__name__ = scenario.__name__
-        test.__doc__ = scenario.__doc__
-        test.__module__ = scenario.__module__
-        signature = inspect.signature(scenario)
-        kept = [each for name, each in signature.parameters.items() if name != "counter"]
-        test.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
-        return test
-
-    return decorate
+at_a_counter: Final = counter.scenarios_at(Counter)

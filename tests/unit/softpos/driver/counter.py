@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from jwcrypto import jwk
 
-from tests.kit import shop
-from tests.kit.gateway import GatewayUnderTest
-from tests.kit.machine import found_journal, memory_disk
-from tests.kit.runner import virtual
+from tests.kit import counter, shop
 from tests.unit.softpos.driver.backend import CLIENT, PORT, SECRET, TID, URL, Backend, Json
 from tillwire.core.doubts import CANNOT_TELL, NEEDS_PERSON
-from tillwire.core.model import (
-    Discrepancy,
-    Lifecycle,
-    Request,
-    State,
-    Terminal,
-    Terms,
-    Transaction,
-    TransactionType,
-)
-from tillwire.core.occupancy import WhenBusy
-from tillwire.core.ports import HttpResponse, Unit
+from tillwire.core.model import Lifecycle, State, Terminal, Transaction
+from tillwire.core.ports import HttpResponse
 from tillwire.dialects.softpos.driver.driver import SoftPosDriver
 from tillwire.dialects.softpos.driver.phone import LINK
-from tillwire.money import Money
 from tillwire.net.http_client import AiohttpClient
 
 LANE: Final = "softpos-1"
@@ -79,73 +63,31 @@ def terminal(told: dict[str, Any], tid: str = TID) -> Terminal:
     )
 
 
-class Counter:
+class Counter(counter.Counter):
     """The gateway and the backend."""
 
     def __init__(self, folder: Path, changes: dict[str, Any], *, free_ports: bool = False) -> None:
-        self.folder = folder
-        self._free_ports = free_ports
-        self.told = settings(folder, **changes)
+        """`changes` are those to the driver's settings. Both listen at free ports, or where they
+        always do."""
         self.backend = Backend(app_key())
-        self.gateway = self._new_gateway()
+        super().__init__(folder, self.backend, {FACE: 0 if free_ports else FACE_PORT})
+        self._free_ports = free_ports
+        self._told = settings(folder, **changes)
+
+    def terminal(self) -> Terminal:
+        return terminal({**self._told, "return_url": self.gateway.url(FACE)})
 
     async def start(self) -> None:
-        """Start both."""
-        url = await self.backend.listen(port=0 if self._free_ports else PORT)
-        self.told["url"] = url
-        await self._start_gateway()
-
-    def _new_gateway(self) -> GatewayUnderTest:
-        return GatewayUnderTest(self.folder, {FACE: 0 if self._free_ports else FACE_PORT})
-
-    async def _start_gateway(self) -> None:
-        await self.gateway.start()
-        self.told["return_url"] = self.gateway.url(FACE)
-
-        def put(unit: Unit) -> None:
-            unit.put(terminal(self.told))
-
-        await self.gateway.engine.change_estate(put)
-
-    async def stop(self) -> None:
-        """End both in good order."""
-        await self.backend.close()
-        await self.gateway.stop()
-
-    async def restart(self) -> None:
-        """End the gateway, and start it on what it has left."""
-        await self.gateway.stop()
-        self.gateway = self._new_gateway()
-        await self._start_gateway()
+        """Start the backend, then the gateway."""
+        self._told["url"] = await self.backend.listen(port=0 if self._free_ports else PORT)
+        await self._open()
 
     @property
     def driver(self) -> SoftPosDriver:
-        """The driver of the phone."""
-        found = self.gateway.engine._driver_of(self.gateway.engine.estate.terminals[LANE])
+        """The phone's."""
+        found = super().driver
         assert isinstance(found, SoftPosDriver)
         return found
-
-    async def order(
-        self,
-        minor: int = 1250,
-        kind: TransactionType = TransactionType.PURCHASE,
-        *,
-        original: Transaction | None = None,
-        terms: Terms | None = None,
-        currency: str = "EUR",
-    ) -> Transaction:
-        """Have the gateway accept it."""
-        request = Request(
-            organisation_id=shop.SHOP,
-            terminal_id=LANE,
-            dialect="test",
-            type=kind,
-            amount=Money(minor, currency),
-            reference="bill 7",
-            original_id=original.id if original else None,
-            terms=terms or Terms(),
-        )
-        return await self.gateway.engine.accept(request, WhenBusy.REJECT)
 
     async def shown(self, order: Transaction) -> str:
         """Its link, as soon as it is there."""
@@ -174,76 +116,14 @@ class Counter:
         assert ended.state is State.APPROVED
         return ended
 
-    async def ended(self, order: Transaction, seconds: float = 900) -> Transaction:
-        """It, when it is final, or after so many seconds."""
-        return await self.gateway.engine.wait(order.id, lambda each: each.is_final, seconds)
-
-    async def lost(self, order: Transaction, seconds: float = 900) -> Transaction:
-        """It, when it is UNKNOWN."""
-        now = await self.gateway.engine.wait(order.id, lambda each: each.is_settled, seconds)
-        assert now.state is State.UNKNOWN, now
-        return now
-
-    async def now(self, order: Transaction) -> Transaction:
-        """It as the journal has it."""
-        found = await self.gateway.engine.find(order.id)
-        assert found is not None
-        return found
-
     def words(self, order: Transaction) -> list[str]:
         """What was noted of it while nobody could tell."""
-        events = self.gateway.events(order.id)
-        return [
-            str(each.detail["detail"])
-            for each in events
-            if each.name in (CANNOT_TELL, NEEDS_PERSON)
-        ]
+        return self.told(order, CANNOT_TELL, NEEDS_PERSON)
 
     def reasons(self, order: Transaction) -> list[str]:
         """Why it moved as it did."""
         events = self.gateway.events(order.id)
         return [str(each.detail["reason"]) for each in events if "reason" in each.detail]
 
-    def for_a_person(self, order: Transaction) -> bool:
-        """Whether a person was asked to decide."""
-        return any(each.name == NEEDS_PERSON for each in self.gateway.events(order.id))
 
-    def discrepancies(self) -> list[Discrepancy]:
-        """Those that are open."""
-        return self.gateway.journal.read_now(lambda reader: reader.discrepancies())
-
-
-Scenario = Callable[..., Awaitable[None]]
-
-
-def at_a_counter(**changes: Any) -> Callable[[Scenario], Callable[..., None]]:
-    """Make a scenario with a `Counter`, whose driver has these settings, a test on the virtual
-    loop; what follows its counter are the test's own parameters."""
-
-    def decorate(scenario: Scenario) -> Callable[..., None]:
-        def test(**parameters: Any) -> None:
-            with memory_disk() as name:
-                folder = Path(name) / "gateway"
-                folder.mkdir()
-                found_journal(folder)
-
-                @virtual()
-                async def play() -> None:
-                    counter = Counter(folder, changes)
-                    await counter.start()
-                    try:
-                        await scenario(counter, **parameters)
-                    finally:
-                        await counter.stop()
-
-                play()
-
-        test.__name__ = scenario.__name__
-        test.__doc__ = scenario.__doc__
-        test.__module__ = scenario.__module__
-        signature = inspect.signature(scenario)
-        kept = [each for name, each in signature.parameters.items() if name != "counter"]
-        test.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
-        return test
-
-    return decorate
+at_a_counter: Final = counter.scenarios_at(Counter)

@@ -54,7 +54,7 @@ async def test_without_a_horizon_a_person_decides(counter: Counter) -> None:
     order, _ = await lost(counter)
     await asyncio.sleep(DAY + 1_000)
     assert (await counter.now(order)).state is State.UNKNOWN
-    assert counter.for_a_person(order)
+    assert counter.told(order)
 
 
 @at_a_counter()
@@ -150,7 +150,7 @@ async def test_a_forged_return_does_not_approve(counter: Counter) -> None:
     await asyncio.sleep(HOUR + 1_000)
     now = await counter.now(order)
     assert now.state is State.UNKNOWN, "somebody says that it was paid: no proof that it was not"
-    assert counter.for_a_person(order)
+    assert counter.told(order)
     assert "tells of a payment" in counter.words(order)[-1]
 
 
@@ -308,7 +308,7 @@ async def test_a_payment_that_both_tids_know_is_for_a_person(counter: Counter) -
     await counter.lost(order)
     await asyncio.sleep(600)
     assert (await counter.now(order)).state is State.UNKNOWN
-    assert counter.for_a_person(order)
+    assert counter.told(order)
     assert "APPROVED on 30001234, APPROVED on 30009999" in counter.words(order)[-1]
 
 

@@ -136,7 +136,7 @@ async def test_a_reversal_that_hit_another_payment_is_told(counter: Counter) -> 
     await counter.lost(order)
     await asyncio.sleep(600)
     assert "reversed another payment" in counter.words(order)[-1]
-    assert counter.for_a_person(order)
+    assert counter.told(order)
     assert (await counter.now(order)).state is State.UNKNOWN
 
 

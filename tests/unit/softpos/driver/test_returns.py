@@ -30,7 +30,7 @@ async def test_a_return_that_nobody_can_read_may_tell_of_a_payment(
     await counter.lost(order)
     await asyncio.sleep(HOUR + 1_000)
     assert (await counter.now(order)).state is State.UNKNOWN, "no proof that it was not paid"
-    assert counter.for_a_person(order)
+    assert counter.told(order)
 
 
 @at_a_counter()

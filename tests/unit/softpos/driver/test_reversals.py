@@ -31,7 +31,7 @@ async def test_silence_proves_nothing_when_its_original_is_not_approved_any_more
     await counter.lost(order)
     await asyncio.sleep(HOUR + 1_000)
     assert (await counter.now(order)).state is State.UNKNOWN, "it may well have been reversed"
-    assert counter.for_a_person(order)
+    assert counter.told(order)
 
 
 @at_a_counter(horizon_seconds=HOUR)
@@ -43,7 +43,7 @@ async def test_an_original_that_is_forgotten_proves_nothing(counter: Counter) ->
     await counter.lost(order)
     await asyncio.sleep(HOUR + 1_000)
     assert (await counter.now(order)).state is State.UNKNOWN
-    assert counter.for_a_person(order)
+    assert counter.told(order)
 
 
 @at_a_counter(horizon_seconds=HOUR)
@@ -75,7 +75,7 @@ async def test_words_that_do_not_fit_together_are_for_a_person(
     await asyncio.sleep(600)
     assert (await counter.now(order)).state is State.UNKNOWN
     assert words in counter.words(order)[-1]
-    assert counter.for_a_person(order)
+    assert counter.told(order)
 
 
 # --- which payment the app would reverse --------------------------------------------------------
