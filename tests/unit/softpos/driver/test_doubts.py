@@ -201,7 +201,7 @@ async def test_strangers_learn_nothing(counter: Counter) -> None:
     fields = counter.backend.pay(link)
     uri = counter.gateway.backends.paths.token(order.id)
     query = "?" + "&".join(f"{key}={value}" for key, value in fields.items())
-    for path in ("", "/", f"/{order.id}", f"/{uri[:-1]}A", f"/inquiries/{uri}", f"/{uri}/x"):
+    for path in ("", "/", f"/{order.id}", f"/{uri[:-1]}B", f"/inquiries/{uri}", f"/{uri}/x"):
         assert (await counter.open(RETURNS + path + query)).status == 404
     assert (await counter.open(f"{RETURNS}/{uri}{query}", "POST")).status == 404
 
