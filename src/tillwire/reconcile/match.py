@@ -211,27 +211,20 @@ def _pair(workspace: Workspace, one: str, other: str, keys: Sequence[KeyOf]) -> 
         # Whoever names another id of ours is of another transaction, whatever else is the same.
         unnamed = "transaction_id IS NULL" if index and keys[0].key is Key.ID else "true"
         stronger = " AND ".join(f"({each.sql()}) IS NULL" for each in keys[:index]) or "true"
-        counts = [
-            _candidates(
-                workspace,
-                table,
-                label,
-                key,
-                stronger,
-                f"n NOT IN (SELECT {taken} FROM {pairs}) AND {allowed} {_not_taken(one, label)}",
-            )
-            for table, label, taken, allowed in (
-                ("l", one, "a", "true"),
-                ("r", other, "b", unnamed),
-            )
-        ]
-        if all(counts):
+        counts = {"l": 0, "r": 0}
+        tables = (("r", other, "b", unnamed), ("l", one, "a", "true"))
+        for table, label, taken, allowed in tables:
+            if counts["r"] or label != GATEWAY:
+                free = f"n NOT IN (SELECT {taken} FROM {pairs}) {_not_taken(one, label)}"
+                condition = f"{free} AND {allowed}"
+                counts[table] = _candidates(workspace, table, label, key, stronger, condition)
+        if all(counts.values()):
             _pair_by(workspace, pairs, key, "facts, day", _EARLIEST)
             _pair_by(workspace, pairs, key, "facts", _EARLIEST)
-        for table, label, taken in (("l", one, "a"), ("r", other, "b")):
-            if label != GATEWAY:  # each of its rows is a transaction of its own
+        for table, label, taken, _ in tables:
+            if label != GATEWAY and counts[table] > 1:  # the gateway's are sales of their own
                 _set_apart(workspace, table, label, key, f"SELECT {taken} FROM {pairs}")
-        if all(counts):
+        if all(counts.values()):
             paid_first = f"class = {MOVED} DESC, {_EARLIEST}"
             _pair_by(workspace, pairs, key, "day", paid_first)
             _pair_by(workspace, pairs, key, "", paid_first)
