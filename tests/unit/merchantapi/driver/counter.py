@@ -36,7 +36,10 @@ def settings(folder: Path, **changes: Any) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def terminal(told: dict[str, Any]) -> Terminal:
+SERIAL: Final = "PL0919CQ00305"
+
+
+def terminal(told: dict[str, Any], serial: str = SERIAL) -> Terminal:
     """The terminal, as the estate has it."""
     return Terminal(
         id=LANE,
@@ -44,7 +47,7 @@ def terminal(told: dict[str, Any]) -> Terminal:
         store_id=shop.STORE,
         manufacturer="SUNMI",
         model="P2-lite",
-        serial="PL0919CQ00305",
+        serial=serial,
         tid="30350009",
         driver="merchantapi",
         settings=told,
@@ -68,13 +71,14 @@ class Counter:
         await self.system.listen()
         await self.start_gateway()
 
-    async def start_gateway(self) -> None:
-        """Start the gateway on what is on the disk."""
+    async def start_gateway(self, serial: str = SERIAL, **changes: Any) -> None:
+        """Start the gateway on what is on the disk, with another serial number or settings of its
+        terminal."""
         self.gateway = GatewayUnderTest(self.folder, {})
         await self.gateway.start()
 
         def put(unit: Unit) -> None:
-            unit.put(terminal(self._told))
+            unit.put(terminal({**self._told, **changes}, serial))
 
         await self.gateway.engine.change_estate(put)
 

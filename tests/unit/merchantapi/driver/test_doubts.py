@@ -366,6 +366,28 @@ async def test_a_double_that_was_declined_is_no_cancellation(counter: Counter) -
     assert (await counter.pay()).state is State.DECLINED
 
 
+@pytest.mark.parametrize("result", ["DECLINED", None])
+@at_a_counter()
+async def test_a_double_s_end_is_not_that_of_what_was_paid_before_it(
+    counter: Counter, result: str | None
+) -> None:
+    """The answer to the first one was lost on the way to who sent it again; its terminal had
+    fetched it, and came upon the second one afterwards."""
+
+    async def paid_before(system: there.System, asked: there.Asked) -> Any:
+        first = system.take(asked)
+        first.fetched = True
+        await there.ends("CLEARED", "APPROVED")(system, first)
+        return await there.taken(system, asked)
+
+    counter.system.posts.append(paid_before)
+    counter.system.terminal = there.ends("CANCELLED", result)
+    paid = await counter.pay()
+    assert (paid.state, counter.system.charged) == (State.APPROVED, [12.5])
+    assert paid.outcome is not None
+    assert paid.outcome.handle == {"id": counter.system.tasks[0].id}
+
+
 @at_a_counter()
 async def test_a_cancellation_is_not_believed_before_the_list_was_looked_through(
     counter: Counter,
@@ -455,6 +477,7 @@ async def _without_times(system: there.System, asked: there.Asked) -> Any:
      there.answer(200, b"[7]", [(b"x-total-count", b"1")]),
      there.answer(200, b"[]", [(b"x-total-count", b"none")]),
      there.answer(200, b"[]", [(b"x-total-count", b"0"), (b"x-total-count", b"9")]),
+     there.answer(200, [{"id": "1"}], [(b"x-total-count", b"0")]),
      there.answer(404), there.answer(403), there.answer(200, GARBAGE[-1])],
 )  # fmt: skip
 @at_a_counter(clock_seconds=86_400)
@@ -468,6 +491,84 @@ async def test_a_list_that_is_not_whole_proves_nothing(counter: Counter, act: Ac
     assert (await counter.now(order)).state is State.UNKNOWN
     counter.system.lists.clear()
     assert (await counter.ended(order, 60)).proof is Proof.ABSENT_AT_PEER
+
+
+# --- names that the system has changed ------------------------------------------------------------
+
+
+def _renamed(name: str | None, act: Act | None = None) -> Act:
+    """Take it under another name: source 004 does not say how long one may be."""
+
+    async def taken(system: there.System, asked: there.Asked) -> Any:
+        task = system.take(asked)
+        told = task.asked["merchant_order_reference"]
+        task.asked["merchant_order_reference"] = told[:14] if name is None else name
+        if act is not None:
+            return await act(system, asked)
+        return await there.answer(201, task.told_as())(system, asked)
+
+    return taken
+
+
+@pytest.mark.parametrize("name", [None, "", "order 7"])
+@pytest.mark.parametrize("act", [None, there.cut])
+@at_a_counter()
+async def test_what_is_listed_under_another_name_has_not_failed(
+    counter: Counter, name: str | None, act: Act | None
+) -> None:
+    counter.system.posts.append(_renamed(name, act))
+    order = await counter.order()
+    words = await counter.for_a_person(order)
+    assert counter.system.charged == [12.5]
+    assert counter.system.tasks[0].id in words
+    assert len(counter.system.of("POST")) == 1
+
+
+@at_a_counter()
+async def test_what_the_system_says_to_have_taken_has_not_failed(counter: Counter) -> None:
+    """And yet its list has nothing that could be it."""
+    named = {"merchant_order_reference": "order 7", "amount": {"value": 1, "currency": "EUR"}}
+    counter.system.posts.append(there.answer(201, {**named, "id": "42", "status": "CREATED"}))
+    order = await counter.order()
+    lost = await counter.lost(order)
+    assert "id" not in lost.peer
+    assert "as 42" in await counter.for_a_person(order)
+
+
+def _listed(changes: there.Json, *, ago: float) -> there.Task:
+    """What another till has paid a while before."""
+    (task,) = there.older(1, apart=ago)
+    task.asked |= {"amount": {"value": 12.5, "currency": "EUR"}, **changes}
+    return task
+
+
+@pytest.mark.parametrize(
+    ("changes", "ago"),
+    [({}, 20), ({"amount": 12.5}, 20), ({"merchant_order_reference": ["a"]}, 20)],
+)
+@at_a_counter()
+async def test_what_may_be_it_under_another_name_is_for_a_person(
+    counter: Counter, changes: there.Json, ago: float
+) -> None:
+    counter.system.tasks.append(_listed(changes, ago=ago))
+    counter.system.posts.append(there.cut)
+    order = await counter.order()
+    assert counter.system.tasks[0].id in await counter.for_a_person(order)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ago"),
+    [({}, 400), ({"type": "REFUND"}, 20), ({"amount": {"value": 12.51, "currency": "EUR"}}, 20),
+     ({"merchant_order_reference": orders.reference_of("1773501362118" + "7" * 18)}, 20)],
+)  # fmt: skip
+@at_a_counter()
+async def test_what_cannot_be_it_is_not_in_the_way(
+    counter: Counter, changes: there.Json, ago: float
+) -> None:
+    """It is older, of another kind or amount, or has the name of another one of ours."""
+    counter.system.tasks.append(_listed(changes, ago=ago))
+    counter.system.posts.append(there.cut)
+    assert (await counter.pay()).proof is Proof.ABSENT_AT_PEER
 
 
 @at_a_counter()
@@ -586,6 +687,53 @@ async def test_an_attempt_that_is_not_in_the_journal_was_never_sent(counter: Cou
     found = await counter.driver.recover(order)
     assert getattr(found, "proof", None) is Proof.NEVER_SENT
     await counter.ended(order)
+
+
+@pytest.mark.parametrize("there_still", [True, False])
+@at_a_counter()
+async def test_a_terminal_that_is_swapped_meanwhile_is_asked_for_under_its_old_name(
+    counter: Counter, there_still: bool
+) -> None:
+    """The new device's list knows nothing of what the old one has done."""
+    counter.system.posts.append(there.done_then(there.silent))
+    order = await counter.order()
+    await asyncio.sleep(1)
+    await counter.gateway.stop()
+    if not there_still:
+        counter.system.lists.extend([there.answer(404)] * 1_000)
+    await counter.start_gateway(serial="PL0919CQ00306")
+    await counter.gateway.engine.wait(order.id, lambda each: each.is_final, 300)
+    ended = await counter.now(order)
+    assert ended.state is (State.APPROVED if there_still else State.UNKNOWN)
+    assert {each.path for each in counter.system.of("GET")} == {LIST}
+    assert counter.system.charged == [12.5]
+
+
+@at_a_counter()
+async def test_another_system_s_list_proves_no_absence(counter: Counter) -> None:
+    """Somebody has changed its address, to that of the test system say."""
+    counter.system.posts.append(there.cut)
+    order = await counter.order()
+    await asyncio.sleep(1)
+    await counter.gateway.stop()
+    await counter.start_gateway(url=there.URL.replace("127.0.0.1", "localhost"))
+    words = await counter.for_a_person(order)
+    assert there.URL in words
+
+
+@pytest.mark.parametrize("status", [403, 500])
+@at_a_counter()
+async def test_a_system_that_repeats_our_key_does_not_have_it_written_down(
+    counter: Counter, status: int
+) -> None:
+    """Not even in the words of a refusal."""
+    counter.system.posts.append(
+        there.done_then(there.answer(status, {"title": "No", "detail": f"Key {KEY} is bad."}))
+    )
+    ended = await counter.pay()
+    told = json.dumps([dict(each.detail) for each in counter.gateway.events(ended.id)])
+    assert "is bad" in told
+    assert KEY not in told + str(ended)
 
 
 @at_a_counter()

@@ -90,7 +90,8 @@ async def test_the_name_is_journaled_before_the_request_leaves_and_the_id_before
     counter.system.posts.append(look)
     counter.system.gets.append(look)
     paid = await counter.pay()
-    name = {"merchant_order_reference": orders.reference_of(paid.id)}
+    listed_at = there.URL.removesuffix("/pos/v1") + LIST
+    name = {"merchant_order_reference": orders.reference_of(paid.id), "list": listed_at}
     assert seen == [name, {**name, "id": counter.system.tasks[0].id}]
 
 

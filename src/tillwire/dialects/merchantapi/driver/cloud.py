@@ -8,10 +8,13 @@ nothing.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
+
+import msgspec
 
 from tillwire import clock as clocks
 from tillwire.clock import Instant
@@ -96,11 +99,20 @@ class System:
         """`not_before` has the moments, on the monotonic clock, before which a system wants to hear
         no question of the owner of a key."""
         path = wire.transactions_path(terminal.manufacturer, terminal.model, terminal.serial)
-        self._url = settings.url + path
+        self.list = settings.url + path
+        """The address of the terminal's list."""
         self._settings = settings
         self._client = client
         self._clock = clock
         self._not_before = not_before
+
+    def listing(self, address: str) -> System:
+        """It, for the terminal whose list has this address: another device may have stood in its
+        place. The key goes to no other system, so of one of those it is as it is."""
+        earlier = copy.copy(self)
+        if address.startswith(f"{self._settings.url}/"):
+            earlier.list = address
+        return earlier
 
     # --- what moves money, or keeps it from moving ----------------------------------------------
 
@@ -113,7 +125,7 @@ class System:
             "Idempotency-Key": request.merchant_order_reference,
         }
         response = await self._sent(
-            "POST", self._url, wire.encode(request), self._settings.answer_seconds, headers, ready
+            "POST", self.list, wire.encode(request), self._settings.answer_seconds, headers, ready
         )
         if 400 <= response.status < _FAULT:
             raise Refused(response)
@@ -172,7 +184,7 @@ class System:
         raise RemoteProtocolError(f"Its list has no end within {MOST_PAGES} pages.")
 
     async def _page(self, number: int, size: int = PAGE) -> tuple[list[Told], int]:
-        response = await self._asked(f"{self._url}?page={number}&size={size}")
+        response = await self._asked(f"{self.list}?page={number}&size={size}")
         return told.read_page(response.body, response.headers)
 
     async def newest(self) -> Told | None:
@@ -181,7 +193,7 @@ class System:
         return entries[0] if entries else None
 
     def _named(self, called: str) -> str:
-        return f"{self._url}/{quote(called, safe='')}"
+        return f"{self.list}/{quote(called, safe='')}"
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -216,7 +228,7 @@ class System:
         ready: Ready | None = None,
     ) -> HttpResponse:
         key = await asyncio.to_thread(_key, self._settings.api_key_file)
-        return await self._client.request(
+        response = await self._client.request(
             method,
             url,
             headers={wire.KEY_HEADER: key, **_ACCEPT, **(headers or {})},
@@ -226,6 +238,11 @@ class System:
             limit=told.LARGEST_ANSWER,
             ready=ready,
         )
+        if 200 <= response.status < 300:
+            return response
+        # What it says of a refusal is written down, and some repeat the key in it.
+        words = response.body.replace(key.encode("latin-1"), b"***")
+        return msgspec.structs.replace(response, body=words)
 
 
 def _rest(headers: Sequence[tuple[str, str]]) -> float:

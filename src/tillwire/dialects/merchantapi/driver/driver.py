@@ -41,7 +41,7 @@ from tillwire.dialects.merchantapi.driver.cloud import (
     Systems,
 )
 from tillwire.dialects.merchantapi.driver.ladder import Ladder
-from tillwire.dialects.merchantapi.driver.orders import PEER_ID, REFERENCE
+from tillwire.dialects.merchantapi.driver.orders import LIST, PEER_ID, REFERENCE, TAKEN
 from tillwire.dialects.merchantapi.driver.outcome import Pending, Unclear
 from tillwire.dialects.merchantapi.driver.settings import DriverSettings
 from tillwire.dialects.merchantapi.wire.told import Told
@@ -104,12 +104,13 @@ class MerchantApiDriver:
         if transaction.original_id is not None:
             original = await self._inbox.find(transaction.original_id)
         request = orders.request_of(transaction, original)
-        named = {REFERENCE: request.merchant_order_reference}
+        named = {REFERENCE: request.merchant_order_reference, LIST: self._system.list}
         await progress(Sign(peer=named))
         known = msgspec.structs.replace(transaction, peer={**transaction.peer, **named})
         answer = await self._created(known, request)
         reading = outcome.read(answer, known, request.merchant_order_reference)
         if isinstance(reading, Unclear):
+            await _kept(progress, {TAKEN: answer.id})
             raise AnswerLost(reading.detail)
         await _kept(progress, {PEER_ID: answer.id})
         return await self._followed(known, answer.id)

@@ -1,24 +1,37 @@
 """The ladder from a doubt to a fact: the id that the system gave, else our name in the terminal's
 list, and what their absence proves.
 
-A transaction that was cancelled without a result may have been replaced by its own double, which
-the network made of our request: nothing says so but the list. So before it is believed that no
-money moved, the list is looked through for what else has our name.
+The network may have made a double of our request. It takes the place of the first one, or waits
+until that has ended, and nothing says so but the list. So before it is believed that no money
+moved, the list is looked through for what else has our name.
+
+Source 004 does not say how long a name may be. So what may be ours under another one, because the
+system has cut it say, is no absence either.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from tillwire import clock as clocks
 from tillwire.clock import Instant
 from tillwire.core.model import Outcome, Transaction, Verdict
 from tillwire.core.ports import Absent, CannotTell, Clock, Found
 from tillwire.dialects.merchantapi.driver.cloud import NoSuch, System
-from tillwire.dialects.merchantapi.driver.orders import PEER_ID, REFERENCE
+from tillwire.dialects.merchantapi.driver.orders import (
+    LIST,
+    PEER_ID,
+    REFERENCE,
+    TAKEN,
+    transaction_of,
+)
 from tillwire.dialects.merchantapi.driver.outcome import Pending, Reading, all_read, read
 from tillwire.dialects.merchantapi.driver.settings import DriverSettings
 from tillwire.dialects.merchantapi.wire.told import Told
 from tillwire.errors import PeerError
+
+MOST_NAMED: Final = 5
+"""Entries of the list that a person is told of at once."""
 
 
 class Ladder:
@@ -32,7 +45,12 @@ class Ladder:
         self._name = name
 
     async def look(self, transaction: Transaction) -> Found | Absent | CannotTell:
-        """One look at what was sent."""
+        """One look at what was sent: where it was sent to, as long as that is the same system."""
+        address = transaction.peer.get(LIST, self._system.list)
+        there = Ladder(self._system.listing(address), self._settings, self._clock, self._name)
+        return await there._look(transaction)
+
+    async def _look(self, transaction: Transaction) -> Found | Absent | CannotTell:
         begun = self._clock.now()
         called, unknown = transaction.peer.get(PEER_ID, ""), ""
         try:
@@ -56,7 +74,7 @@ class Ladder:
         """What the system tells of the transaction that it calls so. Raises `PeerError`."""
         found = await self._system.transaction(called)
         reading = read(found, transaction, transaction.peer[REFERENCE])
-        if isinstance(reading, Outcome) and reading.verdict is Verdict.CANCELLED:
+        if isinstance(reading, Outcome) and reading.verdict is not Verdict.APPROVED:
             others = [each for each in await self.mine(transaction) if each.id != called]
             return _all_read([found, *others], transaction)
         return reading
@@ -78,22 +96,31 @@ class Ladder:
     async def _seen(self, transaction: Transaction) -> _Seen:
         assert transaction.sent_at is not None, "what is looked for was dispatched"
         begin = Instant(transaction.sent_at - round(self._settings.clock_seconds * 1000))
-        seen = _Seen([], set())
+        seen = _Seen([], [], set())
         async for page in self._system.listed(begin):
             seen.names.update(each.id for each in page.entries)
             seen.mine.extend(each for each in page.entries if _is_called(each, transaction))
+            seen.alike.extend(each for each in page.entries if _may_be(each, transaction, begin))
         return seen
 
     async def _absence(
         self, transaction: Transaction, seen: _Seen, begun: Instant
     ) -> Absent | CannotTell:
-        """What it means that the list, asked for at `begun`, has nothing of ours."""
+        """What it means that the list, asked for at `begun`, has nothing of our name."""
+        if taken := transaction.peer.get(TAKEN):
+            what = f"The system has taken it as {taken}, not as it was sent, and does not list it."
+            return self._later(transaction, what)
+        if seen.alike:
+            names = ", ".join(each.id for each in seen.alike[:MOST_NAMED])
+            return self._later(transaction, f"It may be there under another name: {names}.")
+        if (sent_to := transaction.peer.get(LIST, self._system.list)) != self._system.list:
+            return self._later(transaction, f"It was sent to another system, to {sent_to}.")
         assert transaction.send_by is not None, "it was dispatched"
         wait = self._settings.answer_seconds + self._settings.settle_seconds
         if begun <= transaction.send_by + round(wait * 1000):
             return CannotTell("It is not listed, and may still be.")
         again = await self._seen(transaction)
-        if again.mine or not seen.names <= again.names:
+        if again.mine or again.alike or not seen.names <= again.names:
             # Where something goes from a page that was read, what follows moves up past the next.
             return CannotTell("The system's list changed while it was read.")
         return Absent(
@@ -117,12 +144,25 @@ class _Seen(NamedTuple):
     """What one reading of the list came to."""
 
     mine: list[Told]
+    alike: list[Told]
+    """Those of another name that may be ours all the same."""
     names: set[str]
     """The ids of all that was listed."""
 
 
 def _is_called(each: Told, transaction: Transaction) -> bool:
     return each.reference.casefold() == transaction.peer[REFERENCE]
+
+
+def _may_be(each: Told, transaction: Transaction, begin: Instant) -> bool:
+    """Whether it may be this one, if the system has changed its name: it is neither older than
+    `begin`, nor another one of ours."""
+    if each.created_at is not None and clocks.instant(each.created_at) < begin:
+        return False
+    if transaction_of(each.reference.casefold()):
+        return False
+    same = each.type == transaction.type and each.amount == transaction.amount
+    return same or bool(each.broken)
 
 
 def _all_read(mine: list[Told], transaction: Transaction) -> Reading:

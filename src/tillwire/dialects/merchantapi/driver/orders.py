@@ -14,6 +14,11 @@ TYPES: Final = frozenset({TransactionType.PURCHASE, TransactionType.REFUND})
 """What source 004 can start."""
 REFERENCE: Final = "merchant_order_reference"
 """In `Transaction.peer`, from before the request leaves: its name there."""
+LIST: Final = "list"
+"""In `Transaction.peer`, from then on, too: the address of the list in which it must be."""
+TAKEN: Final = "taken"
+"""In `Transaction.peer`: what the system calls something that it has taken, and which is not as it
+was sent."""
 PEER_ID: Final = "id"
 """In `Transaction.peer` and in `Outcome.handle`: what the system calls it."""
 

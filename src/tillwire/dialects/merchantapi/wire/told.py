@@ -74,7 +74,10 @@ def read_page(octets: bytes, headers: Sequence[tuple[str, str]]) -> tuple[list[T
     totals = [value.strip() for name, value in headers if name.lower() == TOTAL_HEADER]
     if len(totals) != 1 or not _TOTAL.fullmatch(totals[0]):
         raise RemoteProtocolError("A listing does not tell how many entries there are.")
-    return [_told(each) for each in entries], int(totals[0])
+    total = int(totals[0])
+    if total < len(entries):
+        raise RemoteProtocolError(f"A listing of {total} entries in all has {len(entries)}.")
+    return [_told(each) for each in entries], total
 
 
 def read_refusal(status: int, octets: bytes) -> str:
