@@ -38,11 +38,12 @@ def _sale(book: Book, *, repeats: bool) -> Scenario[list[State]]:
 
 @pytest.mark.parametrize("repeats", [False, True], ids=["looks", "repeats"])
 @pytest.mark.parametrize("noticed", [Noticed.BOTH, Noticed.BY_NOBODY])
+@pytest.mark.parametrize("stride", [11, pytest.param(3, marks=pytest.mark.long)])
 def test_a_request_cut_at_any_octet_is_charged_once_or_not_at_all(
-    disk: Path, noticed: Noticed, repeats: bool
+    disk: Path, stride: int, noticed: Noticed, repeats: bool
 ) -> None:
     ends = set()
-    for octets in range(0, REQUEST_OCTETS, 3):
+    for octets in range(0, REQUEST_OCTETS, stride):
         book = Book()
         faults = Faults(to_server=Flow(cut_after=octets, noticed=noticed))
         life = Machine(disk / f"{octets}").live(
@@ -57,10 +58,11 @@ def test_a_request_cut_at_any_octet_is_charged_once_or_not_at_all(
 
 @pytest.mark.parametrize("repeats", [False, True], ids=["looks", "repeats"])
 @pytest.mark.parametrize("noticed", [Noticed.BOTH, Noticed.BY_SERVER])
+@pytest.mark.parametrize("stride", [17, pytest.param(5, marks=pytest.mark.long)])
 def test_an_answer_cut_at_any_octet_is_found_again(
-    disk: Path, noticed: Noticed, repeats: bool
+    disk: Path, stride: int, noticed: Noticed, repeats: bool
 ) -> None:
-    for octets in range(0, ANSWER_OCTETS, 5):
+    for octets in range(0, ANSWER_OCTETS, stride):
         book = Book()
         faults = Faults(to_client=Flow(cut_after=octets, noticed=noticed))
         life = Machine(disk / f"{octets}").live(
