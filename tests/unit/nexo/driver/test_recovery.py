@@ -237,7 +237,7 @@ async def test_an_amount_or_a_reference_that_does_not_fit_is_never_an_outcome(
 async def test_an_increment_is_found_with_what_was_reserved_when_it_was_sent() -> None:
     counter = await till()
     preauth = approved(15000, type=TransactionType.PREAUTH)
-    counter.notes.known[preauth.id] = preauth
+    counter.notes.known = [preauth]
     increment = payment(2500, type=TransactionType.INCREMENT, original_id=preauth.id)
     counter.poi.will("Payment", poi.both(do_it_and_lose_the_answer, poi.hang_up))
     with pytest.raises(AnswerLost):
@@ -252,7 +252,7 @@ async def test_an_increment_is_found_with_what_was_reserved_when_it_was_sent() -
 async def test_a_lost_reversal_is_found() -> None:
     counter = await till()
     sale = approved(4250)
-    counter.notes.known[sale.id] = sale
+    counter.notes.known = [sale]
     reversal = payment(1000, type=TransactionType.REVERSAL, original_id=sale.id)
     counter.poi.will("Reversal", poi.both(do_it_and_lose_the_answer, poi.hang_up))
     with pytest.raises(AnswerLost):

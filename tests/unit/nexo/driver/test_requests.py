@@ -31,8 +31,7 @@ async def sent(counter: Till, transaction: Transaction) -> Any:
 async def after(original: Transaction, *follow_ups: Transaction) -> Till:
     """A till whose journal has these."""
     counter = await till()
-    counter.notes.known[original.id] = original
-    counter.notes.after[original.id] = list(follow_ups)
+    counter.notes.known = [*follow_ups, original]
     return counter
 
 
@@ -132,7 +131,8 @@ async def test_an_increment_asks_for_the_new_total() -> None:
 async def test_an_increment_that_was_reversed_is_not_reserved() -> None:
     raised = sibling(T.INCREMENT, 2500)
     counter = await after(approved(15000, type=T.PREAUTH), raised)
-    counter.notes.after[raised.id] = [sibling(T.REVERSAL, 2500)]
+    undone = msgspec.structs.replace(sibling(T.REVERSAL, 2500), original_id=raised.id)
+    counter.notes.known.insert(0, undone)
     body = await sent(counter, following(T.INCREMENT, 1000))
     assert str(body.payment_transaction.amounts_req.requested_amount) == "160.00"
 

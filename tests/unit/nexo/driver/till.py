@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from tests.kit import notes
+from tests.kit.notes import LANE, approved_earlier, dispatched
 from tests.kit.shop import SHOP, STORE
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.nexo.driver.poi import PORT, Flat, Poi, listen_flat, listen_held, listen_tcp
-from tillwire.clock import Instant
-from tillwire.core.model import (
-    Heading,
-    Lifecycle,
-    Outcome,
-    State,
-    Terminal,
-    Transaction,
-    TransactionType,
-    Verdict,
-)
-from tillwire.core.ports import Sign
+from tillwire.core.model import Heading, Lifecycle, Outcome, Terminal, Transaction, Verdict
 from tillwire.dialects.nexo.driver.dialling import Network
 from tillwire.dialects.nexo.driver.driver import NexoDriver
-from tillwire.money import Money
 
 HEADING = Heading(
     store_id=STORE,
@@ -44,35 +32,17 @@ HANDLE = {
 }
 
 
-class Notes:
-    """In place of the engine: what was journaled, and what else there is."""
+class Notes(notes.Notes):
+    """What a nexo terminal's driver asks for beside that: numbers for its messages."""
 
     def __init__(self) -> None:
-        self.peer: dict[str, str] = {}
-        self.signs: list[tuple[float, Sign]] = []
-        self.displays: list[str] = []
-        self.started = False
-        self.known: dict[str, Transaction] = {}
-        self.after: dict[str, list[Transaction]] = {}
+        super().__init__()
         self.numbers = 1_773_480_000_000
-
-    async def progress(self, sign: Sign) -> None:
-        self.signs.append((virtual_loop().time(), sign))
-        self.peer.update(sign.peer)
-        self.started = self.started or sign.started
-        if sign.display:
-            self.displays.append(sign.display)
 
     async def number(self, series: str) -> int:
         assert series == "nexo tillwire T1-7"
         self.numbers += 1
         return self.numbers
-
-    async def find(self, transaction_id: str) -> Transaction | None:
-        return self.known.get(transaction_id)
-
-    async def follow_ups(self, original_id: str) -> list[Transaction]:
-        return self.after.get(original_id, [])
 
 
 class Till:
@@ -96,7 +66,7 @@ class Till:
 
     def lost(self, transaction: Transaction) -> Transaction:
         """The transaction as the journal has it after its answer was lost."""
-        return msgspec.structs.replace(transaction, state=State.UNKNOWN, peer=dict(self.notes.peer))
+        return self.notes.lost(transaction)
 
 
 async def till(binding: str = "tcp", **settings: Any) -> Till:
@@ -115,7 +85,7 @@ async def till(binding: str = "tcp", **settings: Any) -> Till:
 def terminal(settings: dict[str, Any]) -> Terminal:
     """The terminal, as the estate has it."""
     return Terminal(
-        id="t1",
+        id=LANE,
         organisation_id=SHOP,
         store_id=STORE,
         manufacturer="ACME",
@@ -130,25 +100,7 @@ def terminal(settings: dict[str, Any]) -> Terminal:
 
 def payment(minor: int = 4250, **changes: Any) -> Transaction:
     """A PURCHASE that was dispatched just now, or what `changes` make of it."""
-    now = virtual_loop().clock.now()
-    made = Transaction(
-        id="1773480000000123456789012345678",
-        version=2,
-        organisation_id=SHOP,
-        terminal_id="t1",
-        dialect="test",
-        type=TransactionType.PURCHASE,
-        state=State.SENT,
-        amount=Money(minor, "EUR"),
-        reference="bill 7",
-        heading=HEADING,
-        created_at=now,
-        token=1,
-        sent_at=now,
-        send_by=Instant(now + 10_000),
-        deadline=Instant(now + 180_000),
-    )
-    return msgspec.structs.replace(made, **changes)
+    return dispatched(minor, HEADING, send_seconds=10, seconds=180, **changes)
 
 
 def approved(minor: int = 4250, **changes: Any) -> Transaction:
@@ -156,7 +108,4 @@ def approved(minor: int = 4250, **changes: Any) -> Transaction:
     outcome = Outcome(
         Verdict.APPROVED, approved_amount=minor, authorisation_code="9QX001", handle=HANDLE
     )
-    earlier = payment(
-        minor, id="1773400000000123456789012345678", state=State.APPROVED, outcome=outcome
-    )
-    return msgspec.structs.replace(earlier, **changes)
+    return approved_earlier(payment(minor), outcome, **changes)
