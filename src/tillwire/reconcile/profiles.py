@@ -55,7 +55,7 @@ class Key(StrEnum):
     """The till's reference, at its terminal."""
     ACQUIRER_REFERENCE = "acquirer_reference"
     TRACE = "trace"
-    """Terminal, STAN, authorisation code and day."""
+    """Terminal, STAN and authorisation code."""
 
 
 TEXTS: Final = (
