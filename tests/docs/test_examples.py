@@ -16,7 +16,6 @@ import pytest
 from tests.docs.likeness import alike
 from tests.docs.pages import Example, examples, name_of, pages
 from tests.docs.shell import Shell, shell
-from tests.kit import nursery_client
 from tests.kit.nursery import nursery
 from tests.kit.sandbox_process import PORTS, start_sandbox
 
@@ -97,9 +96,9 @@ def _lay_out(folder: Path) -> None:
         place = folder / found.relative_to(there)
         if found.name not in ("bin", "tillwire"):
             place.symlink_to(found)
-    words = (sys.executable, "-I", "-S", nursery_client.__file__, nursery().address)
     quick = folder / "bin" / "tillwire"
-    quick.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+    words = shlex.join(nursery().tillwire)
+    quick.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
     quick.chmod(0o755)
 
 

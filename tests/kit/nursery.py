@@ -47,6 +47,10 @@ class Nursery:
         self._folder = Path(tempfile.mkdtemp(prefix="nursery-"))
         self.address: Final = str(self._folder / "socket")
         """Where orders are taken."""
+        client = str(nursery_client.__file__)
+        self.tillwire: Final = (sys.executable, "-I", "-S", client, self.address)
+        """A command that is quick to start, and does and ends as `tillwire` would: but the process
+        that does it is another one."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.kit.nursery", self.address],
             cwd=ROOT,

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.kit.nursery import nursery
 from tests.kit.sandbox_process import free_base_port
 from tillwire.cli import application
 from tillwire.dialects.nexo import wire
@@ -295,7 +296,7 @@ def addresses(card: Any) -> dict[str, str]:
 
 def refused(directory: Path, port: int) -> tuple[int, str]:
     ended = subprocess.run(
-        [*COMMAND, "--data", str(directory), "--port", str(port)],
+        [*nursery().tillwire, "sandbox", "--data", str(directory), "--port", str(port)],
         capture_output=True,
         text=True,
         timeout=60,
