@@ -69,6 +69,12 @@ def keys() -> tuple[bytes, bytes]:
     return new_key_pair()
 
 
+@functools.cache
+def _signer() -> RSAKey:
+    # Read once: to check a key's primes takes as long as a test.
+    return RSAKey.import_key(keys()[0])
+
+
 def _application(name: str, organisation_id: str, *permissions: str) -> Application:
     return Application(
         id=name,
@@ -135,7 +141,7 @@ def assertion(application: str = APPLICATION, **claims: Json) -> str:
         **claims,
     }
     body = {key: value for key, value in said.items() if value is not None}
-    return jwt.encode({"alg": "RS256", "typ": "JWT"}, body, RSAKey.import_key(keys()[0]))
+    return jwt.encode({"alg": "RS256", "typ": "JWT"}, body, _signer())
 
 
 class CloudApplication:
