@@ -44,7 +44,10 @@ def match(workspace: Workspace, sides: Mapping[str, Side]) -> None:
     keys = {label: _common(sides[GATEWAY], sides[label]) for label in others}
     first = {GATEWAY: {label: found[0] for label, found in keys.items()}}
     first |= {label: {GATEWAY: keys[label][0]} for label in others}
-    records = {label: load(workspace, sides[label], its_keys) for label, its_keys in first.items()}
+    records = {
+        label: load(workspace, sides[label], its_keys, grouping=label == GATEWAY)
+        for label, its_keys in first.items()
+    }
     _join(workspace, others, keys)
     for label, its_keys in first.items():
         _choose(workspace, label, list(its_keys))
@@ -93,27 +96,20 @@ def _join(workspace: Workspace, others: Sequence[str], keys: Keys) -> None:
         f"FULL JOIN {label} ON {GATEWAY}.h_{label} = {label}.h_{GATEWAY}" for label in others
     )
     labels = (GATEWAY, *others)
-    first = {
-        name: "coalesce(" + ", ".join(f"{label}.{name}" for label in labels) + f") AS {name}"
-        for name in ("facts", "place", "day", "inside")
-    }
     # By its first hash: rows that share one disagree together.
     hashes = ", ".join(
         f"{label}.h_{GATEWAY if label != GATEWAY else others[0]} AS n_{label}" for label in labels
     )
     kept = ", ".join(f"CASE WHEN NOT agrees THEN n_{label} END AS {label}" for label in labels)
-    counts = ", ".join(
-        f"count(n_{label}) AS count_{label}, any_value(n_{label}) AS some_{label}"
-        for label in labels
-    )
+    counts = ", ".join(f"count(n_{label}) AS count_{label}" for label in labels)
     grouped = ", ".join(
         f"CASE WHEN agrees THEN {name} END AS {name}" for name in ("place", "day", "inside")
     )
     workspace.run(
         f"CREATE TABLE joined AS SELECT agrees, {grouped}, "
         f"CASE WHEN agrees THEN facts % {FACTS} END AS kind, {kept}, {counts}, "
-        f"sum(divide(facts, {FACTS})) AS minor, count(*) AS results "
-        f"FROM (SELECT {', '.join(first.values())}, {hashes}, "
+        f"sum(divide(facts, {FACTS})) AS minor, any_value(n_{GATEWAY}) AS sampled "
+        f"FROM (SELECT {GATEWAY}.facts, place, inside, {GATEWAY}.day, {hashes}, "
         f"coalesce({agrees}, false) AS agrees FROM {GATEWAY} {joins}) GROUP BY ALL"
     )
 
@@ -123,27 +119,18 @@ def _class(label: str) -> str:
 
 
 def _agrees(workspace: Workspace, others: Sequence[str], keys: Keys) -> str:
-    """Whether the sides agree in a joined row, without more to look at."""
+    """Whether the others agree with the gateway in a joined row, without more to look at."""
     lonely = {
-        (label, side): not (len(keys[label]) > 1 and _lacks(workspace, side, column))
+        label: not (len(keys[label]) > 1 and _lacks(workspace, label, f"h_{GATEWAY}"))
         for label in others
-        for side, column in ((label, f"h_{GATEWAY}"), (GATEWAY, f"h_{label}"))
     }
-    ours = " AND ".join(
-        f"({label}.facts = {GATEWAY}.facts OR ({label}.facts IS NULL AND {lonely[label, label]} "
+    theirs = " AND ".join(
+        f"({label}.facts = {GATEWAY}.facts OR ({label}.facts IS NULL AND {lonely[label]} "
         f"AND {_class(GATEWAY)} IN ({NOTHING}, {HELD})))"
         for label in others
     )
     known = " AND ".join(f"{GATEWAY}.h_{label} IS NOT NULL" for label in others)
-    theirs = " ".join(
-        f"WHEN {label}.h_{GATEWAY} IS NOT NULL "
-        f"THEN {lonely[label, GATEWAY]} AND {_class(label)} = {NOTHING}"
-        for label in others
-    )
-    return (
-        f"CASE WHEN {GATEWAY}.facts IS NOT NULL THEN {known} AND "
-        f"{_class(GATEWAY)} NOT IN ({OPEN}, {REVERSED}) AND {ours} {theirs} END"
-    )
+    return f"{known} AND {_class(GATEWAY)} NOT IN ({OPEN}, {REVERSED}) AND {theirs}"
 
 
 def _lacks(workspace: Workspace, label: str, column: str) -> bool:
@@ -175,10 +162,11 @@ def _choose(workspace: Workspace, label: str, against: Sequence[str]) -> None:
         f"CREATE TABLE odd_{label} AS SELECT rowid AS n FROM {label} "
         f"WHERE {lacking} OR {first} IN ({odd})"
     )
-    samples = f"SELECT any_value(some_{label}) FROM joined WHERE agrees GROUP BY place"
+    samples = "SELECT any_value(sampled) FROM joined WHERE agrees GROUP BY place"
+    sampled = f"OR {first} IN ({samples})" if label == GATEWAY else ""
     workspace.run(
         f"CREATE TABLE wanted_{label} AS SELECT rowid AS n, {first} AS h, facts, day FROM {label} "
-        f"WHERE rowid IN (SELECT n FROM odd_{label}) OR {first} IN ({samples})"
+        f"WHERE rowid IN (SELECT n FROM odd_{label}) {sampled}"
     )
 
 

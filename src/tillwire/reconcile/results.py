@@ -186,17 +186,15 @@ class Totals:
 def count_agreed(workspace: Workspace, others: Sequence[str], totals: Totals) -> None:
     """Count what agrees in all facts."""
     labels = (GATEWAY, *others)
-    names: dict[int, tuple[str, str]] = {}
-    for label in reversed(labels):
-        found = workspace.run(
-            f"SELECT place, any_value(terminal), any_value(tid), any_value(store) FROM joined "
-            f"JOIN wanted_{label} ON h = some_{label} JOIN rows_{label} USING (n) "
-            "WHERE agrees GROUP BY place"
-        )
-        names |= {place: (store or "", name or tid or "") for place, name, tid, store in found}
+    found = workspace.run(
+        "SELECT place, any_value(terminal), any_value(tid), any_value(store) FROM joined "
+        f"JOIN wanted_{GATEWAY} ON h = sampled JOIN rows_{GATEWAY} USING (n) "
+        "WHERE agrees GROUP BY place"
+    )
+    names = {place: (store or "", name or tid or "") for place, name, tid, store in found}
     counted = ", ".join(f"count_{label}" for label in labels)
-    for place, day, inside, kind, minor, number, *counts in workspace.run(
-        f"SELECT place, day, inside, kind, minor, results, {counted} FROM joined WHERE agrees"
+    for place, day, inside, kind, minor, *counts in workspace.run(
+        f"SELECT place, day, inside, kind, minor, {counted} FROM joined WHERE agrees"
     ):
         store, terminal = names[place]
         group = totals.group(store, terminal, day, CURRENCY_CODES[kind // 10])
@@ -204,7 +202,7 @@ def count_agreed(workspace: Workspace, others: Sequence[str], totals: Totals) ->
         flow = (-int(minor) if back else int(minor)) if inside and meaning == MOVED else 0
         rows = {label: count for label, count in zip(labels, counts, strict=True) if count}
         result = Kind.MATCHED if inside else Kind.OUTSIDE
-        group.add(result, number, rows, dict.fromkeys(rows, flow))
+        group.add(result, rows[GATEWAY], rows, dict.fromkeys(rows, flow))
 
 
 def results(

@@ -118,14 +118,18 @@ def keys_of(one: Side, other: Side) -> list[KeyOf]:
 # --- loading --------------------------------------------------------------------------------
 
 
-def load(workspace: Workspace, side: Side, keys: Mapping[str, KeyOf]) -> int:
+def load(
+    workspace: Workspace, side: Side, keys: Mapping[str, KeyOf], *, grouping: bool = False
+) -> int:
     """Make the table of the side's label: for each row its facts, and the hash of its first key
-    against each other side, `h_LABEL`; its `rowid` is the row's number in its source, from 0. How
-    many rows there are. Raises `InvalidRequest`."""
+    against each other side, `h_LABEL`; its `rowid` is the row's number in its source, from 0; and
+    what it is counted by, if the side is the one of `grouping`. How many rows there are. Raises
+    `InvalidRequest`."""
     hashes = ", ".join(f"h_{label}" for label in keys)
+    grouped = f"inside, hash({_PLACE}) AS place, " if grouping else ""
     workspace.run(
-        f"CREATE TABLE {side.label} AS SELECT bad, inside, CAST(day AS INTEGER) AS day, facts, "
-        f"hash({_PLACE}) AS place, {hashes} FROM ({_typed(side, _read(side, keys))})",
+        f"CREATE TABLE {side.label} AS SELECT bad, CAST(day AS INTEGER) AS day, facts, {grouped}"
+        f"{hashes} FROM ({_typed(side, _read(side, keys))})",
         reading=side.source.name,
     )
     ((count, bad),) = workspace.run(f"SELECT count(*), count(*) FILTER (bad > 0) FROM {side.label}")

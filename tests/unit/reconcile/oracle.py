@@ -182,13 +182,6 @@ def _settled(
             if len(cluster) <= len(others):
                 results[_told(cluster, others, {})] += 1
                 gone.update(cluster)
-    for label in others:
-        for each in lines[label]:
-            key, count = counterpart(each, label)
-            alone = key is not None and not count and counts[label, label, key] == 1
-            if alone and lonely(each, label) and each.seen.meaning == NOTHING:
-                results[_told([each], others, {})] += 1
-                gone.add(each)
     return results, {label: [each for each in lines[label] if each not in gone] for label in lines}
 
 
