@@ -47,6 +47,7 @@ from tillwire.journal.vault import KeyFileVault
 from tillwire.reconcile import profiles, reports
 from tillwire.reconcile.facts import Window
 from tillwire.reconcile.findings import findings
+from tillwire.reconcile.journal_side import accepted_at
 from tillwire.reconcile.match import ACQUIRER, TILL
 from tillwire.reconcile.results import Group
 from tillwire.reconcile.run import MOST, Report, Resolution, nothing
@@ -133,9 +134,10 @@ def run(
         resolver = Resolver(books, KeyFileVault(key_file(path, config)), path, source)
 
         def compared(reader: Reader) -> Report:
-            others = dict(files)
+            others, moment_of = dict(files), accepted_at
             if theirs is not None:
                 others[ACQUIRER] = theirs.source(estate, reader, window)
+                moment_of = theirs.moment_of
             return compare(
                 reader,
                 others,
@@ -144,6 +146,7 @@ def run(
                 resolve=nothing if dry_run else resolver.resolve,
                 most=most,
                 say=remark,
+                moment_of=moment_of,
             )
 
         report = books.read_now(compared)

@@ -46,6 +46,9 @@ def ask_terminals(
         if found.lists is Lists.NONE:
             silent.append(terminal.name)
             continue
+        if found.trouble and terminal.lifecycle is Lifecycle.REMOVED:
+            say(f"Left out, since it was removed: {terminal.name}. {found.trouble}")
+            continue
         if found.trouble:
             raise PeerError(f"{terminal.name} did not tell all. {found.trouble}")
         if found.lists is Lists.NAMED:
@@ -60,7 +63,7 @@ def ask_terminals(
         say(f"Left out, since they keep no list: {', '.join(silent)}.")
     if named:
         say(f"They tell only of what we name, so nothing can be missing here: {', '.join(named)}.")
-    theirs = TheirSide(told, asked)
+    theirs = TheirSide(told, asked, now)
     return theirs, theirs.narrowed(window)
 
 

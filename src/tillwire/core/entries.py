@@ -29,7 +29,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One transaction, as the other side has it."""
 
     name: str
-    """Our id of the transaction if it was told, else whatever it is called there."""
+    """What it is called there: our id of the transaction, where that has no other name."""
     outcome: Outcome | None = None
     """None while it goes on there, or when what it says cannot be read."""
     type: TransactionType | None = None

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
-from tillwire.clock import utc
+from tillwire.clock import Instant, utc
 from tillwire.core.model import OPEN_STATES, State, Transaction
 from tillwire.money import Money
 from tillwire.reconcile.profiles import Status
 from tillwire.reconcile.sources import Row
 
+MomentOf = Callable[[Transaction], Instant]
+"""The moment that a transaction is of."""
+
+
+def accepted_at(transaction: Transaction) -> Instant:
+    """When it was accepted."""
+    return transaction.created_at
+
 
 def rows_of(
-    transactions: Iterable[Transaction], terminals: Collection[str] | None = None
+    transactions: Iterable[Transaction],
+    terminals: Collection[str] | None = None,
+    moment_of: MomentOf = accepted_at,
 ) -> Iterator[Row]:
     """The transactions as rows; of these terminals' ids only, if any are given."""
     for transaction in transactions:
         if terminals is None or transaction.terminal_id in terminals:
-            yield row_of(transaction)
+            yield row_of(transaction, moment_of)
 
 
-def row_of(transaction: Transaction) -> Row:
+def row_of(transaction: Transaction, moment_of: MomentOf = accepted_at) -> Row:
     """A transaction as a row. Its amount is what moved, or, if nothing did, what was asked for."""
     approved = transaction.state is State.APPROVED
     amount = (
@@ -29,7 +39,7 @@ def row_of(transaction: Transaction) -> Row:
         else transaction.amount
     )
     outcome, heading = transaction.outcome, transaction.heading
-    moment = utc(transaction.created_at).isoformat(timespec="milliseconds")
+    moment = utc(moment_of(transaction)).isoformat(timespec="milliseconds")
     return Row(
         transaction_id=transaction.id,
         original_id=transaction.original_id or "",

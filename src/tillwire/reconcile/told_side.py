@@ -3,6 +3,9 @@
 What an entry does not tell (a type, an amount) is taken from the transaction of the journal that it
 names: it is of that one, whatever else it says. An approval without an amount says less than that
 so much was paid, and is UNKNOWN here.
+
+Whoever carried a payment of ours knows it by our id. So a till's reference says nothing here: what
+another till has paid under the same one is another payment, and ends no UNKNOWN.
 """
 
 from __future__ import annotations
@@ -15,14 +18,16 @@ import msgspec
 from tillwire.clock import Instant, utc
 from tillwire.core.entries import Entry
 from tillwire.core.estate import Estate
-from tillwire.core.model import Store, Terminal, Transaction, TransactionType, Verdict
+from tillwire.core.model import State, Store, Terminal, Transaction, TransactionType, Verdict
 from tillwire.core.ports import Reader
 from tillwire.errors import InvalidRequest
 from tillwire.money import Money
 from tillwire.reconcile import profiles
 from tillwire.reconcile.facts import Window
-from tillwire.reconcile.profiles import Status
+from tillwire.reconcile.profiles import Key, Status
 from tillwire.reconcile.sources import Row, Rows, Source
+
+_KEYS: Final = tuple(key for key in Key if key is not Key.REFERENCE)
 
 AROUND: Final = 3600 * 1000
 """Milliseconds before and behind what was asked for in which the other side may have a sale."""
@@ -33,6 +38,10 @@ class TheirSide(NamedTuple):
 
     told: list[tuple[Terminal, Entry]]
     asked: list[Terminal]
+    begun: Instant
+    """When the first of them was asked."""
+    resolved: frozenset[str] = frozenset()
+    """The transactions that ended by what they told."""
 
     @property
     def name(self) -> str:
@@ -48,7 +57,15 @@ class TheirSide(NamedTuple):
     def source(self, estate: Estate, reader: Reader, window: Window) -> Source:
         """It as a side; `reader` reads the journal."""
         rows = rows_told(self.told, estate, reader.transaction, window.begin)
-        return Rows(self.name, rows, profiles.load("tillwire"))
+        return Rows(self.name, rows, msgspec.structs.replace(profiles.load("tillwire"), keys=_KEYS))
+
+    def moment_of(self, transaction: Transaction) -> Instant:
+        """The moment of a transaction. What went on while they were asked is of no earlier one:
+        what they told of it may be outdated when the journal is read."""
+        ended = transaction.ended_at is not None and transaction.ended_at < self.begun
+        if ended or transaction.state is State.UNKNOWN or transaction.id in self.resolved:
+            return transaction.created_at
+        return self.begun
 
 
 def passed(window: Window, now: Instant, field: str) -> Window:

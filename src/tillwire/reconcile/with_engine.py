@@ -15,11 +15,12 @@ import msgspec
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
 from tillwire.core.entries import Entry, Lists
-from tillwire.core.model import Terminal
+from tillwire.core.model import Lifecycle, Terminal
 from tillwire.core.ports import Reader
-from tillwire.errors import InvalidRequest
+from tillwire.errors import InvalidRequest, PeerError
 from tillwire.reconcile.facts import Window
 from tillwire.reconcile.findings import findings
+from tillwire.reconcile.journal_side import accepted_at
 from tillwire.reconcile.match import ACQUIRER
 from tillwire.reconcile.run import MOST, Report, Resolution, Resolve, nothing
 from tillwire.reconcile.sources import Source
@@ -58,17 +59,21 @@ async def reconcile_journal(
     if ask_terminals:
         if ACQUIRER in sources:
             raise InvalidRequest("ask_terminals", "there is an acquirer's side", "one of both")
-        window = passed(window, engine.clock.now(), "window")
-        theirs = await _told(engine, window, terminals)
+        begun = engine.clock.now()
+        window = passed(window, begun, "window")
+        theirs = await _told(engine, window, terminals, begun)
         window, terminals = theirs.narrowed(window), {each.id for each in theirs.asked}
     elif not sources:
         raise InvalidRequest("sources", "there is nothing to compare with", "till, acquirer")
 
     def compared(resolve: Resolve, reader: Reader) -> Report:
-        sides = dict(sources)
+        sides, moment_of = dict(sources), accepted_at
         if theirs is not None:
             sides[ACQUIRER] = theirs.source(engine.estate, reader, window)
-        return compare(reader, sides, window, terminals, resolve=resolve, most=most)
+            moment_of = theirs.moment_of
+        return compare(
+            reader, sides, window, terminals, resolve=resolve, most=most, moment_of=moment_of
+        )
 
     known: list[Resolution] = []
 
@@ -80,6 +85,8 @@ async def reconcile_journal(
     if dry_run:
         return Reconciled(report, 0)
     if resolved := await _resolved(engine, known, report.sources.get(ACQUIRER, "")):
+        if theirs is not None:
+            theirs = theirs._replace(resolved=frozenset(resolved))
         report = await engine.journal.read(partial(compared, nothing))
         report = msgspec.structs.replace(report, resolved=sorted(resolved))
     opened = 0
@@ -88,8 +95,10 @@ async def reconcile_journal(
     return Reconciled(report, opened)
 
 
-async def _told(engine: Engine, window: Window, terminals: Collection[str] | None) -> TheirSide:
-    """What those of the terminals that keep a list tell."""
+async def _told(
+    engine: Engine, window: Window, terminals: Collection[str] | None, begun: Instant
+) -> TheirSide:
+    """What those of the terminals that keep a list tell; a terminal that was removed may not."""
     begin, end = Instant(window.begin - AROUND), Instant(window.end + AROUND)
     asked: list[Terminal] = []
     told: list[tuple[Terminal, Entry]] = []
@@ -97,13 +106,21 @@ async def _told(engine: Engine, window: Window, terminals: Collection[str] | Non
         if engine.capabilities(terminal_id).lists is Lists.NONE:
             continue
         place = engine.estate.terminals[terminal_id]
+        if place.lifecycle is Lifecycle.CREATED:
+            continue
+        try:
+            found = [entry async for entry in engine.entries(terminal_id, begin, end)]
+        except PeerError:
+            if place.lifecycle is Lifecycle.REMOVED:
+                continue
+            raise
         asked.append(place)
-        told += [(place, entry) async for entry in engine.entries(terminal_id, begin, end)]
+        told += ((place, entry) for entry in found)
     if not asked:
         raise InvalidRequest(
             "terminals", "none of these terminals keeps a list", "terminals that do, or a file"
         )
-    return TheirSide(told, asked)
+    return TheirSide(told, asked, begun)
 
 
 async def _resolved(engine: Engine, known: Sequence[Resolution], source: str) -> set[str]:

@@ -10,7 +10,7 @@ from tillwire.clock import Instant
 from tillwire.core.model import Finding
 from tillwire.core.ports import Reader, Unit
 from tillwire.reconcile.facts import Window
-from tillwire.reconcile.journal_side import rows_of
+from tillwire.reconcile.journal_side import MomentOf, accepted_at, rows_of
 from tillwire.reconcile.match import GATEWAY
 from tillwire.reconcile.run import MOST, Report, Resolve, gateway_rows, nothing, reconcile
 from tillwire.reconcile.sources import Source
@@ -30,11 +30,12 @@ def compare(
     resolve: Resolve = nothing,
     most: int = MOST,
     say: Callable[[str], None] = lambda _: None,
+    moment_of: MomentOf = accepted_at,
 ) -> Report:
     """Compare the journal on the reader's snapshot with the sources (`till`, `acquirer`).
     `terminals` are the ids of those that count; None: all. Raises as `run.reconcile`."""
     first, behind = Instant(window.begin - AROUND), Instant(window.end + AROUND)
-    ours = gateway_rows(rows_of(reader.transactions_in(first, behind), terminals))
+    ours = gateway_rows(rows_of(reader.transactions_in(first, behind), terminals, moment_of))
     sides = {GATEWAY: ours, **sources}
     return reconcile(sides, window, resolve=resolve, most=most, say=say)
 

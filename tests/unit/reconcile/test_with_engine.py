@@ -4,7 +4,7 @@ and compares with what terminals tell only when they tell all."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,9 +17,9 @@ from tests.unit.estate_fixture import purchase
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
 from tillwire.core.entries import Entry, Lists
-from tillwire.core.model import State, Transaction
+from tillwire.core.model import Lifecycle, State, Transaction
 from tillwire.core.occupancy import WhenBusy
-from tillwire.core.ports import CannotTell
+from tillwire.core.ports import CannotTell, Unit
 from tillwire.errors import AnswerLost, InvalidRequest, NotFound, PeerError
 from tillwire.reconcile import profiles
 from tillwire.reconcile.facts import Window
@@ -141,6 +141,73 @@ async def test_what_happens_while_terminals_are_asked_is_left_out(tmp_path: Path
         await asyncio.sleep(10)
         await sold(engine)
         assert (await asking).report.agrees
+
+
+@virtual()
+async def test_what_ends_while_terminals_are_asked_is_left_out(tmp_path: Path) -> None:
+    """It went on there when they told, and has ended here when the journal is read."""
+    driver = ScriptedDriver()
+    async with on(tmp_path, driver) as engine:
+        sale = await engine.accept(purchase(), WhenBusy.REJECT)
+        driver.booked = [entry(sale, outcome=None), 50.0]
+        await asyncio.sleep(10)
+        asking = asyncio.create_task(
+            reconcile_journal(engine, ALWAYS, {}, terminals={"t1"}, ask_terminals=True)
+        )
+        await asyncio.sleep(10)
+        driver.answer(sale, approved())
+        done = await asking
+        assert (kinds(done), done.opened) == ([], 0)
+        driver.booked = [entry(sale)]
+        done = await reconcile_journal(engine, ALWAYS, {}, terminals={"t1"}, ask_terminals=True)
+        assert done.report.agrees
+        assert done.report.kinds[Kind.MATCHED] == 1
+
+
+@virtual()
+async def test_another_till_s_payment_of_the_same_reference_is_none_of_ours(
+    tmp_path: Path,
+) -> None:
+    """It was paid past the gateway, say, since the gateway's own try was UNKNOWN."""
+    driver = ScriptedDriver()
+    async with on(tmp_path, driver) as engine:
+        place = msgspec.structs.replace(engine.estate.terminals["t1"], tid="30350009")
+        await engine.change_estate(lambda unit: unit.put(place))
+        unknown = await lost(engine, driver)
+        driver.booked = [entry(unknown, name="theirs")]
+        done = await reconcile_journal(engine, ALWAYS, {}, terminals={"t1"}, ask_terminals=True)
+        assert (done.report.resolved, done.report.resolvable) == ([], [])
+        assert sorted(kinds(done)) == [Kind.MISSING_AT_ACQUIRER, Kind.MISSING_AT_GATEWAY]
+
+
+@virtual()
+async def test_only_terminals_in_service_must_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = ScriptedDriver()
+    driver.at_once = approved()
+    async with on(tmp_path, driver) as engine:
+        sale = await sold(engine)
+        await asyncio.sleep(10)
+        places = {each.id: each for each in engine.estate.terminals.values()}
+        usual = engine.entries
+
+        def entries(terminal_id: str, begin: Instant, end: Instant) -> AsyncGenerator[Entry, None]:
+            driver.booked = [entry(sale)] if terminal_id == "t1" else [PeerError("404")]
+            return usual(terminal_id, begin, end)
+
+        monkeypatch.setattr(engine, "entries", entries)
+
+        def change(unit: Unit) -> None:
+            for name in places.keys() - {"t1"}:
+                stage = Lifecycle.REMOVED if name == "t2" else Lifecycle.CREATED
+                unit.put(msgspec.structs.replace(places[name], lifecycle=stage))
+
+        with pytest.raises(PeerError):
+            await reconcile_journal(engine, ALWAYS, {}, ask_terminals=True)
+        await engine.change_estate(change)
+        done = await reconcile_journal(engine, ALWAYS, {}, ask_terminals=True)
+        assert (done.report.agrees, done.report.kinds[Kind.MATCHED]) == (True, 1)
 
 
 @pytest.mark.parametrize("booked", [[AnswerLost("cut")], [Entry(name="n"), PeerError("no more")]])

@@ -343,6 +343,7 @@ async def test_the_list_of_a_time_is_told_page_by_page(counter: Counter) -> None
     found = [each async for each in counter.gateway.engine.entries(LANE, begin, end)]
     assert len(found) == len({each.name for each in found}) == 120
     assert found[0].transaction_id == paid.id
+    assert found[0].name == counter.system.tasks[-1].id, "as the system's own pages have it"
     assert Money(found[0].amount or 0, found[0].currency) == paid.amount
     assert {each.words for each in found[1:]} == {"CLEARED APPROVED"}
     pages = [each.query["page"] for each in counter.system.of("GET") if each.path == LIST]

@@ -168,7 +168,7 @@ def entry_of(told: Told) -> Entry:
     outcome = found if isinstance(found, Outcome) else None
     moved = outcome.approved_amount if outcome is not None else 0
     return Entry(
-        name=ours or told.id,
+        name=told.id,
         outcome=outcome,
         type=kind,
         amount=moved or (told.amount.minor if told.amount else None),
