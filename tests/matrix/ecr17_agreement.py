@@ -8,8 +8,9 @@ terminal carries one transaction at a time, so what its lane began meanwhile is 
 from __future__ import annotations
 
 from tests.matrix.ecr17_pair import FOUND_OUT_AFTER, Pair
+from tests.matrix.two_gateways import decide, the_one
 from tests.simulation.agreement import check_charged, check_gateway
-from tillwire.core.model import Evidence, State, Transaction, Verdict
+from tillwire.core.model import Evidence, State, Transaction
 
 DIALECT = "ecr17"
 
@@ -59,8 +60,7 @@ async def carried_for(pair: Pair, here: Transaction) -> Transaction | None:
     """The far gateway's transaction for one of the near gateway's newest."""
     newest = await pair.far.engine.newest_at(pair.tills[here.terminal_id].there, 20)
     found = [each for each in newest if each.dialect == DIALECT and _is_of(pair, each, here)]
-    assert len(found) <= 1, f"two for one: {found}"
-    return found[0] if found else None
+    return the_one(found)
 
 
 def _is_of(pair: Pair, there: Transaction, here: Transaction) -> bool:
@@ -79,13 +79,7 @@ async def settled(pair: Pair, order: Transaction | str) -> Transaction:
     there = await carried_for(pair, ended)
     if ended.state is State.UNKNOWN and (there is None or there.is_final):
         charged = None if there is None else (await pair.far.charges()).get(there.id)
-        await pair.near.engine.decide(
-            ended.id,
-            Verdict.CANCELLED if charged is None else Verdict.APPROVED,
-            person="Ada",
-            reason="So says the statement.",
-            approved_amount=charged,
-        )
+        await decide(pair.near, ended, charged)
     return ended
 
 

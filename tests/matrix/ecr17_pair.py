@@ -3,24 +3,17 @@ place of one terminal, and a wire that can be meddled with where a test wants th
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from tests.kit import shop
-from tests.kit.faults import CLEAN, Faults
 from tests.kit.gateway import GatewayUnderTest
-from tests.kit.machine import Machine, Moment
-from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.ecr17_wire import Wire
-from tests.matrix.two_gateways import Plug, TwoGateways
+from tests.matrix.two_gateways import TwoGateways
 from tillwire.core.errands import Errand, Result
 from tillwire.core.model import Lifecycle, State, Terminal, Transaction, TransactionType
-
-T = TypeVar("T")
-Scenario = Callable[["Pair"], Coroutine[Any, Any, T]]
 
 FACES: Final = {1: "ecr17", 2: "ecr17 2"}
 """The far gateway's lanes: that of the first and that of the second virtual terminal."""
@@ -114,9 +107,6 @@ class Pair(TwoGateways):
         }
         return GatewayUnderTest(home, self.far_ports, settings)
 
-    def build_near(self, home: Path, plug: Plug) -> GatewayUnderTest:
-        return GatewayUnderTest(home, {}, network=plug)
-
     def terminals(self) -> list[Terminal]:
         return [each.terminal() for each in self.tills.values()]
 
@@ -165,27 +155,4 @@ class Pair(TwoGateways):
         return await self.near.engine.perform(till.id, errand)
 
 
-def break_next(port: int, *faults: Faults) -> None:
-    """Let the next connections to this port have these faults, one each."""
-    waiting = list(faults)
-
-    def policy(to: int, number: int) -> Faults:
-        return waiting.pop(0) if waiting and to == port else CLEAN
-
-    virtual_loop().network.faults = policy
-
-
-def machine(disk: Path, seed: int = 0, **options: Any) -> Any:
-    """A `Machine` on which a pair lives, with these options."""
-    return Machine(disk, seed, build=functools.partial(Pair, **options))
-
-
-def machine_after(moment: Moment[Any], disk: Path, **options: Any) -> Any:
-    """The same, which went down at that moment."""
-    return Machine.after(moment, disk, build=functools.partial(Pair, **options))
-
-
-def live(disk: Path, scenario: Scenario[T], **options: Any) -> T:
-    """Play the scenario on it; what it returns."""
-    result: T = machine(disk, **options).live(scenario).result
-    return result
+machine, machine_after, live = Pair.machine, Pair.machine_after, Pair.live

@@ -3,23 +3,18 @@ one is the system from which they get their payments."""
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from tests.kit import shop
 from tests.kit.gateway import GatewayUnderTest
-from tests.kit.machine import Machine, Moment
-from tests.matrix.two_gateways import Plug, TwoGateways
-from tillwire.core.model import Lifecycle, State, Terminal, Transaction, Verdict
+from tests.matrix.two_gateways import TwoGateways, decide, the_one
+from tillwire.core.model import Lifecycle, State, Terminal, Transaction
 from tillwire.dialects.merchantapi.driver import orders
 from tillwire.net.http_client import AiohttpClient
-
-T = TypeVar("T")
-Scenario = Callable[["Pair"], Coroutine[Any, Any, T]]
 
 FACE: Final = "merchantapi"
 DEVICE: Final = "device"
@@ -74,9 +69,6 @@ class Pair(TwoGateways):
     def build_far(self, home: Path) -> GatewayUnderTest:
         return GatewayUnderTest(home, self.far_ports)
 
-    def build_near(self, home: Path, plug: Plug) -> GatewayUnderTest:
-        return GatewayUnderTest(home, self.near_ports, network=plug)
-
     def terminals(self) -> list[Terminal]:
         return [each.terminal(self.folder) for each in self.lanes.values()]
 
@@ -96,8 +88,7 @@ class Pair(TwoGateways):
         """The far gateway's transaction for one of the near gateway's: one at most."""
         name = orders.reference_of(here.id)
         found = [each for each in self.far.transactions() if each.reference == name]
-        assert len(found) <= 1, f"two for one: {found}"
-        return found[0] if found else None
+        return the_one(found)
 
     async def other_till(self, minor: int, lane: Lane = LANE) -> str:
         """Another till of the shop asks the system itself for a payment; its id there."""
@@ -125,13 +116,7 @@ async def settled(pair: Pair, order: Transaction | str) -> Transaction:
     unknown = there is not None and there.state is State.UNKNOWN
     if ended.state is State.UNKNOWN and there is not None and unknown and _is_virtual(there):
         charged = (await pair.far.charges()).get(there.id)
-        await pair.far.engine.decide(
-            there.id,
-            Verdict.CANCELLED if charged is None else Verdict.APPROVED,
-            person="Ada",
-            reason="So says the statement.",
-            approved_amount=charged,
-        )
+        await decide(pair.far, there, charged)
         ended = await pair.ended(order, 30)
     return ended
 
@@ -140,17 +125,4 @@ def _is_virtual(there: Transaction) -> bool:
     return there.terminal_id in {each.id for each in shop.VIRTUAL}
 
 
-def machine(disk: Path, seed: int = 0, **options: Any) -> Any:
-    """A `Machine` on which a pair lives, with these options."""
-    return Machine(disk, seed, build=functools.partial(Pair, **options))
-
-
-def machine_after(moment: Moment[Any], disk: Path, **options: Any) -> Any:
-    """The same, which went down at that moment."""
-    return Machine.after(moment, disk, build=functools.partial(Pair, **options))
-
-
-def live(disk: Path, scenario: Scenario[T], **options: Any) -> T:
-    """Play the scenario on it; what it returns."""
-    result: T = machine(disk, **options).live(scenario).result
-    return result
+machine, machine_after, live = Pair.machine, Pair.machine_after, Pair.live

@@ -5,20 +5,16 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from tests.kit import shop
 from tests.kit.gateway import NONE, FaceSettings, GatewayUnderTest
-from tests.kit.machine import Machine, Moment
-from tests.matrix.two_gateways import Plug, TwoGateways
+from tests.matrix.two_gateways import Plug, TwoGateways, the_one
 from tillwire.core.model import Lifecycle, Terminal, Transaction
 from tillwire.core.ports import Reader
-
-T = TypeVar("T")
-Scenario = Callable[["Pair"], Coroutine[Any, Any, T]]
 
 CERTIFICATES: Final = Path(__file__).parents[1] / "kit" / "certificates"
 POI: Final = "V1-0001"
@@ -165,21 +161,7 @@ class Pair(TwoGateways):
             return reader.by_reference(shop.SHOP, transaction.id)
 
         found = self.far.journal.read_now(look)
-        assert len(found) <= 1, f"two for one: {found}"
-        return found[0] if found else None
+        return the_one(found)
 
 
-def machine(disk: Path, seed: int = 0, **options: Any) -> Any:
-    """A `Machine` on which a pair lives, with these options."""
-    return Machine(disk, seed, build=functools.partial(Pair, **options))
-
-
-def machine_after(moment: Moment[Any], disk: Path, **options: Any) -> Any:
-    """The same, which went down at that moment."""
-    return Machine.after(moment, disk, build=functools.partial(Pair, **options))
-
-
-def live(disk: Path, scenario: Scenario[T], **options: Any) -> T:
-    """Play the scenario on it; what it returns."""
-    result: T = machine(disk, **options).live(scenario).result
-    return result
+machine, machine_after, live = Pair.machine, Pair.machine_after, Pair.live

@@ -4,17 +4,16 @@ is their cloud, and calls the near one back."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from tests.kit import shop
 from tests.kit.gateway import GatewayUnderTest
-from tests.kit.machine import Machine, Moment
 from tests.kit.serving import serve_app
 from tests.kit.virtual_loop import EPOCH, virtual_loop
-from tests.matrix.two_gateways import Plug, TwoGateways
+from tests.matrix.two_gateways import TwoGateways, decide, the_one
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
 from tillwire.core.model import (
@@ -24,7 +23,6 @@ from tillwire.core.model import (
     State,
     Terminal,
     Transaction,
-    Verdict,
 )
 from tillwire.core.ports import Unit
 from tillwire.dialects.paymentbridge.driver import callbacks
@@ -33,9 +31,6 @@ from tillwire.estate.applications import CLOUD_MESSAGES, new_key_pair
 from tillwire.estate.carry_out import carry_out
 from tillwire.estate.changes import Change
 from tillwire.estate.lifecycle import retire, swap
-
-T = TypeVar("T")
-Scenario = Callable[["Pair"], Coroutine[Any, Any, T]]
 
 CLOUD: Final = "paymentbridge"
 CALLBACKS: Final = "paymentbridge-callbacks"
@@ -119,9 +114,6 @@ class Pair(TwoGateways):
     def build_far(self, home: Path) -> GatewayUnderTest:
         return GatewayUnderTest(home, self.far_ports, {CLOUD: self._told})
 
-    def build_near(self, home: Path, plug: Plug) -> GatewayUnderTest:
-        return GatewayUnderTest(home, self.near_ports, network=plug)
-
     def terminals(self) -> list[Terminal]:
         return [each.terminal(self.folder) for each in self.lanes.values()]
 
@@ -184,8 +176,7 @@ class Pair(TwoGateways):
         found = [
             each for each in self.far.transactions() if each.reference == self.reference_of(here)
         ]
-        assert len(found) <= 1, f"two for one: {found}"
-        return found[0] if found else None
+        return the_one(found)
 
     async def open(self, lane: Lane = LANE) -> None:
         """The first sale of all, from which on it is known what the device tells."""
@@ -214,27 +205,8 @@ async def settled(pair: Pair, order: Transaction | str) -> Transaction:
     there = pair.there(ended)
     if ended.state is State.UNKNOWN and (there is None or there.is_final):
         charged = None if there is None else (await pair.far.charges()).get(there.id)
-        await pair.near.engine.decide(
-            ended.id,
-            Verdict.CANCELLED if charged is None else Verdict.APPROVED,
-            person="Ada",
-            reason="So says the statement.",
-            approved_amount=charged,
-        )
+        await decide(pair.near, ended, charged)
     return ended
 
 
-def machine(disk: Path, seed: int = 0, **options: Any) -> Any:
-    """A `Machine` on which a pair lives, with these options."""
-    return Machine(disk, seed, build=functools.partial(Pair, **options))
-
-
-def machine_after(moment: Moment[Any], disk: Path, **options: Any) -> Any:
-    """The same, which went down at that moment."""
-    return Machine.after(moment, disk, build=functools.partial(Pair, **options))
-
-
-def live(disk: Path, scenario: Scenario[T], **options: Any) -> T:
-    """Play the scenario on it; what it returns."""
-    result: T = machine(disk, **options).live(scenario).result
-    return result
+machine, machine_after, live = Pair.machine, Pair.machine_after, Pair.live

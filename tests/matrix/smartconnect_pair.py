@@ -3,30 +3,25 @@ is their cloud. The near one's registers are paired by the codes that the far te
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from tests.kit import shop
 from tests.kit.gateway import GatewayUnderTest
-from tests.kit.machine import Machine, Moment
 from tests.kit.virtual_loop import virtual_loop
-from tests.matrix.two_gateways import Plug, TwoGateways
+from tests.matrix.two_gateways import TwoGateways, decide, the_one
 from tillwire import uuids
-from tillwire.core.model import Lifecycle, State, Terminal, Transaction, Verdict
+from tillwire.core.model import Lifecycle, State, Terminal, Transaction
 from tillwire.core.ports import Reader
 from tillwire.dialects.smartconnect.driver import pairing
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings
 from tillwire.estate import pairings
 from tillwire.estate.pairings import Codes, show_code
-
-T = TypeVar("T")
-Scenario = Callable[["Pair"], Coroutine[Any, Any, T]]
 
 FACE: Final = "smartconnect"
 FAR_PORTS: Final[Mapping[str, int]] = {FACE: 8808}
@@ -98,9 +93,6 @@ class Pair(TwoGateways):
         settings = {FACE: {"organisation": shop.SHOP, **self._told}}
         return GatewayUnderTest(home, self.far_ports, settings)
 
-    def build_near(self, home: Path, plug: Plug) -> GatewayUnderTest:
-        return GatewayUnderTest(home, self.near_ports, network=plug)
-
     def terminals(self) -> list[Terminal]:
         return [each.terminal() for each in self.lanes.values()]
 
@@ -153,8 +145,7 @@ class Pair(TwoGateways):
             return [each for each, exchange in asked if exchange and exchange.number == key]
 
         found = self.far.journal.read_now(look)
-        assert len(found) <= 1, f"two for one: {found}"
-        return found[0] if found else None
+        return the_one(found)
 
 
 async def settled(pair: Pair, order: Transaction | str) -> Transaction:
@@ -166,28 +157,9 @@ async def settled(pair: Pair, order: Transaction | str) -> Transaction:
     there = pair.there(ended)
     assert there is None or there.is_final, f"it is known there by now: {there}"
     charged = (await pair.far.charges()).get(there.id) if there else None
-    await pair.near.engine.decide(
-        ended.id,
-        Verdict.CANCELLED if charged is None else Verdict.APPROVED,
-        person="Ada",
-        reason="So says the terminal.",
-        approved_amount=charged,
-        tip=max((charged or 0) - ended.amount.minor, 0),
-    )
+    tip = max((charged or 0) - ended.amount.minor, 0)
+    await decide(pair.near, ended, charged, tip)
     return ended
 
 
-def machine(disk: Path, seed: int = 0, **options: Any) -> Any:
-    """A `Machine` on which a pair lives, with these options."""
-    return Machine(disk, seed, build=functools.partial(Pair, **options))
-
-
-def machine_after(moment: Moment[Any], disk: Path, **options: Any) -> Any:
-    """The same, which went down at that moment."""
-    return Machine.after(moment, disk, build=functools.partial(Pair, **options))
-
-
-def live(disk: Path, scenario: Scenario[T], **options: Any) -> T:
-    """Play the scenario on it; what it returns."""
-    result: T = machine(disk, **options).live(scenario).result
-    return result
+machine, machine_after, live = Pair.machine, Pair.machine_after, Pair.live

@@ -18,8 +18,9 @@ import pytest
 from tests.kit.faults import CLEAN, Connect, Faults, Flow, Noticed
 from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.ecr17_agreement import carried_for, check_pair, settled
-from tests.matrix.ecr17_pair import HURRY, PORTS, Pair, Till, break_next, live
+from tests.matrix.ecr17_pair import HURRY, PORTS, Pair, Till, live
 from tests.matrix.ecr17_wire import Do, Rule, ack, end_within, request, result, tills_ack
+from tests.matrix.two_gateways import break_next
 from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.errors import Proof
 

@@ -11,7 +11,8 @@ import pytest
 
 from tests.kit.faults import Faults, Flow
 from tests.matrix.ecr17_agreement import carried_for, check_pair, evidence_of, settled
-from tests.matrix.ecr17_pair import PORTS, Pair, Till, break_next, live
+from tests.matrix.ecr17_pair import PORTS, Pair, Till, live
+from tests.matrix.two_gateways import break_next
 from tests.unit.ecr17.face import till as raw
 from tillwire.core.model import Evidence, State, Transaction, TransactionType, Verdict
 from tillwire.dialects.ecr17.face.session import UNRESOLVED

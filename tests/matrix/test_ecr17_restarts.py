@@ -12,8 +12,10 @@ from typing import Final
 import pytest
 
 from tests.kit.virtual_loop import virtual_loop
+from tests.matrix.both_die import deaths
 from tests.matrix.ecr17_agreement import check_pair, evidence_of, settled
-from tests.matrix.ecr17_pair import HURRY, Pair, Scenario, Till, live, machine, machine_after
+from tests.matrix.ecr17_pair import HURRY, Pair, Till, live, machine, machine_after
+from tests.matrix.two_gateways import Scenario, Who
 from tillwire.core.model import Evidence, State, Transaction, TransactionType
 
 _T = TransactionType
@@ -44,29 +46,12 @@ async def end_of(pair: Pair, order: Transaction) -> State:
     return here.state
 
 
-def kill(pair: Pair, who: str) -> None:
-    """One of both dies."""
-    if who == "far":
-        pair.kill_far()
-    else:
-        pair.kill_near()
-
-
-async def revive(pair: Pair, who: str, seconds: float) -> None:
-    """It lives again after so many seconds."""
-    await asyncio.sleep(seconds)
-    if who == "far":
-        await pair.revive_far()
-    else:
-        await pair.revive_near()
-
-
-async def dies_at(pair: Pair, who: str, step: int) -> None:
+async def dies_at(pair: Pair, who: Who, step: int) -> None:
     """One of both dies when the loop has made so many steps more."""
     loop, dead = virtual_loop(), asyncio.Event()
 
     def end() -> None:
-        kill(pair, who)
+        pair.kill(who)
         dead.set()
 
     loop.at_step(loop.steps + step, end)
@@ -84,7 +69,7 @@ async def steps_of(pair: Pair, till: Till, kind: TransactionType) -> int:
 
 
 async def killed_at_every(
-    pair: Pair, till: Till, kind: TransactionType, who: str, seconds: float, stride: int
+    pair: Pair, till: Till, kind: TransactionType, who: Who, seconds: float, stride: int
 ) -> Counter[State]:
     """Commands of this kind, during each of which one of both dies a little later; their ends."""
     await pair.open(till)
@@ -94,7 +79,8 @@ async def killed_at_every(
         number = None if original is None else original.id
         order = await pair.order(till, QUICK, kind, original=number)
         await dies_at(pair, who, step)
-        await revive(pair, who, seconds)
+        await asyncio.sleep(seconds)
+        await pair.revive(who)
         ends[await end_of(pair, order)] += 1
     return ends
 
@@ -104,7 +90,7 @@ async def killed_at_every(
 @thorough
 @pytest.mark.parametrize("who", ["near", "far"])
 def test_one_gateway_dies_at_any_step_of_a_payment(
-    disk: Path, till: Till, who: str, seconds: float, stride: int
+    disk: Path, till: Till, who: Who, seconds: float, stride: int
 ) -> None:
     async def day(pair: Pair) -> Counter[State]:
         return await killed_at_every(pair, till, _T.PURCHASE, who, seconds, stride)
@@ -117,7 +103,7 @@ def test_one_gateway_dies_at_any_step_of_a_payment(
 @pytest.mark.parametrize("stride", [19, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("who", ["near", "far"])
 def test_one_gateway_dies_at_any_step_of_any_other_command(
-    disk: Path, kind: TransactionType, who: str, stride: int
+    disk: Path, kind: TransactionType, who: Who, stride: int
 ) -> None:
     async def day(pair: Pair) -> Counter[State]:
         return await killed_at_every(pair, TILL, kind, who, 1.0, stride)
@@ -131,7 +117,7 @@ def test_one_gateway_dies_at_any_step_of_any_other_command(
 @away
 @pytest.mark.parametrize("who", ["near", "far"])
 def test_one_gateway_dies_while_the_cardholder_takes_his_time(
-    disk: Path, who: str, seconds: float, minor: int
+    disk: Path, who: Who, seconds: float, minor: int
 ) -> None:
     async def day(pair: Pair) -> set[State]:
         await pair.open(TILL)
@@ -139,8 +125,7 @@ def test_one_gateway_dies_while_the_cardholder_takes_his_time(
         for wait in WAITS:
             order = await pair.order(TILL, minor)
             await asyncio.sleep(wait)
-            kill(pair, who)
-            await revive(pair, who, seconds)
+            await pair.is_away(who, seconds)
             ends.add(await end_of(pair, order))
         return ends
 
@@ -148,7 +133,7 @@ def test_one_gateway_dies_while_the_cardholder_takes_his_time(
 
 
 @pytest.mark.parametrize("who", ["near", "far"])
-def test_one_gateway_stops_in_good_order_under_a_payment(disk: Path, who: str) -> None:
+def test_one_gateway_stops_in_good_order_under_a_payment(disk: Path, who: Who) -> None:
     async def day(pair: Pair) -> set[State]:
         await pair.open(TILL)
         ends = set()
@@ -156,7 +141,8 @@ def test_one_gateway_stops_in_good_order_under_a_payment(disk: Path, who: str) -
             order = await pair.order(TILL, SLOW)
             await asyncio.sleep(wait)
             await (pair.far if who == "far" else pair.near).stop()
-            await revive(pair, who, 5.0)
+            await asyncio.sleep(5)
+            await pair.revive(who)
             ends.add(await end_of(pair, order))
         return ends
 
@@ -174,7 +160,7 @@ CASES: Final = [
 ]
 
 
-def one_sale(ending: int) -> Scenario[None]:
+def one_sale(ending: int) -> Scenario[Pair, None]:
     """A payment, and the wait for its end."""
 
     async def scenario(pair: Pair) -> None:
@@ -206,14 +192,8 @@ def test_a_kill_of_both_at_any_moment_of_a_sale_loses_nothing(
     disk: Path, ending: int, receipts: str
 ) -> None:
     tills = [Till(settings={**HURRY, "receipts": receipts})]
-    both = machine(disk, tills=tills)
-    both.live(open_day)
-    moments = both.moments(one_sale(ending), lambda: None)
-    assert len(moments) > 10
-    ends: set[State] = set()
-    for moment in moments:
-        again = machine_after(moment, disk / f"after-{moment.step}", tills=tills)
-        ends |= set(again.live(find_out).result[1:])
+    sale = one_sale(ending)
+    ends = deaths(Pair, disk, before=open_day, of=sale, find_out=find_out, tills=tills)
     assert ends >= {State.FAILED, ENDS[ending]}
     assert ends <= {State.FAILED, State.UNKNOWN, State.DECLINED, ENDS[ending]}
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Coroutine
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +14,11 @@ import pytest
 from tests.kit import shop
 from tests.kit.faults import CLEAN, Faults, Flow, Noticed
 from tests.kit.gateway import GatewayUnderTest
-from tests.kit.machine import Machine
 from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.ecr17_agreement import carried_out, check_pair, evidence_of, settled
-from tests.matrix.ecr17_pair import HURRY, PORTS, TILL, Pair, Till, break_next
+from tests.matrix.ecr17_pair import HURRY, PORTS, TILL, Pair, Till
 from tests.matrix.test_ecr17_endings import ENDS, End
-from tests.matrix.two_gateways import Plug
+from tests.matrix.two_gateways import Plug, break_next
 from tillwire.config import Limits, ListenerSettings
 from tillwire.core.entries import Entry
 from tillwire.core.errands import AskLast
@@ -113,7 +111,7 @@ class ReversePair(Pair):
 def live(disk: Path, scenario: Scenario, **settings: Any) -> None:
     """Play the scenario on a pair whose one terminal dials."""
     till = Till(settings={**REVERSE, **settings})
-    Machine(disk, build=partial(ReversePair, tills=(till,))).live(scenario)
+    ReversePair.live(disk, scenario, tills=(till,))
 
 
 # --- over a line that works -----------------------------------------------------------------------
@@ -230,9 +228,7 @@ def test_the_near_gateway_dies_while_the_customer_pays(disk: Path) -> None:
         await pair.open()
         order = await pair.order(TILL, SLOW)
         await asyncio.sleep(10)
-        pair.kill_near()
-        await asyncio.sleep(30)
-        await pair.revive_near()
+        await pair.is_away("near", 30)
         here = await settled(pair, order.id)
         assert here.state is State.APPROVED
         assert evidence_of(here) is Evidence.RECOVERED
@@ -266,9 +262,7 @@ def test_a_stranger_is_never_taken_for_the_terminal(disk: Path) -> None:
         assert (here.state, here.proof) == (State.FAILED, Proof.NEVER_SENT)
         assert not pair.far.transactions()
 
-    till = Till(settings={**REVERSE, "peer": "10.9.9.9"})
-
-    Machine(disk, build=partial(ReversePair, tills=(till,))).live(day)
+    live(disk, day, peer="10.9.9.9")
 
 
 @pytest.mark.parametrize("left_over", [NAK, ACK, b"\x02"])

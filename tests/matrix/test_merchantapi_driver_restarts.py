@@ -3,15 +3,12 @@ connection of a payment, cut at any octet."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.kit.faults import CLEAN, Faults, Flow, Noticed
-from tests.kit.virtual_loop import virtual_loop
+from tests.kit.faults import Faults, Flow, Noticed
+from tests.matrix.both_die import deaths, finding_out
 from tests.matrix.merchantapi_agreement import check_pair
 from tests.matrix.merchantapi_pair import (
     FACE,
@@ -19,14 +16,12 @@ from tests.matrix.merchantapi_pair import (
     LANE,
     Pair,
     live,
-    machine,
-    machine_after,
     settled,
 )
+from tests.matrix.two_gateways import Scenario, break_next
 from tillwire.core.model import Evidence, State, Transaction, TransactionType
 
 _T = TransactionType
-Scenario = Callable[[Pair], Coroutine[Any, Any, Any]]
 
 
 async def known(pair: Pair, order: Transaction) -> None:
@@ -40,9 +35,7 @@ def test_a_gateway_that_is_down_finds_the_end(disk: Path, minor: int, seconds: i
     async def day(pair: Pair) -> None:
         order = await pair.order(LANE, minor)
         await known(pair, order)
-        pair.kill_near()
-        await asyncio.sleep(seconds)
-        await pair.revive_near()
+        await pair.is_away("near", seconds)
         ended = await pair.ended(order, 30)
         there = pair.there(ended)
         assert there is not None
@@ -59,9 +52,7 @@ def test_a_system_that_was_down_still_tells(disk: Path, seconds: int) -> None:
     async def day(pair: Pair) -> None:
         order = await pair.order(LANE, 1049)
         await known(pair, order)
-        pair.kill_far()
-        await asyncio.sleep(seconds)
-        await pair.revive_far()
+        await pair.is_away("far", seconds)
         ended = await settled(pair, order)
         there = pair.there(ended)
         assert there is not None
@@ -86,12 +77,8 @@ def test_the_request_s_connection_is_cut_at_any_octet(
 
         async def day(pair: Pair, octet: int = octet) -> State:
             flow = Flow(cut_after=octet, noticed=noticed)
-            broken = [Faults(to_server=flow) if to_server else Faults(to_client=flow)]
-
-            def policy(port: int, number: int) -> Faults:
-                return broken.pop() if broken and port == FAR_PORTS[FACE] else CLEAN
-
-            virtual_loop().network.faults = policy
+            broken = Faults(to_server=flow) if to_server else Faults(to_client=flow)
+            break_next(FAR_PORTS[FACE], broken)
             ended = await settled(pair, await pair.order(LANE, 1000))
             assert len(pair.far.transactions()) <= 1
             await check_pair(pair)
@@ -108,7 +95,7 @@ async def open_day(pair: Pair) -> None:
     await check_pair(pair)
 
 
-def one(minor: int, kind: TransactionType = _T.PURCHASE) -> Scenario:
+def one(minor: int, kind: TransactionType = _T.PURCHASE) -> Scenario[Pair, None]:
     """One transaction, to its end; a REFUND is of the first sale."""
 
     async def scenario(pair: Pair) -> None:
@@ -116,13 +103,6 @@ def one(minor: int, kind: TransactionType = _T.PURCHASE) -> Scenario:
         assert (await pair.pay(LANE, minor, kind, original=original)).is_final
 
     return scenario
-
-
-async def find_out(pair: Pair) -> list[State]:
-    """How all ended, once everybody agrees on it."""
-    ends = [(await settled(pair, each.id)).state for each in pair.near.transactions()]
-    await check_pair(pair)
-    return ends
 
 
 @pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.long)])
@@ -134,15 +114,11 @@ async def find_out(pair: Pair) -> list[State]:
         (one(500, _T.REFUND), State.APPROVED),
     ],
 )
-def test_both_die_at_any_moment(disk: Path, scenario: Scenario, end: State, stride: int) -> None:
-    both = machine(disk)
-    both.live(open_day)
-    moments = both.moments(scenario, lambda: None)
-    assert len(moments) >= 10
-    ends: set[State] = set()
-    for moment in moments[::stride]:
-        again = machine_after(moment, disk / f"after-{moment.step}")
-        ends |= set(again.live(find_out).result[1:])
+def test_both_die_at_any_moment(
+    disk: Path, scenario: Scenario[Pair, None], end: State, stride: int
+) -> None:
+    find_out = finding_out(settled, check_pair)
+    ends = deaths(Pair, disk, before=open_day, of=scenario, find_out=find_out, stride=stride)
     assert end in ends
     # What never left, or never arrived, is FAILED with a proof, and what the far one had taken and
     # not begun is called off there; nothing is left to a person.

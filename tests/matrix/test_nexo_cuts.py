@@ -15,11 +15,12 @@ from typing import Final
 
 import pytest
 
-from tests.kit.faults import CLEAN, Connect, Faults, Flow, Noticed
+from tests.kit.faults import Connect, Faults, Flow, Noticed
 from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.nexo_agreement import check_pair
 from tests.matrix.nexo_pair import BINDINGS, FAR_PORTS, WAYS, Lane, Pair, live
-from tillwire.core.model import State, Transaction, TransactionType, Verdict
+from tests.matrix.two_gateways import break_next, decide
+from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.errors import Proof
 
 FOUND_OUT_AFTER: Final = 200.0
@@ -53,28 +54,21 @@ def to_client(octets: int, noticed: Noticed) -> Faults:
     return Faults(to_client=Flow(cut_after=octets, noticed=noticed))
 
 
-def break_next(way: str, faults: Faults) -> None:
+def break_next_of(way: str, faults: Faults) -> None:
     """Let the next connection that is opened this way have these faults."""
-    waiting = [faults]
-
-    def policy(port: int, number: int) -> Faults:
-        return waiting.pop() if waiting and port == FAR_PORTS[WAYS[way][0]] else CLEAN
-
-    virtual_loop().network.faults = policy
+    break_next(FAR_PORTS[WAYS[way][0]], faults)
 
 
 async def paid_through(pair: Pair, lane: Lane, minor: int, faults: Faults) -> Transaction:
     """A payment over such a connection, as it stands when all was found out. Where nobody could
     tell, a person has looked at the terminal, where it never was."""
-    break_next(lane.way, faults)
+    break_next_of(lane.way, faults)
     order = await pair.order(lane, minor)
     ended = await pair.ended(order, FOUND_OUT_AFTER)
     there = pair.there(order)
     if ended.state is State.UNKNOWN:
         assert there is None, f"it could be asked: {there}"
-        await pair.near.engine.decide(
-            order.id, Verdict.CANCELLED, person="Ada", reason="The terminal does not have it."
-        )
+        await decide(pair.near, order, None)
     elif ended.state is State.FAILED:
         assert there is None, f"a proof that was none: {there}"
         assert ended.proof in (Proof.NEVER_SENT, Proof.CONNECT_REFUSED), ended
@@ -154,7 +148,7 @@ def test_a_terminal_that_cannot_be_reached_was_never_sent_anything(
     disk: Path, way: str, connect: Connect
 ) -> None:
     async def sale(pair: Pair) -> Transaction:
-        break_next(way, Faults(connect))
+        break_next_of(way, Faults(connect))
         failed = await pair.pay(Lane(way), QUICK)
         assert virtual_loop().time() <= CONNECTS_WITHIN
         assert (await pair.pay(Lane(way), QUICK)).state is State.APPROVED
@@ -182,15 +176,13 @@ def test_what_gives_money_back_is_cut_at_any_octet_and_given_back_once(
         ]
         for faults in cuts:
             original = await pair.pay(lane, QUICK)
-            break_next(way, faults)
+            break_next_of(way, faults)
             order = await pair.order(lane, 100, kind, original=original.id)
             back = await pair.ended(order, FOUND_OUT_AFTER)
             there = pair.there(order)
             assert (there is not None) == (back.state is State.APPROVED), (faults, back)
             if back.state is State.UNKNOWN:
-                await pair.near.engine.decide(
-                    order.id, Verdict.CANCELLED, person="Ada", reason="It is not there."
-                )
+                await decide(pair.near, order, None)
         await check_pair(pair)
 
     live(disk, given_back, lanes=[Lane(way)])

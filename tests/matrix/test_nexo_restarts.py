@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.kit.gateway import GatewayUnderTest
 from tests.matrix.nexo_agreement import check_pair
 from tests.matrix.nexo_pair import BINDINGS, Lane, Pair, live, machine
 from tests.matrix.test_nexo_races import ASKS, told
+from tests.matrix.two_gateways import Who, decide
 from tests.unit.nexo.bindings import lane as raw
 from tests.unit.nexo.bindings.lane import (
     FLAT,
@@ -31,7 +33,7 @@ from tests.unit.nexo.bindings.lane import (
     result_of,
     status,
 )
-from tillwire.core.model import State, TransactionType, Verdict
+from tillwire.core.model import State, TransactionType
 
 QUICK, SLOW = 1000, 1049
 FOUND_OUT_AFTER: Final = 200.0
@@ -51,9 +53,7 @@ async def settled(pair: Pair, number: str) -> State:
     ended = await pair.ended(number, FOUND_OUT_AFTER)
     if ended.state is State.UNKNOWN:
         assert pair.there(ended) is None, "it could be asked"
-        await pair.near.engine.decide(
-            number, Verdict.CANCELLED, person="Ada", reason="The terminal does not have it."
-        )
+        await decide(pair.near, ended, None)
     await check_pair(pair)
     return ended.state
 
@@ -64,23 +64,35 @@ async def go_on(steps: int) -> None:
         await asyncio.sleep(0)
 
 
+def ends_of(
+    disk: Path,
+    way: str,
+    who: Who,
+    seconds: float,
+    minor: int,
+    waits: Sequence[Coroutine[Any, Any, None]],
+) -> set[State]:
+    """How payments end, after the beginning of each of which one waits, and one of both is away for
+    so many seconds."""
+
+    async def day(pair: Pair) -> set[State]:
+        ends = set()
+        for wait in waits:
+            order = await pair.order(Lane(way), minor)
+            await wait
+            await pair.is_away(who, seconds)
+            ends.add(await settled(pair, order.id))
+        return ends
+
+    return live(disk, day, lanes=[Lane(way)])
+
+
 @every_binding
 @away
 def test_the_far_gateway_dies_at_any_step_of_a_payment(
     disk: Path, way: str, seconds: float
 ) -> None:
-    async def day(pair: Pair) -> set[State]:
-        ends = set()
-        for steps in range(0, 100, 9):
-            order = await pair.order(Lane(way), QUICK)
-            await go_on(steps)
-            pair.kill_far()
-            await asyncio.sleep(seconds)
-            await pair.revive_far()
-            ends.add(await settled(pair, order.id))
-        return ends
-
-    ends = live(disk, day, lanes=[Lane(way)])
+    ends = ends_of(disk, way, "far", seconds, QUICK, [go_on(steps) for steps in range(0, 100, 9)])
     assert State.APPROVED in ends
     assert ends <= {State.APPROVED, State.FAILED, State.UNKNOWN}
 
@@ -90,18 +102,8 @@ def test_the_far_gateway_dies_at_any_step_of_a_payment(
 def test_the_far_gateway_dies_while_the_cardholder_takes_his_time(
     disk: Path, way: str, seconds: float
 ) -> None:
-    async def day(pair: Pair) -> set[State]:
-        ends = set()
-        for wait in (1, 10, 19.9, 20.3, 20.5):
-            order = await pair.order(Lane(way), SLOW)
-            await asyncio.sleep(wait)
-            pair.kill_far()
-            await asyncio.sleep(seconds)
-            await pair.revive_far()
-            ends.add(await settled(pair, order.id))
-        return ends
-
-    assert live(disk, day, lanes=[Lane(way)]) == {State.APPROVED}
+    waits = [asyncio.sleep(wait) for wait in (1, 10, 19.9, 20.3, 20.5)]
+    assert ends_of(disk, way, "far", seconds, SLOW, waits) == {State.APPROVED}
 
 
 @every_binding
@@ -127,18 +129,7 @@ def test_the_far_gateway_stops_in_good_order_under_a_payment(disk: Path, way: st
 def test_the_near_gateway_dies_at_any_step_of_a_payment(
     disk: Path, way: str, seconds: float
 ) -> None:
-    async def day(pair: Pair) -> set[State]:
-        ends = set()
-        for steps in range(0, 100, 9):
-            order = await pair.order(Lane(way), QUICK)
-            await go_on(steps)
-            pair.kill_near()
-            await asyncio.sleep(seconds)
-            await pair.revive_near()
-            ends.add(await settled(pair, order.id))
-        return ends
-
-    ends = live(disk, day, lanes=[Lane(way)])
+    ends = ends_of(disk, way, "near", seconds, QUICK, [go_on(steps) for steps in range(0, 100, 9)])
     assert State.APPROVED in ends
     assert ends <= {State.APPROVED, State.FAILED, State.UNKNOWN}
 
@@ -148,18 +139,8 @@ def test_the_near_gateway_dies_at_any_step_of_a_payment(
 def test_the_near_gateway_dies_while_the_cardholder_takes_his_time(
     disk: Path, way: str, seconds: float
 ) -> None:
-    async def day(pair: Pair) -> set[State]:
-        ends = set()
-        for wait in (1, 10, 19.9, 20.3, 20.5):
-            order = await pair.order(Lane(way), SLOW)
-            await asyncio.sleep(wait)
-            pair.kill_near()
-            await asyncio.sleep(seconds)
-            await pair.revive_near()
-            ends.add(await settled(pair, order.id))
-        return ends
-
-    assert live(disk, day, lanes=[Lane(way)]) == {State.APPROVED}
+    waits = [asyncio.sleep(wait) for wait in (1, 10, 19.9, 20.3, 20.5)]
+    assert ends_of(disk, way, "near", seconds, SLOW, waits) == {State.APPROVED}
 
 
 @every_binding

@@ -19,6 +19,7 @@ from tests.matrix.paymentbridge_pair import (
     live,
     settled,
 )
+from tests.matrix.two_gateways import Who
 from tillwire.core.model import Evidence, Lifecycle, State, Terms, Transaction, TransactionType
 from tillwire.dialects.paymentbridge.wire import ids
 from tillwire.errors import Proof
@@ -289,7 +290,7 @@ def test_a_terminal_that_was_retired_gets_nothing(disk: Path) -> None:
 
 @pytest.mark.parametrize("who", ["far", "near"])
 @pytest.mark.parametrize("seconds", [0.0, pytest.param(90.0, marks=pytest.mark.long)])
-def test_a_gateway_dies_at_any_step_of_a_payment(disk: Path, who: str, seconds: float) -> None:
+def test_a_gateway_dies_at_any_step_of_a_payment(disk: Path, who: Who, seconds: float) -> None:
     async def day(pair: Pair) -> set[State]:
         await pair.open()
         ends = set()
@@ -297,7 +298,7 @@ def test_a_gateway_dies_at_any_step_of_a_payment(disk: Path, who: str, seconds: 
             order = await pair.order(LANE, 1000)
             for _ in range(steps):
                 await asyncio.sleep(0)
-            await _die(pair, who, seconds)
+            await pair.is_away(who, seconds)
             ends.add((await settled(pair, order)).state)
             await check_pair(pair)
         return ends
@@ -308,27 +309,18 @@ def test_a_gateway_dies_at_any_step_of_a_payment(disk: Path, who: str, seconds: 
 
 
 @pytest.mark.parametrize("who", ["far", "near"])
-def test_a_gateway_dies_while_the_cardholder_takes_his_time(disk: Path, who: str) -> None:
+def test_a_gateway_dies_while_the_cardholder_takes_his_time(disk: Path, who: Who) -> None:
     async def day(pair: Pair) -> set[State]:
         ends = set()
         for wait in (1, 10, 19.9, 20.3, 20.5):
             order = await pair.order(LANE, 1049)
             await asyncio.sleep(wait)
-            await _die(pair, who, 5.0)
+            await pair.is_away(who, 5.0)
             ends.add((await settled(pair, order)).state)
             await check_pair(pair)
         return ends
 
     assert live(disk, day) == {State.APPROVED}
-
-
-async def _die(pair: Pair, who: str, seconds: float) -> None:
-    if who == "far":
-        pair.kill_far()
-    else:
-        pair.kill_near()
-    await asyncio.sleep(seconds)
-    await (pair.revive_far() if who == "far" else pair.revive_near())
 
 
 def test_where_the_way_to_the_cloud_is_cut_nothing_is_paid_twice(disk: Path) -> None:

@@ -3,18 +3,18 @@ with an order that may be on its way, there with a terminal that may pay it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.matrix.both_die import deaths, finding_out
 from tests.matrix.paymentbridge_agreement import check_pair
-from tests.matrix.paymentbridge_pair import LANE, Lane, Pair, machine, machine_after, settled
+from tests.matrix.paymentbridge_pair import LANE, Lane, Pair, settled
+from tests.matrix.two_gateways import Scenario
 from tillwire.core.model import State, TransactionType
 
 _T = TransactionType
-Scenario = Callable[[Pair], Coroutine[Any, Any, Any]]
 
 
 async def open_day(pair: Pair) -> None:
@@ -23,7 +23,7 @@ async def open_day(pair: Pair) -> None:
     await check_pair(pair)
 
 
-def one(minor: int, kind: TransactionType = _T.PURCHASE) -> Scenario:
+def one(minor: int, kind: TransactionType = _T.PURCHASE) -> Scenario[Pair, None]:
     """One transaction, to its end; of a REVERSAL, of the first sale."""
 
     async def scenario(pair: Pair) -> None:
@@ -34,24 +34,12 @@ def one(minor: int, kind: TransactionType = _T.PURCHASE) -> Scenario:
     return scenario
 
 
-async def find_out(pair: Pair) -> list[State]:
-    """How all ended, once everybody agrees on it."""
-    ends = [(await settled(pair, each.id)).state for each in pair.near.transactions()]
-    await check_pair(pair)
-    return ends
-
-
-def deaths(disk: Path, scenario: Scenario, stride: int, **options: Any) -> set[State]:
-    """How the one that was under way ended, whenever both died."""
-    both = machine(disk, **options)
-    both.live(open_day)
-    moments = both.moments(scenario, lambda: None)
-    assert len(moments) >= 10
-    ends: set[State] = set()
-    for moment in moments[::stride]:
-        again = machine_after(moment, disk / f"after-{moment.step}", **options)
-        ends |= set(again.live(find_out).result[1:])
-    return ends
+def ends_of(disk: Path, scenario: Scenario[Pair, None], stride: int, **options: Any) -> set[State]:
+    """How it ended, whenever both died."""
+    find_out = finding_out(settled, check_pair)
+    return deaths(
+        Pair, disk, before=open_day, of=scenario, find_out=find_out, stride=stride, **options
+    )
 
 
 strides = pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.long)])
@@ -60,14 +48,14 @@ strides = pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mar
 @strides
 @pytest.mark.parametrize(("minor", "end"), [(1000, State.APPROVED), (1040, State.DECLINED)])
 def test_both_die_at_any_moment_of_a_sale(disk: Path, minor: int, end: State, stride: int) -> None:
-    ends = deaths(disk, one(minor), stride)
+    ends = ends_of(disk, one(minor), stride)
     assert end in ends
     assert ends <= {end, State.FAILED, State.UNKNOWN}
 
 
 @strides
 def test_both_die_at_any_moment_of_a_sale_whose_end_is_asked_for(disk: Path, stride: int) -> None:
-    ends = deaths(disk, one(1000), stride, lanes=[Lane(polls=True)])
+    ends = ends_of(disk, one(1000), stride, lanes=[Lane(polls=True)])
     assert State.APPROVED in ends
     assert ends <= {State.APPROVED, State.FAILED, State.UNKNOWN}
 
@@ -75,6 +63,6 @@ def test_both_die_at_any_moment_of_a_sale_whose_end_is_asked_for(disk: Path, str
 @strides
 def test_both_die_at_any_moment_of_a_reversal(disk: Path, stride: int) -> None:
     """The cloud does it by itself, so it is known for certain in the end."""
-    ends = deaths(disk, one(100, _T.REVERSAL), stride)
+    ends = ends_of(disk, one(100, _T.REVERSAL), stride)
     assert State.APPROVED in ends
     assert ends <= {State.APPROVED, State.FAILED}

@@ -113,10 +113,6 @@ async def _trouble(pair: Pair, source: random.Random) -> None:
         case 0:
             virtual_loop().network.cut(*FAR_PORTS.values())
         case 1:
-            pair.kill_far()
-            await asyncio.sleep(source.choice([0.0, 20.0, 200.0]))
-            await pair.revive_far()
+            await pair.is_away("far", source.choice([0.0, 20.0, 200.0]))
         case 2:
-            pair.kill_near()
-            await asyncio.sleep(source.choice([0.0, 20.0, 800.0, 1000.0]))
-            await pair.revive_near()
+            await pair.is_away("near", source.choice([0.0, 20.0, 800.0, 1000.0]))

@@ -4,29 +4,25 @@ life of a polling URL, and too late for it."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.kit.faults import CLEAN, Faults, Flow, Noticed
-from tests.kit.virtual_loop import virtual_loop
+from tests.kit.faults import Faults, Flow, Noticed
+from tests.matrix.both_die import deaths, finding_out
 from tests.matrix.smartconnect_agreement import check_pair
 from tests.matrix.smartconnect_pair import (
     FAR_PORTS,
     LANE,
     Pair,
     live,
-    machine,
-    machine_after,
     settled,
 )
+from tests.matrix.two_gateways import Scenario, break_next
 from tillwire.core.doubts import NEEDS_PERSON
 from tillwire.core.model import Evidence, State, Transaction, TransactionType
 
 _T = TransactionType
-Scenario = Callable[[Pair], Coroutine[Any, Any, Any]]
 
 
 async def polling(pair: Pair, order: Transaction) -> None:
@@ -45,9 +41,7 @@ def test_a_gateway_that_is_down_for_14_minutes_finds_the_end(disk: Path, minor: 
     async def day(pair: Pair) -> None:
         order = await pair.order(LANE, minor)
         await polling(pair, order)
-        pair.kill_near()
-        await asyncio.sleep(14 * 60)
-        await pair.revive_near()
+        await pair.is_away("near", 14 * 60)
         ended = await pair.ended(order, 30)
         there = pair.there(ended)
         assert there is not None
@@ -66,9 +60,7 @@ def test_a_gateway_that_is_down_for_16_minutes_says_why_only_a_person_can_tell(
     async def day(pair: Pair) -> None:
         order = await pair.order(LANE, 1049)
         await polling(pair, order)
-        pair.kill_near()
-        await asyncio.sleep(16 * 60)
-        await pair.revive_near()
+        await pair.is_away("near", 16 * 60)
         await asyncio.sleep(60)
         here = await pair.near.engine.find(order.id)
         assert here is not None
@@ -90,9 +82,7 @@ def test_a_cloud_that_was_down_still_tells(disk: Path, seconds: int) -> None:
     async def day(pair: Pair) -> None:
         order = await pair.order(LANE, 1049)
         await polling(pair, order)
-        pair.kill_far()
-        await asyncio.sleep(seconds)
-        await pair.revive_far()
+        await pair.is_away("far", seconds)
         ended = await pair.ended(order)
         assert (ended.state, ended.approved_amount) == (State.APPROVED, 1049)
         await check_pair(pair)
@@ -128,12 +118,8 @@ def test_the_request_s_connection_is_cut_at_any_octet(
 
         async def day(pair: Pair, octet: int = octet) -> State:
             flow = Flow(cut_after=octet, noticed=noticed)
-            broken = [Faults(to_server=flow) if to_server else Faults(to_client=flow)]
-
-            def policy(port: int, number: int) -> Faults:
-                return broken.pop() if broken and port == FAR_PORTS["smartconnect"] else CLEAN
-
-            virtual_loop().network.faults = policy
+            broken = Faults(to_server=flow) if to_server else Faults(to_client=flow)
+            break_next(FAR_PORTS["smartconnect"], broken)
             ended = await settled(pair, await pair.order(LANE, 1000))
             assert len([e for e in pair.far.transactions() if e.dialect == "smartconnect"]) <= 1
             await check_pair(pair)
@@ -150,7 +136,7 @@ async def open_day(pair: Pair) -> None:
     await check_pair(pair)
 
 
-def one(minor: int, kind: TransactionType, follows: int | None = None) -> Scenario:
+def one(minor: int, kind: TransactionType, follows: int | None = None) -> Scenario[Pair, None]:
     """One transaction, to its end, after one of the first ones."""
 
     async def scenario(pair: Pair) -> None:
@@ -158,13 +144,6 @@ def one(minor: int, kind: TransactionType, follows: int | None = None) -> Scenar
         assert (await pair.pay(LANE, minor, kind, original=original)).is_final
 
     return scenario
-
-
-async def find_out(pair: Pair) -> list[State]:
-    """How all ended, once everybody agrees on it."""
-    ends = [(await settled(pair, each.id)).state for each in pair.near.transactions()]
-    await check_pair(pair)
-    return ends
 
 
 @pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.long)])
@@ -178,15 +157,11 @@ async def find_out(pair: Pair) -> list[State]:
         (one(4000, _T.CAPTURE, 1), State.APPROVED),
     ],
 )
-def test_both_die_at_any_moment(disk: Path, scenario: Scenario, end: State, stride: int) -> None:
-    both = machine(disk)
-    both.live(open_day)
-    moments = both.moments(scenario, lambda: None)
-    assert len(moments) >= 10
-    ends: set[State] = set()
-    for moment in moments[::stride]:
-        again = machine_after(moment, disk / f"after-{moment.step}")
-        ends |= set(again.live(find_out).result[2:])
+def test_both_die_at_any_moment(
+    disk: Path, scenario: Scenario[Pair, None], end: State, stride: int
+) -> None:
+    find_out = finding_out(settled, check_pair)
+    ends = deaths(Pair, disk, before=open_day, of=scenario, find_out=find_out, stride=stride)
     assert end in ends
     # What both died with before the request had left is FAILED or called off, with a proof; the
     # far one calls off what it had not begun.

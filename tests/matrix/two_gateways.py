@@ -1,6 +1,6 @@
 """Two gateways in one shop, on one virtual loop: tills pay at the *near* one, whose terminals are
-those of the *far* one. So a driver meets the face of its own protocol; `nexo_pair.py` and
-`ecr17_pair.py` say which.
+those of the *far* one. So a driver meets the face of its own protocol; `nexo_pair.py` and the other
+pairs say which.
 
 Each has a folder of its own in the pair's, and either can die alone, or both together (`Machine`).
 What a dead one still does, it does to a folder that nobody looks at any more, and nobody hears it.
@@ -10,21 +10,35 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from tests.kit import shop
+from tests.kit.faults import CLEAN, Faults
 from tests.kit.gateway import GatewayUnderTest
-from tests.kit.machine import copy_durable, found_journal
+from tests.kit.machine import Machine, Moment, copy_durable, found_journal
 from tests.kit.virtual_loop import virtual_loop
-from tillwire.core.model import Request, Terminal, Terms, Transaction, TransactionType
+from tillwire.core.model import (
+    Request,
+    Terminal,
+    Terms,
+    Transaction,
+    TransactionType,
+    Verdict,
+)
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Dialer, Unit
 from tillwire.dialects.nexo.driver.dialling import Network, RealNetwork
 from tillwire.dialects.nexo.driver.lines import ClosableHttpClient
 from tillwire.errors import NotDelivered
 from tillwire.money import Money
+
+P = TypeVar("P")
+T = TypeVar("T")
+Scenario: TypeAlias = Callable[[P], Coroutine[Any, Any, T]]
+Who = Literal["near", "far"]
 
 
 class Plug:
@@ -96,13 +110,31 @@ class TwoGateways:
 
     def build_near(self, home: Path, plug: Plug) -> GatewayUnderTest:
         """The near gateway on what is in its folder, whose terminals are behind the plug."""
-        raise NotImplementedError
+        return GatewayUnderTest(home, self.near_ports, network=plug)
 
     def terminals(self) -> list[Terminal]:
         """Those of the near gateway, when the far one listens."""
         raise NotImplementedError
 
-    # --- life ---------------------------------------------------------------------------------
+    # --- lives on a disk ------------------------------------------------------------------------
+
+    @classmethod
+    def machine(cls, disk: Path, seed: int = 0, **options: Any) -> Any:
+        """A `Machine` on which such a pair lives, with these options."""
+        return Machine(disk, seed, build=partial(cls, **options))
+
+    @classmethod
+    def machine_after(cls, moment: Moment[Any], disk: Path, **options: Any) -> Any:
+        """The same, which went down at that moment."""
+        return Machine.after(moment, disk, build=partial(cls, **options))
+
+    @classmethod
+    def live(cls, disk: Path, scenario: Scenario[Self, T], **options: Any) -> T:
+        """Play the scenario on it; what it returns."""
+        result: T = cls.machine(disk, **options).live(scenario).result
+        return result
+
+    # --- life -----------------------------------------------------------------------------------
 
     def _home(self, name: str) -> Path:
         """Where the newest life is."""
@@ -169,6 +201,20 @@ class TwoGateways:
         self._live_near()
         await self._start_near()
 
+    def kill(self, who: Who) -> None:
+        """One of both dies."""
+        (self.kill_far if who == "far" else self.kill_near)()
+
+    async def revive(self, who: Who) -> None:
+        """It lives again."""
+        await (self.revive_far if who == "far" else self.revive_near)()
+
+    async def is_away(self, who: Who, seconds: float) -> None:
+        """One of both dies, and lives again after so many seconds."""
+        self.kill(who)
+        await asyncio.sleep(seconds)
+        await self.revive(who)
+
     def _bury(self, dead: GatewayUnderTest, name: str) -> None:
         """What it still does, it does where it lived: the next life begins on a copy."""
         grave = self._home(name)
@@ -214,6 +260,37 @@ class TwoGateways:
     async def pay(self, place: Place, minor: int, *asked: Any, **more: Any) -> Transaction:
         """Order, and wait for the end."""
         return await self.ended(await self.order(place, minor, *asked, **more))
+
+
+def the_one(found: list[Transaction]) -> Transaction | None:
+    """What carries one of the near gateway's transactions: one at most."""
+    assert len(found) <= 1, f"two for one: {found}"
+    return found[0] if found else None
+
+
+async def decide(
+    gateway: GatewayUnderTest, transaction: Transaction, charged: int | None, tip: int = 0
+) -> None:
+    """Have a person decide one that is UNKNOWN by what the acquirer has charged for it, in minor
+    units; None: nothing."""
+    await gateway.engine.decide(
+        transaction.id,
+        Verdict.CANCELLED if charged is None else Verdict.APPROVED,
+        person="Ada",
+        reason="So says the statement.",
+        approved_amount=charged,
+        tip=tip,
+    )
+
+
+def break_next(port: int, *faults: Faults) -> None:
+    """Let the next connections to this port have these faults, one each."""
+    waiting = list(faults)
+
+    def policy(to: int, number: int) -> Faults:
+        return waiting.pop(0) if waiting and to == port else CLEAN
+
+    virtual_loop().network.faults = policy
 
 
 def _life_of(home: Path) -> int:
