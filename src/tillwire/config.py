@@ -99,7 +99,7 @@ class Limits(_Settings, frozen=True):
     header_bytes: Annotated[int, Meta(ge=1024, le=1 << 20)] = 32_768
     """Request line and headers together."""
     header_seconds: Annotated[float, Meta(gt=0, le=600)] = 10.0
-    """Until the headers of a request must be there."""
+    """Until the headers of a request must be there, and before it a TLS handshake done."""
     keep_alive_seconds: Annotated[int, Meta(ge=1, le=3600)] = 75
     """How long an idle connection is kept."""
     idle_seconds: Annotated[float, Meta(gt=0, le=604_800)] = 86_400.0

@@ -19,6 +19,7 @@ from tests.kit.virtual_loop import VirtualLoop
 from tillwire.clock import SystemClock
 from tillwire.config import Limits, ListenerSettings
 from tillwire.net.streams import StreamFace
+from tillwire.server.handshakes import Handshakes
 from tillwire.server.listeners import bind
 from tillwire.server.streams import StreamListener
 
@@ -113,10 +114,15 @@ async def serve_stream(
         settings,
         listening,
         face,
-        tls,
+        _handshakes(tls, settings) if tls is not None else None,
         stop_seconds=stop_seconds,
         count=lambda *_: None,
         now=SystemClock().now,
     )
     await listener.start()
     return listener
+
+
+def _handshakes(tls: ssl.SSLContext, settings: ListenerSettings) -> Handshakes:
+    within = settings.limits.message_seconds
+    return Handshakes(tls, settings, SystemClock(), within=within, refused=lambda: None)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -22,7 +21,7 @@ import structlog
 
 from tillwire.callbacks.deliver import Delivery
 from tillwire.clock import SystemClock
-from tillwire.config import Configuration, FaceSettings, ListenerSettings
+from tillwire.config import Configuration, FaceSettings, ListenerSettings, TlsSettings
 from tillwire.core.engine import Engine
 from tillwire.core.letters import is_wanted
 from tillwire.core.model import Lifecycle, State, Terminal
@@ -52,6 +51,7 @@ from tillwire.server.dialled import DialledLane
 from tillwire.server.dispatch import Dispatcher, Mount
 from tillwire.server.drivers import Build, Drivers
 from tillwire.server.faces import FACES, AnyKind, FaceKind, Parts, StreamKind, tellers
+from tillwire.server.handshakes import Handshakes
 from tillwire.server.lanes import Lanes, in_force, way_back
 from tillwire.server.lifespan import Lifespan
 from tillwire.server.listeners import Listener, bind, tls_context
@@ -100,7 +100,7 @@ class Gateway:
         self._choose_port = choose_port
         self._cleanup = AsyncExitStack()
         self._sockets: dict[str, socket.socket] = {}
-        self._tls: dict[str, ssl.SSLContext] = {}
+        self._tls: dict[str, Handshakes] = {}
         self._ports: dict[str, LanePort] = {}
         self._control: ControlSocket | None = None
         self._dispatchers: list[Dispatcher] = []
@@ -188,11 +188,20 @@ class Gateway:
 
     def _bind(self, settings: ListenerSettings, choose: str) -> None:
         if settings.tls is not None:
-            http = self._stream_kind(settings) is None
-            self._tls[settings.name] = tls_context(settings.tls, settings.name, http=http)
+            self._tls[settings.name] = self._handshakes(settings, settings.tls)
         bound = bind(settings, choose=choose)
         self._cleanup.callback(bound.close)
         self._sockets[settings.name] = bound
+
+    def _handshakes(self, settings: ListenerSettings, tls: TlsSettings) -> Handshakes:
+        http, limits = self._stream_kind(settings) is None, settings.limits
+        return Handshakes(
+            tls_context(tls, settings.name, http=http),
+            settings,
+            self.clock,
+            within=limits.header_seconds if http else limits.message_seconds,
+            refused=partial(self.metrics.tls_refused, settings.name),
+        )
 
     def _open_world(self) -> None:
         self.world: World | None = None

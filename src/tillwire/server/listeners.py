@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import functools
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
 from tillwire.config import ListenerSettings, TlsSettings
 from tillwire.errors import ConfigurationError
 from tillwire.net.asgi import App
+from tillwire.server.handshakes import Handshakes, TellingObject
 from tillwire.server.protocol import LimitedProtocol
 
 _TELL: Final = "choose another port"
@@ -73,6 +73,7 @@ def tls_context(settings: TlsSettings, name: str, *, http: bool = True) -> ssl.S
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if http:
         context.set_alpn_protocols(["http/1.1"])
+    context.sslobject_class = TellingObject
     load_certificate(context, settings, name)
     if settings.client_ca:
         try:
@@ -83,32 +84,7 @@ def tls_context(settings: TlsSettings, name: str, *, http: bool = True) -> ssl.S
                 f"authority ({_reason(error)})."
             ) from None
         context.verify_mode = ssl.CERT_REQUIRED
-        context.sslobject_class = _TellingObject
     return context
-
-
-class _TellingObject(ssl.SSLObject):
-    """The server's side of a handshake that tells the client why it has failed.
-
-    OpenSSL leaves an alert to be written then. Event loops drop it with the connection, and in TLS
-    1.3, whose client believes by then that all went well, that looks like a server that went away.
-    So the failure is held back until the client has been told: it hangs up, or the time for
-    handshakes runs out.
-    """
-
-    _failed: ssl.SSLError | None = None
-
-    def do_handshake(self) -> None:
-        """Go on with it. Raises `ssl.SSLError`."""
-        if self._failed is not None:
-            raise self._failed
-        try:
-            super().do_handshake()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except ssl.SSLError as error:
-            self._failed = error
-            raise ssl.SSLWantReadError("the alert is to be written first") from None
 
 
 def load_certificate(context: ssl.SSLContext, settings: TlsSettings, name: str) -> None:
@@ -167,7 +143,7 @@ class Listener:
         settings: ListenerSettings,
         listening: socket.socket,
         app: App,
-        tls: ssl.SSLContext | None,
+        tls: Handshakes | None,
         *,
         stop_seconds: float,
     ) -> None:
@@ -180,12 +156,9 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
 
     def _config(self, app: App) -> uvicorn.Config:
-        tls = self._tls
         return uvicorn.Config(
             app,
-            http=functools.partial(  # type: ignore[arg-type]  # called like the class it stands for
-                LimitedProtocol, limits=self.settings.limits
-            ),
+            http=self._protocol,  # type: ignore[arg-type]  # called like the class it stands for
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -197,8 +170,11 @@ class Listener:
             backlog=self.settings.limits.backlog,
             timeout_keep_alive=self.settings.limits.keep_alive_seconds,
             timeout_graceful_shutdown=max(1, round(self._stop_seconds)),
-            ssl_context_factory=(lambda *_: tls) if tls is not None else None,
         )
+
+    def _protocol(self, **given: Any) -> asyncio.Protocol:  # Any: what uvicorn gives each
+        protocol = LimitedProtocol(**given, limits=self.settings.limits)
+        return protocol if self._tls is None else self._tls.around(protocol)
 
     @property
     def url(self) -> str:
@@ -230,6 +206,8 @@ class Listener:
             self._socket.close()
             return
         self._server.should_exit = True
+        if self._tls is not None:
+            self._tls.stop()
         await self._task
         cut_off = list(self._server.server_state.tasks)
         await asyncio.gather(*cut_off, return_exceptions=True)
@@ -237,4 +215,4 @@ class Listener:
     def reload_certificate(self) -> None:
         """Read a renewed certificate. Raises `ConfigurationError`; the old one stays then."""
         if self._tls is not None and self.settings.tls is not None:
-            load_certificate(self._tls, self.settings.tls, self.settings.name)
+            load_certificate(self._tls.context, self.settings.tls, self.settings.name)

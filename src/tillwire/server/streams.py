@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +19,7 @@ from tillwire.clock import Instant
 from tillwire.config import Limits, ListenerSettings
 from tillwire.net.keepalive import USUAL, KeepAlive, keep_alive
 from tillwire.net.streams import StreamFace, StreamSession
+from tillwire.server.handshakes import Handshakes, peer_of
 from tillwire.server.listeners import load_certificate, url_host
 
 CLOSE_WITHIN: Final = 10.0
@@ -137,7 +137,7 @@ class StreamListener:
         settings: ListenerSettings,
         listening: socket.socket,
         face: StreamFace,
-        tls: ssl.SSLContext | None,
+        tls: Handshakes | None,
         *,
         stop_seconds: float,
         count: Count,
@@ -190,15 +190,16 @@ class StreamListener:
         await self._server.start_serving()
 
     async def _served(self) -> asyncio.AbstractServer:
-        limits = self.settings.limits
         return await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._open),
+            self._protocol,
             sock=self._socket,
-            backlog=limits.backlog,
-            ssl=self._tls,
-            ssl_handshake_timeout=limits.message_seconds if self._tls else None,
+            backlog=self.settings.limits.backlog,
             start_serving=False,
         )
+
+    def _protocol(self) -> asyncio.Protocol:
+        connection = Connection(self._open)
+        return connection if self._tls is None else self._tls.around(connection)
 
     async def stop(self) -> None:
         """Accept no more, tell every peer, let what goes on for them finish within the deadline,
@@ -207,12 +208,14 @@ class StreamListener:
             self._socket.close()
             return
         self._server.close()
+        if self._tls is not None:
+            self._tls.stop()
         await self._open.stop(self._stop_seconds)
 
     def reload_certificate(self) -> None:
         """Read a renewed certificate. Raises `ConfigurationError`; the old one stays then."""
         if self._tls is not None and self.settings.tls is not None:
-            load_certificate(self._tls, self.settings.tls, self.settings.name)
+            load_certificate(self._tls.context, self.settings.tls, self.settings.name)
 
 
 class Connection(asyncio.Protocol):
@@ -318,8 +321,7 @@ class Connection(asyncio.Protocol):
     @property
     def peer(self) -> str:
         """Who opened it."""
-        name = self._transport.get_extra_info("peername")
-        return f"{name[0]}:{name[1]}" if name else "?"
+        return peer_of(self._transport)
 
     @property
     def host(self) -> str:

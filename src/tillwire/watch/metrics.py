@@ -176,6 +176,12 @@ class Metrics:
             ["listener"],
             registry=self._registry,
         )
+        self._tls_refused = Counter(
+            "tillwire_tls_refused",
+            "Connections that ended in their TLS handshake.",
+            ["listener"],
+            registry=self._registry,
+        )
         self._letters = Counter(
             "tillwire_letters",
             "Letters to tills and applications that were delivered or given up.",
@@ -244,6 +250,10 @@ class Metrics:
     def lane_reset(self, listener: str, closed: int) -> None:
         """An operator has closed so many connections of a lane."""
         self._lane_resets.labels(listener).inc(closed)
+
+    def tls_refused(self, listener: str) -> None:
+        """A connection ended in its TLS handshake."""
+        self._tls_refused.labels(listener).inc()
 
     def page(self) -> tuple[bytes, str]:
         """The numbers as Prometheus reads them, and their content type."""
