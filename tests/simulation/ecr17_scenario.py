@@ -198,7 +198,8 @@ class _Trade:
             with suppress(JournalError, Conflict):  # it died, or somebody was quicker
                 await self._look(street)
             if not self._dead:
-                tell(street, self._tills)
+                with suppress(JournalError):  # it has not come back yet
+                    tell(street, self._tills)
 
     async def _look(self, street: Either) -> None:
         far = street.far.transactions()
