@@ -227,7 +227,7 @@ def _founded_journal() -> Path:
     _kept.append(directory)
     path = Path(directory.name) / JOURNAL
     journal = SqliteJournal(path, inline=True)
-    run(journal.commit(shop.found), VirtualLoop())
+    journal.commit_now(shop.found)
     journal.close()
     return path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,4 +107,4 @@ def opened(path: Path, *, create: bool = False) -> Iterator[SqliteJournal]:
 
 def commit(journal: SqliteJournal, work: Callable[[Unit], T]) -> T:
     """Run `work(unit)` and commit it, from a program without an event loop."""
-    return asyncio.run(journal.commit(work))
+    return journal.commit_now(work)

@@ -105,49 +105,53 @@ class Changes:
         what is durable must not be left to nobody. `afterwards` is called when everybody has seen
         it, or it has failed."""
 
-        async def commit() -> T:
+        estate = self._estate()
+
+        def write(unit: Unit) -> tuple[T, int, list[Exception]]:
+            result = work(unit)
+            return result, *self._write_letters(unit, moves_of(result), estate)
+
+        def see(commit: asyncio.Future[tuple[T, int, list[Exception]]]) -> None:
             try:
-                if self._tellers:
-                    result = await self._commit_and_tell(work, moves_of)
-                else:
-                    result = await self._journal.commit(work)
-                self._publish(moves_of(result))
+                if not commit.cancelled() and commit.exception() is None:
+                    result, letters, failures = commit.result()
+                    self._follow_letters(letters, failures)
+                    self._publish(moves_of(result))
             finally:
                 if afterwards is not None:
                     afterwards()
-            return result
 
-        return await self._tasks.finish(commit())
+        commit = asyncio.ensure_future(self._journal.commit(write))
+        commit.add_done_callback(see)  # before whoever waits for it
+        result, *_ = await self._tasks.finish(commit)
+        return result
 
     async def post(self, letter: Letter) -> None:
         """Have a letter delivered that tells of no move. Raises `JournalError`."""
         await self._journal.commit(lambda unit: unit.post(letter))
         self._posted()
 
-    async def _commit_and_tell(
-        self, work: Callable[[Unit], T], moves_of: Callable[[T], list[Move]]
-    ) -> T:
-        estate = self._estate()
+    def _write_letters(
+        self, unit: Unit, moves: list[Move], estate: Estate
+    ) -> tuple[int, list[Exception]]:
+        """Write what must be told of the moves: how many letters, and what kept others back."""
+        count, failures = 0, list[Exception]()
+        for move in moves:
+            for letter in letters_of(
+                self._tellers, move.before, move.after, move.event.name, estate
+            ):
+                if isinstance(letter, Exception):
+                    failures.append(letter)
+                else:
+                    unit.post(letter)
+                    count += 1
+        return count, failures
 
-        def write(unit: Unit) -> tuple[T, int, list[Exception]]:
-            result, count, failures = work(unit), 0, []
-            for move in moves_of(result):
-                for letter in letters_of(
-                    self._tellers, move.before, move.after, move.event.name, estate
-                ):
-                    if isinstance(letter, Exception):
-                        failures.append(letter)
-                    else:
-                        unit.post(letter)
-                        count += 1
-            return result, count, failures
-
-        result, count, failures = await self._journal.commit(write)
+    def _follow_letters(self, count: int, failures: list[Exception]) -> None:
         for error in failures:
             _report("What must be told of a transaction could not be written", error)
         if count:
             self._posted()
-        return result
 
     def _publish(self, moves: list[Move]) -> None:
         for move in moves:

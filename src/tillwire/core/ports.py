@@ -522,8 +522,8 @@ class Reader(Protocol):
 class Journal(Protocol):
     """Durable truth."""
 
-    async def commit(self, work: Callable[[Unit], T]) -> T:
-        """Run `work(unit)` and commit it. When this returns, it is durable; when it raises
+    def commit(self, work: Callable[[Unit], T]) -> Awaitable[T]:
+        """Run `work(unit)` and commit it. When the wait ends, it is durable; when it raises
         `JournalError`, none of it is; when `work` raises, none of it is and that is raised."""
 
     async def read(self, work: Callable[[Reader], T]) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from tillwire.errors import TillwireError
@@ -15,7 +15,7 @@ class Tasks:
     """What runs on its own."""
 
     def __init__(self) -> None:
-        self._running: set[asyncio.Task[Any]] = set()  # Any: tasks of every kind of result
+        self._running: set[asyncio.Future[Any]] = set()  # Any: results of every kind
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Let it run. An error that it ends with is told to the event loop."""
@@ -30,16 +30,17 @@ class Tasks:
             context = {"message": "A transaction's task failed", "exception": error, "task": task}
             task.get_loop().call_exception_handler(context)
 
-    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+    async def finish(self, work: Awaitable[T]) -> T:
         """What it comes to. It goes on to its end also when the caller is cancelled meanwhile; a
-        refusal concerns nobody then, and a defect is told to the event loop."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        refusal concerns nobody then, and a defect is told to the event loop. A future is waited
+        for as it is, anything else runs as a task."""
+        future = asyncio.ensure_future(work)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
         try:
-            return await asyncio.shield(task)
+            return await asyncio.shield(future)
         except asyncio.CancelledError:
-            task.add_done_callback(_without_caller)
+            future.add_done_callback(_without_caller)
             raise
 
     async def stop(self) -> None:
@@ -50,10 +51,10 @@ class Tasks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _without_caller(task: asyncio.Task[Any]) -> None:
-    if task.cancelled():
+def _without_caller(future: asyncio.Future[Any]) -> None:
+    if future.cancelled():
         return
-    error = task.exception()
+    error = future.exception()
     if error is not None and not isinstance(error, TillwireError):
-        context = {"message": "Work without a caller failed", "exception": error, "task": task}
-        task.get_loop().call_exception_handler(context)
+        context = {"message": "Work without a caller failed", "exception": error, "future": future}
+        future.get_loop().call_exception_handler(context)

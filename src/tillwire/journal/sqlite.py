@@ -11,7 +11,7 @@ import asyncio
 import functools
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Final, TypeVar
@@ -111,10 +111,17 @@ class SqliteJournal:
         """
         self._ownership = take(self.path)
 
-    async def commit(self, work: Callable[[Unit], T]) -> T:
+    def commit(self, work: Callable[[Unit], T]) -> Awaitable[T]:
         """Run `work(unit)` and commit it; its result, once it is durable."""
-        result: T = await self._writer.commit(work)
-        return result
+        return self._writer.commit(work)
+
+    def commit_now(self, work: Callable[[Unit], T]) -> T:
+        """The same, blocking: for programs without an event loop."""
+
+        async def commit() -> T:
+            return await self.commit(work)
+
+        return asyncio.run(commit())
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         """Run `work(reader)` on a consistent snapshot."""

@@ -1,7 +1,9 @@
 """Group commit: one writer that commits all waiting units of work together.
 
 While one group is being made durable, the next one gathers, so that under load many sales share
-one fsync and alone each has its own. A unit that fails must not take its neighbours along: one
+one fsync and alone each has its own. What one turn of the event loop asks for goes into one group:
+the thread is woken at the turn's end, since it would fight with the loop for the interpreter's lock
+until then. A unit that fails must not take its neighbours along: one
 that fails before it wrote anything simply drops out; if it fails after, the group is rolled back
 and its units are run again one by one.
 """
@@ -12,8 +14,9 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from tillwire.errors import JournalError
@@ -117,52 +120,58 @@ class Writer(Generic[U]):
         """`observe(units, seconds)` is told of every group that was committed."""
         self._committer = committer
         self._observe = observe
-        self._waiting: SimpleQueue[_Job[U] | None] = SimpleQueue()
+        self._waiting: deque[_Job[U]] = deque()
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        self._waker: asyncio.AbstractEventLoop | None = None  # the loop that is about to wake it
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name=f"tillwire-{name}", daemon=True)
         self._thread.start()
 
-    async def commit(self, work: Callable[[U], Any]) -> Any:
+    def commit(self, work: Callable[[U], Any]) -> asyncio.Future[Any]:
         """Run `work(unit)` and commit it; its result, once it is durable."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
         if self._closing:
-            raise JournalError("It is being closed.")
-        if self._waiting.qsize() >= QUEUE_LIMIT:
-            raise JournalError("Too many units of work are waiting to be committed.")
-        job = _Job(work, asyncio.get_running_loop().create_future())
-        self._waiting.put(job)
-        return await job.future
+            future.set_exception(JournalError("It is being closed."))
+        elif len(self._waiting) >= QUEUE_LIMIT:
+            future.set_exception(
+                JournalError("Too many units of work are waiting to be committed.")
+            )
+        else:
+            self._waiting.append(_Job(work, future))
+            if self._waker is not loop:
+                self._waker = loop
+                loop.call_soon(self._wake)
+        return future
+
+    def _wake(self) -> None:
+        self._waker = None
+        self._wakes.put(None)
 
     def _serve(self) -> None:
-        while jobs := self._next_group():
-            begun = time.perf_counter()
-            run_group(self._committer, jobs)
-            seconds = time.perf_counter() - begun
-            _hand_back(jobs)
-            if self._observe is not None:
-                # Whoever watches must not be able to end this thread, and with it all commits.
-                with contextlib.suppress(Exception):
-                    self._observe(len(jobs), seconds)
+        while not self._closing or self._waiting:
+            self._wakes.get()
+            left = len(self._waiting)  # what comes from now on wakes the thread anew
+            while left:
+                jobs = [self._waiting.popleft() for _ in range(min(left, GROUP_LIMIT))]
+                left -= len(jobs)
+                self._run(jobs)
 
-    def _next_group(self) -> list[_Job[U]]:
-        """All that waits, up to the limit; at least one, or none when it is time to stop."""
-        jobs: list[_Job[U]] = []
-        while len(jobs) < GROUP_LIMIT:
-            try:
-                job = self._waiting.get(block=not jobs)
-            except Empty:
-                break
-            if job is None:
-                if jobs:
-                    self._waiting.put(None)  # to be seen again, after this last group
-                break
-            jobs.append(job)
-        return jobs
+    def _run(self, jobs: list[_Job[U]]) -> None:
+        begun = time.perf_counter()
+        run_group(self._committer, jobs)
+        seconds = time.perf_counter() - begun
+        _hand_back(jobs)
+        if self._observe is not None:
+            # Whoever watches must not be able to end this thread, and with it all commits.
+            with contextlib.suppress(Exception):
+                self._observe(len(jobs), seconds)
 
     def close(self) -> None:
         """Commit what waits, then stop. Blocks until the thread has ended."""
         if not self._closing:
             self._closing = True
-            self._waiting.put(None)
+            self._wakes.put(None)
             self._thread.join()
             self._committer.close()
 
@@ -191,12 +200,12 @@ class InlineWriter(Generic[U]):
     def __init__(self, committer: Committer[U]) -> None:
         self._committer = committer
 
-    async def commit(self, work: Callable[[U], Any]) -> Any:
+    def commit(self, work: Callable[[U], Any]) -> asyncio.Future[Any]:
         """Run `work(unit)` and commit it; its result, once it is durable."""
         loop = asyncio.get_running_loop()
         job = _Job(work, loop.create_future())
         loop.call_soon(self._run, job)
-        return await job.future
+        return job.future
 
     def _run(self, job: _Job[U]) -> None:
         run_group(self._committer, [job])

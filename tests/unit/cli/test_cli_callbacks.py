@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import msgspec
@@ -38,7 +37,7 @@ def journal(tmp_path: Path) -> Path:
         for state in (LetterState.DELIVERED, LetterState.WAITING)
     ]
     books = SqliteJournal(path)
-    asyncio.run(books.commit(lambda unit: [unit.post(each) for each in states]))
+    books.commit_now(lambda unit: [unit.post(each) for each in states])
     books.close()
     return path
 

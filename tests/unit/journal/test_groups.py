@@ -16,7 +16,7 @@ from tillwire.core.model import Event, Organisation, State
 from tillwire.core.ports import StaleError, Unit
 from tillwire.errors import JournalBusy
 from tillwire.journal.sqlite import SqliteJournal
-from tillwire.journal.writer import _Job, run_group
+from tillwire.journal.writer import GROUP_LIMIT, _Job, run_group
 
 
 @pytest.fixture
@@ -80,3 +80,31 @@ async def test_an_outdated_update_does_not_make_its_group_run_again(
     assert isinstance(bad.error, StaleError)
     assert all(each.error is None for each in good)
     assert len(await journal.read(lambda reader: reader.events(sale().id))) == 1
+
+
+async def test_what_one_turn_of_the_loop_asks_for_shares_a_commit(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = counted(monkeypatch, journal._writer._committer, "commit")
+    await asyncio.gather(*(journal.commit(found(number)) for number in range(GROUP_LIMIT)))
+    assert len(commits) == 1
+    await asyncio.gather(*(journal.commit(found(number)) for number in range(GROUP_LIMIT + 1)))
+    assert len(commits) == 3
+
+
+def test_a_loop_that_ended_in_the_turn_keeps_nobody_waiting(tmp_path: Path) -> None:
+    def ask_in_the_last_turn(number: int) -> None:
+        loop = asyncio.new_event_loop()
+        loop.call_soon(lambda: journal.commit(found(number)))
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        loop.close()
+
+    journal = SqliteJournal(tmp_path / "journal.db")
+    ask_in_the_last_turn(1)
+    journal.commit_now(found(2))
+    ask_in_the_last_turn(3)
+    journal.close()
+    again = SqliteJournal(tmp_path / "journal.db")
+    assert again.read_now(lambda reader: reader.estate()).organisations.keys() == {"o1", "o2", "o3"}
+    again.close()
