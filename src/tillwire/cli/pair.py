@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Final
 
-import msgspec
 import typer
 
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
@@ -15,7 +14,8 @@ from tillwire.cli.output import say, say_json
 from tillwire.cli.terminals import TerminalArgument
 from tillwire.dialects.smartconnect.driver import pairing
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings
-from tillwire.errors import ConfigurationError, Unsupported
+from tillwire.errors import Unsupported
+from tillwire.estate.driver_settings import settings_of
 
 DRIVER: Final = "smartconnect"
 
@@ -36,10 +36,7 @@ def pair(
     found = terminal_of(estate, terminal)
     if found.driver != DRIVER:
         raise Unsupported(f"{found.name} is reached by {found.driver}, and is not paired.")
-    try:
-        settings = msgspec.convert(found.settings, DriverSettings)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"The settings of {found.name}: {error}.") from None
+    settings = settings_of(found, DriverSettings)
     pairing.check_alone(found, estate.terminals.values())
     asyncio.run(_pair(code, settings, found.name))
     if as_json:

@@ -44,6 +44,7 @@ from tillwire.errors import (
     RemoteProtocolError,
     Unsupported,
 )
+from tillwire.estate.driver_settings import settings_of
 from tillwire.journal.vault import KeyFileVault
 from tillwire.net.http_client import AiohttpClient
 from tillwire.net.secret_paths import SecretPaths
@@ -173,10 +174,7 @@ def _found(path: Path, transaction_id: str) -> tuple[Transaction, Terminal]:
 def _settings(terminal: Terminal) -> DriverSettings:
     if terminal.driver != DRIVER:
         raise Unsupported(f"{terminal.name} is reached by {terminal.driver}, not by links.")
-    try:
-        return msgspec.convert(terminal.settings, DriverSettings)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"The settings of {terminal.name}: {error}.") from None
+    return settings_of(terminal, DriverSettings)
 
 
 async def _asked(

@@ -57,13 +57,13 @@ from tillwire.dialects.ecr17.wire import AdditionalData, ReversalRequest, Termin
 from tillwire.dialects.ecr17.wire import Result as Answer
 from tillwire.errors import (
     AnswerLost,
-    ConfigurationError,
     InvalidRequest,
     JournalError,
     NotDelivered,
     PeerError,
     Unsupported,
 )
+from tillwire.estate.driver_settings import settings_of
 from tillwire.money import Money
 from tillwire.net.dialer import AsyncioDialer
 
@@ -94,10 +94,7 @@ class Ecr17Driver:
         self, terminal: Terminal, inbox: Inbox, clock: Clock, dialer: Dialer | None = None
     ) -> None:
         """Raises `ConfigurationError` when the terminal's settings do not fit."""
-        try:
-            self.settings = msgspec.convert(terminal.settings, DriverSettings)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(f"The settings of {terminal.name}: {error}.") from None
+        self.settings = settings_of(terminal, DriverSettings)
         self._terminal_id = terminal.id
         self._inbox = inbox
         self._clock = clock

@@ -61,13 +61,13 @@ from tillwire.dialects.nexo.wire.services import (
 from tillwire.dialects.nexo.wire.values import ErrorCondition, GlobalStatus, PrinterStatus
 from tillwire.errors import (
     AnswerLost,
-    ConfigurationError,
     JournalError,
     NotDelivered,
     PeerError,
     Proof,
     Unsupported,
 )
+from tillwire.estate.driver_settings import settings_of
 
 ASK_EVERY: Final = 2.0
 """Seconds between two questions about a payment that was refused."""
@@ -88,10 +88,7 @@ class NexoDriver:
         self, terminal: Terminal, inbox: Inbox, clock: Clock, network: Network | None = None
     ) -> None:
         """Raises `ConfigurationError` when the terminal's settings do not fit."""
-        try:
-            self.settings = msgspec.convert(terminal.settings, DriverSettings)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(f"The settings of {terminal.name}: {error}.") from None
+        self.settings = settings_of(terminal, DriverSettings)
         self._inbox = inbox
         self._clock = clock
         self._link = Link(terminal, self.settings, inbox, clock, network or RealNetwork())

@@ -50,6 +50,7 @@ from tillwire.errors import (
     RemoteProtocolError,
     Unsupported,
 )
+from tillwire.estate.driver_settings import settings_of
 
 OTHER_DEVICE: Final = frozenset({"STORE_DEVICE_NOT_FOUND", "STORE_DEVICE_NOT_ACTIVATED"})
 """Refusals after which the TID may have another device."""
@@ -73,10 +74,7 @@ class PaymentBridgeDriver:
     def __init__(self, terminal: Terminal, inbox: Inbox, clock: Clock, clouds: Clouds) -> None:
         """`clouds` are shared by all such drivers. Raises `ConfigurationError` when the terminal's
         settings do not fit."""
-        try:
-            self.settings = msgspec.convert(terminal.settings, DriverSettings)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(f"The settings of {terminal.name}: {error}.") from None
+        self.settings = settings_of(terminal, DriverSettings)
         if not terminal.tid:
             raise ConfigurationError(f"{terminal.name} needs a tid: it is found by it.")
         self._terminal = terminal

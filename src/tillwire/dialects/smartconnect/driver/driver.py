@@ -11,8 +11,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-import msgspec
-
 from tillwire import uuids
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry
@@ -39,12 +37,12 @@ from tillwire.dialects.smartconnect.wire.envelope import COMPLETED, Envelope
 from tillwire.dialects.smartconnect.wire.transactions import Function
 from tillwire.errors import (
     AnswerLost,
-    ConfigurationError,
     JournalError,
     NotDelivered,
     Proof,
     Unsupported,
 )
+from tillwire.estate.driver_settings import settings_of
 
 FUNCTION: Final = "function"
 """In `Transaction.peer`, from before the request leaves: what was asked for."""
@@ -65,10 +63,7 @@ class SmartConnectDriver:
     def __init__(self, terminal: Terminal, inbox: Inbox, clock: Clock, cloud: Cloud) -> None:
         """`cloud` is shared by all such drivers. Raises `ConfigurationError` when the terminal's
         settings do not fit."""
-        try:
-            self.settings = msgspec.convert(terminal.settings, DriverSettings)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(f"The settings of {terminal.name}: {error}.") from None
+        self.settings = settings_of(terminal, DriverSettings)
         self._terminal = terminal
         self._inbox = inbox
         self._clock = clock

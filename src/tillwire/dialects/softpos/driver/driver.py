@@ -13,8 +13,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-import msgspec
-
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, AskLast, Errand, ErrandFailed, Result, Trouble
@@ -49,6 +47,7 @@ from tillwire.errors import (
     RemoteProtocolError,
     Unsupported,
 )
+from tillwire.estate.driver_settings import settings_of
 
 LOOK_EVERY: Final = 1.0
 """Seconds between looks whether the backend may be asked; there is no network in them."""
@@ -71,10 +70,7 @@ class SoftPosDriver:
     def __init__(self, terminal: Terminal, inbox: Inbox, clock: Clock, backends: Backends) -> None:
         """`backends` are shared by all such drivers. Raises `ConfigurationError` when the
         terminal's settings do not fit."""
-        try:
-            self.settings = msgspec.convert(terminal.settings, DriverSettings)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(f"The settings of {terminal.name}: {error}.") from None
+        self.settings = settings_of(terminal, DriverSettings)
         tid = terminal.tid
         if not (len(tid) == 8 and tid.isascii() and tid.isdecimal()):
             raise ConfigurationError(f"{terminal.name} needs a tid of 8 digits: it is asked by it.")
