@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tillwire import pan
 from tillwire.core.model import TransactionType, Verdict
 from tillwire.dialects.merchantapi.driver import outcome
 from tillwire.dialects.merchantapi.wire import told
@@ -37,6 +38,14 @@ WHOLE: dict[str, Any] = {
 
 def read(**changes: Any) -> told.Told:
     return told.read_transaction(json.dumps({**WHOLE, **changes}).encode())
+
+
+@pytest.mark.parametrize("number", ["4111111111111111", "4  1  " + "1  " * 14])
+def test_a_receipt_that_is_cut_shows_no_part_of_a_card_number(number: str) -> None:
+    assert "*" in pan.masked(number)
+    for before in range(told.LONGEST_RECEIPT - 60, told.LONGEST_RECEIPT + 1):
+        text = "x" * (before - 1) + " " + number + " x" * 1_000
+        assert read(receipt=text).receipt == pan.masked(text)[: told.LONGEST_RECEIPT]
 
 
 def test_the_whole_of_it() -> None:

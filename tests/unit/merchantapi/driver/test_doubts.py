@@ -224,6 +224,34 @@ async def test_a_question_that_tells_nothing_is_asked_again(counter: Counter, ac
     assert len({each.path for each in counter.system.of("GET")}) == 1, "no redirect is followed"
 
 
+@at_a_counter()
+async def test_a_silent_system_has_no_more_than_some_questions_at_once(counter: Counter) -> None:
+    """The gateway has so many connections for all of its clouds."""
+    counter.system.lists.extend([there.silent] * 40)
+    questions = [counter.driver.status() for _ in range(40)]
+    asking = asyncio.gather(*questions)
+    await asyncio.sleep(5)
+    assert len(counter.system.heard) == cloud.QUESTIONS
+    assert (await counter.named(await counter.order())).peer["id"], "a payment waits for none"
+    await asyncio.sleep(10)
+    assert len(counter.system.of("GET")) > cloud.QUESTIONS
+    assert not any(each.reachable for each in await asking)
+
+
+@at_a_counter()
+async def test_who_waits_to_ask_hears_that_the_system_wants_to_be_asked_later(
+    counter: Counter,
+) -> None:
+    async def later(system: there.System, asked: there.Asked) -> Any:
+        await asyncio.sleep(2)
+        return await there.answer(429, headers=[(b"retry-after", b"20")])(system, asked)
+
+    counter.system.lists.extend([later] * 40)
+    told = await asyncio.gather(*(counter.driver.status() for _ in range(40)))
+    assert not any(each.reachable for each in told)
+    assert len(counter.system.heard) == cloud.QUESTIONS
+
+
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(
     ("told", "gap"),
@@ -357,6 +385,17 @@ async def test_a_payment_that_its_own_double_replaced_is_found_as_that(counter: 
     assert paid.outcome is not None
     assert paid.outcome.handle == {"id": counter.system.tasks[1].id}
     assert paid.peer["id"] == counter.system.tasks[0].id
+
+
+@at_a_counter()
+async def test_a_terminal_that_is_off_comes_upon_no_double_either(counter: Counter) -> None:
+    counter.system.polls = False
+    counter.system.posts.append(_taken_twice)
+    ended = await counter.pay()
+    assert ended.state is State.CANCELLED
+    assert [each.status for each in counter.system.tasks] == ["CANCELLED", "CANCELLED"]
+    called = [each.path.rpartition("/")[2] for each in counter.system.of("DELETE")]
+    assert called == [counter.system.tasks[1].id]
 
 
 @at_a_counter()

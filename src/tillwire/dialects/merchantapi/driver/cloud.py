@@ -1,8 +1,8 @@
 """The system as a client sees it: what is asked of it, and its lists from page to page.
 
 One `Systems` is shared by all terminals of a gateway. It remembers only when each system wants to
-be asked again. A payment goes out once; a question may be repeated, and `Later` says that it told
-nothing.
+be asked again, and how many questions are on their way to it. A payment goes out once; a question
+may be repeated, and `Later` says that it told nothing.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ MOST_PAGES: Final = 200
 """Pages of one question; what is behind them was not looked at."""
 NO_PROOF: Final = frozenset({408, 409, 425, 499})
 """Statuses from 400 to 499 that do not say that nothing was taken."""
+QUESTIONS: Final = 32
+"""Questions at once with one key: a silent system must leave the others their connections."""
 LONGEST_REST: Final = 30.0
 """Seconds for which a system may have us ask nothing."""
 LONGEST_KEY: Final = 4_096
@@ -72,17 +74,28 @@ class Page(NamedTuple):
     """Those that stood on no page before."""
 
 
+class Account:
+    """What is remembered of a system, and of who we are there."""
+
+    def __init__(self) -> None:
+        self.not_before = 0.0
+        """The moment, on the monotonic clock, before which it wants to hear no question."""
+        self.places = asyncio.Semaphore(QUESTIONS)
+
+
 class Systems:
     """MerchantAPI systems, whichever the settings name."""
 
     def __init__(self, client: HttpClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._not_before: dict[tuple[str, str], float] = {}
+        self._accounts: dict[tuple[str, str], Account] = {}
 
     def at(self, terminal: Terminal, settings: DriverSettings) -> System:
         """The one of a terminal."""
-        return System(terminal, settings, self._client, self._clock, self._not_before)
+        name = (settings.url, settings.api_key_file)
+        account = self._accounts.setdefault(name, Account())
+        return System(terminal, settings, self._client, self._clock, account)
 
 
 class System:
@@ -94,17 +107,16 @@ class System:
         settings: DriverSettings,
         client: HttpClient,
         clock: Clock,
-        not_before: dict[tuple[str, str], float],
+        account: Account,
     ) -> None:
-        """`not_before` has the moments, on the monotonic clock, before which a system wants to hear
-        no question of the owner of a key."""
+        """`account` is shared by all terminals behind the key."""
         path = wire.transactions_path(terminal.manufacturer, terminal.model, terminal.serial)
         self.list = settings.url + path
         """The address of the terminal's list."""
         self._settings = settings
         self._client = client
         self._clock = clock
-        self._not_before = not_before
+        self._account = account
 
     def listing(self, address: str) -> System:
         """It, for the terminal whose list has this address: another device may have stood in its
@@ -185,7 +197,8 @@ class System:
 
     async def _page(self, number: int, size: int = PAGE) -> tuple[list[Told], int]:
         response = await self._asked(f"{self.list}?page={number}&size={size}")
-        return told.read_page(response.body, response.headers)
+        # A page of receipts takes a while to be read: in a thread, it keeps nobody waiting.
+        return await asyncio.to_thread(told.read_page, response.body, response.headers)
 
     async def newest(self) -> Told | None:
         """The first of the terminal's list, which is taken to be the newest. Raises `PeerError`."""
@@ -199,13 +212,15 @@ class System:
 
     async def _asked(self, url: str) -> HttpResponse:
         """The answer to a question. Raises `NoSuch`, `Later`."""
-        settings = self._settings
-        account = (settings.url, settings.api_key_file)
-        rest = self._not_before.get(account, 0.0) - self._clock.monotonic()
+        async with self._account.places:
+            return await self._answer(url)
+
+    async def _answer(self, url: str) -> HttpResponse:
+        rest = self._account.not_before - self._clock.monotonic()
         if rest > 0:
             raise Later("The system wants to be asked later.", rest)
         try:
-            response = await self._sent("GET", url, b"", settings.request_seconds)
+            response = await self._sent("GET", url, b"", self._settings.request_seconds)
         except (NotDelivered, AnswerLost) as error:
             raise Later(f"The system does not answer. {error.detail}") from None
         if response.status == 200:
@@ -215,7 +230,7 @@ class System:
             raise NoSuch(words)
         rest = _rest(response.headers)
         if response.status in (429, 503) and rest:
-            self._not_before[account] = self._clock.monotonic() + rest
+            self._account.not_before = self._clock.monotonic() + rest
         raise Later(f"The system answered {words}.", rest)
 
     async def _sent(

@@ -42,7 +42,7 @@ from tillwire.dialects.merchantapi.driver.cloud import (
 )
 from tillwire.dialects.merchantapi.driver.ladder import Ladder
 from tillwire.dialects.merchantapi.driver.orders import LIST, PEER_ID, REFERENCE, TAKEN
-from tillwire.dialects.merchantapi.driver.outcome import Pending, Unclear
+from tillwire.dialects.merchantapi.driver.outcome import Unclear
 from tillwire.dialects.merchantapi.driver.settings import DriverSettings
 from tillwire.dialects.merchantapi.wire.told import Told
 from tillwire.errors import (
@@ -143,7 +143,7 @@ class MerchantApiDriver:
 
     async def _followed(self, transaction: Transaction, called: str) -> Outcome:
         """What becomes of the transaction that the system calls so."""
-        pause, may_call_off = self.settings.poll_seconds, True
+        pause, called_off = self.settings.poll_seconds, set[str]()
         while True:
             await asyncio.sleep(pause)
             try:
@@ -159,18 +159,16 @@ class MerchantApiDriver:
             if isinstance(reading, Unclear):
                 raise AnswerLost(reading.detail)
             pause = min(pause * SLOWER, self.settings.longest_poll_seconds)
-            if may_call_off and self._waits_too_long(transaction, reading):
-                may_call_off = not await self._is_called_off(called)
+            if self._is_late(transaction):
+                for each in reading.waiting:
+                    if each not in called_off and await self._is_called_off(each):
+                        called_off.add(each)
 
-    def _waits_too_long(self, transaction: Transaction, reading: Pending) -> bool:
-        """Whether a terminal that does not fetch it should not come upon it any more."""
+    def _is_late(self, transaction: Transaction) -> bool:
+        """Whether a terminal that has not fetched it should not come upon it any more."""
         after = self.settings.cancel_after_seconds
         assert transaction.sent_at is not None, "it was dispatched"
-        return (
-            bool(after)
-            and not reading.begun
-            and self._clock.now() > transaction.sent_at + round(after * 1000)
-        )
+        return bool(after) and self._clock.now() > transaction.sent_at + round(after * 1000)
 
     async def _is_called_off(self, called: str) -> bool:
         """Ask for it; whether there was an answer. What came of it, the next question tells."""

@@ -45,6 +45,8 @@ class Pending(msgspec.Struct, frozen=True):
 
     begun: bool = False
     """Whether its terminal is known to be at it."""
+    waiting: tuple[str, ...] = ()
+    """What it is called there, of each that perhaps no terminal has begun."""
 
 
 class Unclear(msgspec.Struct, frozen=True):
@@ -83,7 +85,11 @@ def all_read(mine: Sequence[Told], transaction: Transaction, reference: str) -> 
         names = " and ".join(each.handle[PEER_ID] for each in paid)
         return Unclear(f"It was paid more than once, as {names}.")
     if len(ends) < len(readings):
-        return Pending()
+        going_on = [each for each in readings if isinstance(each, Pending)]
+        return Pending(
+            begun=any(each.begun for each in going_on),
+            waiting=tuple(name for each in going_on for name in each.waiting),
+        )
     order = (Verdict.APPROVED, Verdict.DECLINED, Verdict.CANCELLED)
     return min(ends, key=lambda each: order.index(each.verdict))
 
@@ -103,7 +109,8 @@ def _strange(told: Told, transaction: Transaction, reference: str) -> str:
 def _read(told: Told, asked: int, kind: TransactionType | None) -> Reading:
     said = _said(told)
     if said in _OPEN:
-        return Pending(begun=told.status == Status.AUTHORIZED)
+        begun = told.status == Status.AUTHORIZED
+        return Pending(begun=begun, waiting=() if begun else (told.id,))
     verdict = next((found for words, found in _VERDICTS.items() if words == said), None)
     if verdict is None:
         words = f"{told.status or 'no status'} with {told.result or 'no result'}"

@@ -29,6 +29,8 @@ LONGEST_WORD: Final = 64
 """Characters of a name, a status, a brand, a reference."""
 LONGEST_RECEIPT: Final = 16_384
 LONGEST_REFUSAL: Final = 300
+_WIDEST: Final = 4 * pan.LONGEST
+"""Characters of a card number with the separators that it may have, and more."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}")
 """What may stand in a path as it is; source 004 has 31 digits, and calls them an identifier."""
@@ -214,9 +216,10 @@ def _receipt(document: dict[str, Any], name: str) -> str:
 
 
 def _text(document: dict[str, Any], name: str, longest: int) -> str:
-    """What people read, without card numbers. Masked before it is cut, lest half of one is left."""
+    """What people read, without card numbers. Masked before it is cut, lest half of one is left;
+    of what is much too long, no more than that needs."""
     value = document.get(name)
-    return pan.masked(value)[:longest] if isinstance(value, str) else ""
+    return pan.masked(value[: longest + _WIDEST])[:longest] if isinstance(value, str) else ""
 
 
 def _line(text: str) -> str:
