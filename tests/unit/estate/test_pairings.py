@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.cloud import OTHER
 from tests.kit.shop import SHOP, VIRTUAL
-from tests.unit.smartconnect.face.register import OTHER, furnish
+from tests.unit.smartconnect.face.register import furnish
 from tillwire.cli.journals import commit
 from tillwire.clock import Instant, SystemClock
 from tillwire.core.model import Lifecycle, Register

@@ -12,43 +12,38 @@ import gzip
 import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from typing import Final
+from urllib.parse import urlencode
 
-import msgspec
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from tests.kit.gateway import GatewayUnderTest
-from tests.kit.serving import Served, serve_app
-from tests.kit.shop import POLLING, SHOP, STORE, VIRTUAL, found
-from tests.kit.virtual_loop import EPOCH, VirtualLoop
+from tests.kit import cloud as cloud_kit
+from tests.kit.cloud import OTHER, Json, found_two, listening, serving
+from tests.kit.shop import SHOP, STORE, VIRTUAL
+from tests.kit.virtual_loop import EPOCH
 from tillwire.core.letters import Letter
 from tillwire.core.model import (
     Application,
     Device,
     Lifecycle,
-    Merchant,
-    Organisation,
-    Store,
     Terminal,
-    Transaction,
 )
-from tillwire.core.ports import HttpResponse, Unit
+from tillwire.core.ports import Unit
 from tillwire.dialects.paymentbridge.wire import ids
 from tillwire.estate.applications import new_key_pair
 
 PORT: Final = 8740
 RECEIVER: Final = 8741
+FACE: Final = "paymentbridge"
 APPLICATION: Final = "urn:aid:5b4e9993-c815-4070-9859-35f48e492b4f"
 READER: Final = "urn:aid:5b4e9993-c815-4070-9859-35f48e492b50"
 """An application that may only read."""
 STRANGER: Final = "urn:aid:5b4e9993-c815-4070-9859-35f48e492b51"
 """Of another organisation."""
-OTHER: Final = "other"
 OTHER_STORE: Final = "0b7f5a1e-3b0e-4a0a-8d5c-4c4d3f1b9e11"
 LANE: Final = VIRTUAL[0]
 SECOND_LANE: Final = VIRTUAL[1]
@@ -58,9 +53,6 @@ DEVICE: Final = ids.device_id(LANE.id, 1)
 SECOND_DEVICE: Final = ids.device_id(SECOND_LANE.id, 1)
 AUDIENCE: Final = "https://services.poynt.net"
 BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-
-Json = Any
-"""JSON of any shape."""
 
 
 @functools.cache
@@ -92,32 +84,16 @@ def _device(terminal: Terminal) -> Device:
 
 def furnish(unit: Unit) -> None:
     """Put the shop, its devices and the applications into the journal."""
-    found(unit)
-    unit.put(Organisation(OTHER, "Others"))
-    unit.put(Merchant("other merchant", OTHER, "The Other Merchant"))
-    elsewhere = unit.estate().stores[STORE]
-    fields = {name: getattr(elsewhere, name) for name in elsewhere.__struct_fields__}
-    unit.put(Store(**{**fields, "id": OTHER_STORE, "merchant_id": "other merchant"}))
+    found_two(unit, OTHER_STORE)
     for terminal in VIRTUAL:
         unit.put(_device(terminal))
-    # In the kit's shop it has the serial number of a virtual one.
-    unit.put(msgspec.structs.replace(POLLING, serial="7001"))
     unit.put(_application(APPLICATION, SHOP, "cloud-messages:write"))
     unit.put(_application(READER, SHOP))
     unit.put(_application(STRANGER, OTHER, "cloud-messages:write"))
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A whole HTTP response."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Json:
-        return json.loads(self.body)
+class Answer(cloud_kit.Answer):
+    """Of the face."""
 
     @property
     def code(self) -> str:
@@ -253,32 +229,13 @@ class Callback:
         return found
 
 
-@dataclass
-class Receiver:
-    """Where callbacks arrive: a server of its own."""
+class Receiver(cloud_kit.Receiver[Callback]):
+    """Where callbacks arrive."""
 
-    heard: list[Callback] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
-    """What the next ones are answered with; then 200."""
-    url: str = ""
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    ordinary = 200
 
-    async def __call__(self, scope: Json, receive: Json, send: Json) -> None:
-        """The ASGI application."""
-        if scope["type"] != "http":
-            return
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        headers = {key.decode(): value.decode() for key, value in scope["headers"]}
-        self.heard.append(Callback(asyncio.get_running_loop().time(), headers, body))
-        status = self.statuses.pop(0) if self.statuses else 200
-        start = {"type": "http.response.start", "status": status, "headers": []}
-        await send(start)
-        await send({"type": "http.response.body", "body": b""})
-        self.news.set()
+    def read(self, method: str, headers: Mapping[str, str], body: bytes) -> Callback:
+        return Callback(asyncio.get_running_loop().time(), headers, body)
 
     def of(self, reference: str) -> list[Json]:
         """What was said of an order, in the order of arrival."""
@@ -290,91 +247,45 @@ class Receiver:
 
     async def until(self, count: int, reference: str, within: float = 60.0) -> list[Json]:
         """Wait for so many callbacks of an order."""
-        async with asyncio.timeout(within):
-            while len(self.of(reference)) < count:
-                self.news.clear()
-                await self.news.wait()
+        await self.when(lambda: len(self.of(reference)) >= count, within)
         return self.of(reference)
 
     async def final(self, reference: str, within: float = 60.0) -> Json:
         """Wait for the last callback of an order."""
-        async with asyncio.timeout(within):
-            while True:
-                for each in self.of(reference):
-                    if each["status"] not in ("RECEIVED", "STARTED"):
-                        return each
-                self.news.clear()
-                await self.news.wait()
+        await self.when(lambda: bool(self._last(reference)), within)
+        return self._last(reference)[0]
+
+    def _last(self, reference: str) -> list[Json]:
+        return [
+            each for each in self.of(reference) if each["status"] not in ("RECEIVED", "STARTED")
+        ]
 
 
-class Cloud:
+class Cloud(cloud_kit.Cloud[Receiver, Answer]):
     """A gateway with the face in front, and a receiver."""
 
-    def __init__(self, gateway: GatewayUnderTest, receiver: Receiver) -> None:
-        self.gateway = gateway
-        self.receiver = receiver
-        self._client = gateway.client()
-
-    async def ask(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
-    ) -> Answer:
-        """One request over a connection."""
-        response: HttpResponse = await self._client.request(
-            method,
-            self.gateway.url("paymentbridge") + path,
-            headers=headers,
-            body=body,
-            timeout=60.0,
-            limit=1 << 22,
-        )
-        names = {name.lower(): value for name, value in response.headers}
-        return Answer(response.status, names, response.body)
+    face = FACE
+    answer = Answer
 
     async def application(self, name: str = APPLICATION) -> CloudApplication:
         """An application that has signed in."""
         return await CloudApplication(self, name).sign_in()
 
-    def transactions(self) -> list[Transaction]:
-        """All of the journal, oldest first."""
-        return self.gateway.transactions()
-
     async def letters(self, transaction_id: str) -> list[Letter]:
         """What is told of a transaction."""
         return await self.gateway.journal.read(lambda reader: reader.letters_of(transaction_id))
 
-    async def charged(self) -> list[int]:
-        """What the acquirer really moved, in minor units."""
-        return list((await self.gateway.charges()).values())
 
-
-@asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
+def receiving() -> AbstractAsyncContextManager[Receiver]:
     """A receiver that listens."""
-    receiver = Receiver()
-    virtual = isinstance(asyncio.get_running_loop(), VirtualLoop)
-    served: Served = await serve_app(receiver, port=RECEIVER if virtual else 0)
-    receiver.url = f"http://127.0.0.1:{urlsplit(served.url).port}/told"
-    try:
-        yield receiver
-    finally:
-        await served.close()
+    return listening(Receiver(), RECEIVER)
 
 
 @asynccontextmanager
 async def living(folder: Path, receiver: Receiver, **settings: Json) -> AsyncIterator[Cloud]:
     """One life of the gateway on the journal in `folder`."""
-    virtual = isinstance(asyncio.get_running_loop(), VirtualLoop)
-    gateway = GatewayUnderTest(
-        folder, {"paymentbridge": PORT if virtual else 0}, {"paymentbridge": settings}
-    )
-    estate = await gateway.journal.read(lambda reader: reader.estate())
-    if not estate.applications:
-        await gateway.journal.commit(furnish)
-    await gateway.start()
-    try:
+    async with serving(folder, FACE, PORT, settings, furnish) as gateway:
         yield Cloud(gateway, receiver)
-    finally:
-        await gateway.stop()
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import pytest
 
+from tests.kit.cloud import Json
 from tests.kit.gateway import GatewayUnderTest
 from tests.kit.machine import Machine, memory_disk
 from tests.kit.runner import virtual
@@ -20,7 +21,6 @@ from tests.unit.paymentbridge.face.cloud import (
     RECEIVER,
     Cloud,
     CloudApplication,
-    Json,
     Receiver,
     cloud,
     furnish,

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from tests.kit.cloud import Json
 from tests.kit.runner import virtual
 from tests.unit.paymentbridge.face.cloud import (
     APPLICATION,
@@ -20,7 +21,6 @@ from tests.unit.paymentbridge.face.cloud import (
     READER,
     STRANGER,
     CloudApplication,
-    Json,
     cloud,
     living,
     receiving,

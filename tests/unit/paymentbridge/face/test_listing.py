@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.kit.cloud import Json
 from tests.kit.runner import virtual
 from tests.kit.shop import STORE
 from tests.unit.paymentbridge.face.cloud import (
@@ -21,7 +22,6 @@ from tests.unit.paymentbridge.face.cloud import (
     STRANGER,
     Cloud,
     CloudApplication,
-    Json,
     cloud,
 )
 from tillwire.core.model import Request, Transaction, TransactionType

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from tests.kit.cloud import Json
 from tests.kit.runner import virtual
 from tests.kit.shop import POLLING, STORE
 from tests.unit.paymentbridge.face.cloud import (
@@ -23,7 +24,6 @@ from tests.unit.paymentbridge.face.cloud import (
     READER,
     SECOND_DEVICE,
     Cloud,
-    Json,
     cloud,
 )
 from tillwire.core.model import Lifecycle, Request, State, Terminal, Verdict

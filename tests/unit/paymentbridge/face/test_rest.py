@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.kit.cloud import Json
 from tests.kit.runner import virtual
 from tests.unit.paymentbridge.face.cloud import (
     BUSINESS,
@@ -19,7 +20,6 @@ from tests.unit.paymentbridge.face.cloud import (
     Answer,
     Cloud,
     CloudApplication,
-    Json,
     cloud,
     living,
     receiving,

@@ -13,6 +13,7 @@ from joserfc import jws, jwt
 from joserfc.jwk import OctKey, RSAKey
 from structlog.testing import capture_logs
 
+from tests.kit.cloud import Json
 from tests.kit.runner import virtual
 from tests.kit.virtual_loop import EPOCH, virtual_loop
 from tests.unit.paymentbridge.face.cloud import (
@@ -24,7 +25,6 @@ from tests.unit.paymentbridge.face.cloud import (
     READER,
     STRANGER,
     CloudApplication,
-    Json,
     assertion,
     cloud,
     keys,

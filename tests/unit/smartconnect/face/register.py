@@ -9,27 +9,24 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
 
-from tests.kit.gateway import GatewayUnderTest
-from tests.kit.serving import Served, serve_app
-from tests.kit.shop import POLLING, SHOP, STORE, VIRTUAL, found
-from tests.kit.virtual_loop import VirtualLoop
-from tillwire.core.model import Lifecycle, Merchant, Organisation, Register, Store, Transaction
-from tillwire.core.ports import HttpResponse, Unit
+from tests.kit import cloud as cloud_kit
+from tests.kit.cloud import OTHER, Json, found_two, listening, serving
+from tests.kit.shop import SHOP, VIRTUAL
+from tillwire.core.model import Lifecycle, Register
+from tillwire.core.ports import Unit
 from tillwire.estate import pairings
 from tillwire.estate.pairings import Codes, show_code
 
 PORT: Final = 8760
 RECEIVER: Final = 8761
 FACE: Final = "smartconnect"
-OTHER: Final = "other"
 OTHER_STORE: Final = "0b7f5a1e-3b0e-4a0a-8d5c-4c4d3f1b9e12"
 LANE: Final = VIRTUAL[0]
 SECOND_LANE: Final = VIRTUAL[1]
@@ -38,33 +35,15 @@ OTHERS: Final = msgspec.structs.replace(
     LANE, id="v1-9001", organisation_id=OTHER, store_id=OTHER_STORE, serial="9001", tid="30359001"
 )
 
-Json = Any
-"""JSON of any shape."""
-
 
 def furnish(unit: Unit) -> None:
     """Put the shop into the journal, and a second organisation with a terminal."""
-    found(unit)
-    unit.put(msgspec.structs.replace(POLLING, serial="7001"))
-    unit.put(Organisation(OTHER, "Others"))
-    unit.put(Merchant("other merchant", OTHER, "The Other Merchant"))
-    elsewhere = unit.estate().stores[STORE]
-    fields = {name: getattr(elsewhere, name) for name in elsewhere.__struct_fields__}
-    unit.put(Store(**{**fields, "id": OTHER_STORE, "merchant_id": "other merchant"}))
+    found_two(unit, OTHER_STORE)
     unit.put(OTHERS)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A whole HTTP response."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Json:
-        return json.loads(self.body)
+class Answer(cloud_kit.Answer):
+    """Of the face."""
 
     @property
     def error(self) -> str:
@@ -152,63 +131,26 @@ AWAY: Final = ("CANCELLED", "FAILED-INTERFACE")
 DELAYED: Final = ("OK-DELAYED", "DELAYED-TRANSACTION")
 
 
-@dataclass
-class Receiver:
-    """Where registers are told: a server of its own."""
+class Receiver(cloud_kit.Receiver[tuple[Mapping[str, str], Json]]):
+    """Where registers are told."""
 
-    heard: list[tuple[Mapping[str, str], Json]] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
-    """What the next ones are answered with; then 204."""
-    url: str = ""
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def __call__(self, scope: Json, receive: Json, send: Json) -> None:
-        """The ASGI application."""
-        if scope["type"] != "http":
-            return
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        assert scope["method"] == "POST"
-        headers = {key.decode(): value.decode() for key, value in scope["headers"]}
-        self.heard.append((headers, json.loads(body)))
-        status = self.statuses.pop(0) if self.statuses else 204
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-        self.news.set()
+    def read(
+        self, method: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[Mapping[str, str], Json]:
+        assert method == "POST"
+        return headers, json.loads(body)
 
     async def until(self, count: int, within: float = 400.0) -> list[Json]:
         """Wait for so many; what they said."""
-        async with asyncio.timeout(within):
-            while len(self.heard) < count:
-                self.news.clear()
-                await self.news.wait()
+        await self.when(lambda: len(self.heard) >= count, within)
         return [said for _, said in self.heard]
 
 
-class Cloud:
+class Cloud(cloud_kit.Cloud[Receiver, Answer]):
     """A gateway with the face in front, and a receiver."""
 
-    def __init__(self, gateway: GatewayUnderTest, receiver: Receiver) -> None:
-        self.gateway = gateway
-        self.receiver = receiver
-        self._client = gateway.client()
-
-    @property
-    def url(self) -> str:
-        return self.gateway.url(FACE)
-
-    async def ask(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
-    ) -> Answer:
-        """One request over a connection."""
-        response: HttpResponse = await self._client.request(
-            method, url, headers=headers, body=body, timeout=600.0, limit=1 << 22
-        )
-        names = {name.lower(): value for name, value in response.headers}
-        return Answer(response.status, names, response.body)
+    face = FACE
+    answer = Answer
 
     async def form(
         self,
@@ -220,7 +162,7 @@ class Cloud:
         """One form; bytes go as they are."""
         body = fields if isinstance(fields, bytes) else urlencode(fields).encode()
         said = {"Content-Type": FORM, "Accept": "application/json", **(headers or {})}
-        return await self.ask(method, self.url + path, said, body)
+        return await self.ask(method, path, said, body)
 
     async def get(self, url: str) -> Answer:
         """Poll."""
@@ -257,26 +199,10 @@ class Cloud:
         changed = msgspec.structs.replace(engine.estate.terminals[terminal], lifecycle=lifecycle)
         await engine.change_estate(lambda unit: unit.put(changed))
 
-    def transactions(self) -> list[Transaction]:
-        """All of the journal, oldest first."""
-        return self.gateway.transactions()
 
-    async def charged(self) -> list[int]:
-        """What the acquirer really moved, in minor units."""
-        return list((await self.gateway.charges()).values())
-
-
-@asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
+def receiving() -> AbstractAsyncContextManager[Receiver]:
     """A receiver that listens."""
-    receiver = Receiver()
-    virtual = isinstance(asyncio.get_running_loop(), VirtualLoop)
-    served: Served = await serve_app(receiver, port=RECEIVER if virtual else 0)
-    receiver.url = f"http://127.0.0.1:{urlsplit(served.url).port}/told"
-    try:
-        yield receiver
-    finally:
-        await served.close()
+    return listening(Receiver(), RECEIVER)
 
 
 @asynccontextmanager
@@ -284,17 +210,9 @@ async def living(
     folder: Path, receiver: Receiver | None = None, **settings: Json
 ) -> AsyncIterator[Cloud]:
     """One life of the gateway on the journal in `folder`."""
-    virtual = isinstance(asyncio.get_running_loop(), VirtualLoop)
     told = {"organisation": SHOP, **settings}
-    gateway = GatewayUnderTest(folder, {FACE: PORT if virtual else 0}, {FACE: told})
-    estate = await gateway.journal.read(lambda reader: reader.estate())
-    if not estate.organisations:
-        await gateway.journal.commit(furnish)
-    await gateway.start()
-    try:
+    async with serving(folder, FACE, PORT, told, furnish) as gateway:
         yield Cloud(gateway, receiver or Receiver())
-    finally:
-        await gateway.stop()
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from structlog.testing import capture_logs
 
+from tests.kit.cloud import OTHER
 from tests.kit.runner import virtual
 from tests.kit.shop import SHOP
 from tests.kit.virtual_loop import virtual_loop
@@ -17,7 +18,6 @@ from tests.unit.smartconnect.face.register import (
     AWAY,
     DELAYED,
     LANE,
-    OTHER,
     OTHERS,
     Answer,
     Cloud,
