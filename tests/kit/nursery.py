@@ -44,8 +44,7 @@ class Nursery:
     """The tests' side."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="nursery-"))
-        self.address: Final = str(self._folder / "socket")
+        self.address: Final = str(Path(tempfile.mkdtemp(prefix="nursery-")) / "socket")
         """Where orders are taken."""
         client = str(nursery_client.__file__)
         self.tillwire: Final = (sys.executable, "-I", "-S", client, self.address)
@@ -87,7 +86,6 @@ class Nursery:
     def close(self) -> None:
         """No more are needed."""
         self._process.communicate()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @functools.cache
@@ -246,7 +244,10 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # what is shared is neither looked at nor copied in every child
     print("ready", flush=True)
-    server.serve()
+    try:
+        server.serve()
+    finally:  # also when the tests were killed
+        shutil.rmtree(Path(sys.argv[1]).parent, ignore_errors=True)
 
 
 if __name__ == "__main__":
