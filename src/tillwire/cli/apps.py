@@ -12,9 +12,17 @@ from typing import Annotated
 import typer
 
 from tillwire.cli.files import read_key, write_new
-from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
+from tillwire.cli.journals import (
+    ConfigOption,
+    DataOption,
+    JournalOption,
+    commit,
+    estate_at,
+    locate,
+    opened,
+)
 from tillwire.cli.keys import OrganisationOption
-from tillwire.cli.options import JsonOption, organisation_of
+from tillwire.cli.options import JsonOption, OwnerOption, organisation_of, owners_asked
 from tillwire.cli.output import remark, say, say_json, say_table
 from tillwire.cli.times import in_utc, rfc3339
 from tillwire.clock import SystemClock
@@ -119,19 +127,16 @@ def add(
 
 @app.command("list")
 def list_applications(
-    organisation: Annotated[
-        str, typer.Option("--organisation", "-o", help="Only of this one.")
-    ] = "",
+    organisation: OwnerOption = "",
     journal: JournalOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List applications, with what they may do and which key they have."""
-    with opened(locate(journal, config, data)) as books:
-        estate = books.read_now(lambda reader: reader.estate())
-    owners = [organisation_of(estate, organisation).id] if organisation else estate.organisations
-    found = [each for owner in sorted(owners) for each in estate.applications_of(owner)]
+    estate = estate_at(locate(journal, config, data))
+    owners = owners_asked(estate, organisation)
+    found = [each for owner in owners for each in estate.applications_of(owner)]
     if as_json:
         say_json([_view(each) for each in found])
         return

@@ -10,7 +10,15 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
+from tillwire.cli.journals import (
+    ConfigOption,
+    DataOption,
+    JournalOption,
+    commit,
+    estate_at,
+    locate,
+    opened,
+)
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import remark, say, say_json
 from tillwire.cli.places import (
@@ -132,8 +140,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show the estate as it stands."""
-    with opened(locate(journal, config, data)) as books:
-        estate = books.read_now(lambda reader: reader.estate())
+    estate = estate_at(locate(journal, config, data))
     if as_json:
         say_json(_estate_view(estate))
     elif not estate.organisations:

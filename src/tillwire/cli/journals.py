@@ -10,6 +10,7 @@ from typing import Annotated, Final, TypeVar
 import typer
 
 from tillwire import config
+from tillwire.core.estate import Estate
 from tillwire.core.ports import Unit
 from tillwire.errors import ConfigurationError
 from tillwire.journal.sqlite import SqliteJournal
@@ -103,6 +104,12 @@ def opened(path: Path, *, create: bool = False) -> Iterator[SqliteJournal]:
         yield journal
     finally:
         journal.close()
+
+
+def estate_at(path: Path) -> Estate:
+    """The estate as the journal at `path` has it. Raises as `opened`."""
+    with opened(path) as books:
+        return books.read_now(lambda reader: reader.estate())
 
 
 def commit(journal: SqliteJournal, work: Callable[[Unit], T]) -> T:

@@ -12,8 +12,22 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
-from tillwire.cli.options import JsonOption, organisation_of, terminal_of
+from tillwire.cli.journals import (
+    ConfigOption,
+    DataOption,
+    JournalOption,
+    commit,
+    estate_at,
+    locate,
+    opened,
+)
+from tillwire.cli.options import (
+    JsonOption,
+    OwnerOption,
+    organisation_of,
+    owners_asked,
+    terminal_of,
+)
 from tillwire.cli.output import remark, say, say_json, say_table
 from tillwire.cli.times import in_utc, parse_moment, rfc3339
 from tillwire.clock import Instant, SystemClock
@@ -72,19 +86,16 @@ def create(
 
 @app.command("list")
 def list_keys(
-    organisation: Annotated[
-        str, typer.Option("--organisation", "-o", help="Only of this one.")
-    ] = "",
+    organisation: OwnerOption = "",
     journal: JournalOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List API keys, without their secrets."""
-    with opened(locate(journal, config, data)) as books:
-        estate = books.read_now(lambda reader: reader.estate())
-    owners = [organisation_of(estate, organisation).id] if organisation else estate.organisations
-    keys = [key for owner in sorted(owners) for key in estate.keys_of(owner)]
+    estate = estate_at(locate(journal, config, data))
+    owners = owners_asked(estate, organisation)
+    keys = [key for owner in owners for key in estate.keys_of(owner)]
     now = SystemClock().now()
     if as_json:
         say_json([{**_key_view(key), "validity": _validity(key, now, rfc3339)} for key in keys])

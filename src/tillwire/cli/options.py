@@ -13,6 +13,7 @@ from tillwire.errors import Conflict, NotFound
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, for programs.")
 ]
+OwnerOption = Annotated[str, typer.Option("--organisation", "-o", help="Only of this one.")]
 
 
 def organisation_of(estate: Estate, key: str) -> Organisation:
@@ -22,6 +23,14 @@ def organisation_of(estate: Estate, key: str) -> Organisation:
         known = ", ".join(sorted(estate.organisations)) or "none yet"
         raise NotFound(f"No organisation {key!r}; there is: {known}.")
     return found
+
+
+def owners_asked(estate: Estate, organisation: str) -> list[str]:
+    """The keys of the organisations whose things are listed: of this one, or, if it is empty, of
+    all. Raises as `organisation_of`."""
+    if organisation:
+        return [organisation_of(estate, organisation).id]
+    return sorted(estate.organisations)
 
 
 def store_of(estate: Estate, text: str) -> Store:

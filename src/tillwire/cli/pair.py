@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
+from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, estate_at, locate
 from tillwire.cli.options import JsonOption, terminal_of
 from tillwire.cli.output import say, say_json
 from tillwire.cli.terminals import TerminalArgument
@@ -31,8 +31,7 @@ def pair(
     as_json: JsonOption = False,
 ) -> None:
     """Pair a terminal behind a SmartConnect cloud with this gateway, by the code that it shows."""
-    with opened(locate(journal, config, data)) as books:
-        estate = books.read_now(lambda reader: reader.estate())
+    estate = estate_at(locate(journal, config, data))
     found = terminal_of(estate, terminal)
     if found.driver != DRIVER:
         raise Unsupported(f"{found.name} is reached by {found.driver}, and is not paired.")

@@ -14,11 +14,12 @@ from tillwire.cli.journals import (
     DataOption,
     JournalOption,
     commit,
+    estate_at,
     key_file,
     locate,
     opened,
 )
-from tillwire.cli.options import JsonOption, organisation_of, terminal_of
+from tillwire.cli.options import JsonOption, OwnerOption, owners_asked, terminal_of
 from tillwire.cli.output import remark, say, say_json, say_table
 from tillwire.cli.pair import pair
 from tillwire.cli.terminals import TerminalArgument
@@ -50,20 +51,17 @@ app.command()(pair)
 
 @app.command("list")
 def list_registers(
-    organisation: Annotated[
-        str, typer.Option("--organisation", "-o", help="Only of this one.")
-    ] = "",
+    organisation: OwnerOption = "",
     journal: JournalOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List registers: their terminals, and which of them are used from two places."""
-    with opened(locate(journal, config, data)) as books:
-        estate = books.read_now(lambda reader: reader.estate())
-    owner = organisation_of(estate, organisation).id if organisation else ""
+    estate = estate_at(locate(journal, config, data))
+    owners = owners_asked(estate, organisation)
     found = sorted(
-        (each for each in estate.registers.values() if owner in ("", each.organisation_id)),
+        (each for each in estate.registers.values() if each.organisation_id in owners),
         key=lambda each: (each.organisation_id, each.vendor_name, each.register_id),
     )
     if as_json:

@@ -19,6 +19,7 @@ from tillwire.cli.journals import (
     ConfigOption,
     DataOption,
     JournalOption,
+    estate_at,
     key_file,
     locate,
     opened,
@@ -102,8 +103,7 @@ def inquire(
     if what not in INQUIRIES:
         raise InvalidRequest("WHAT", f"there is no {what[:60]!r}", " or ".join(INQUIRIES))
     path = locate(journal, config, data)
-    with opened(path) as books:
-        estate = books.read_now(lambda reader: reader.estate())
+    estate = estate_at(path)
     found = terminal_of(estate, terminal)
     paths = SecretPaths(KeyFileVault(key_file(path, config)), PURPOSE)
     name = SystemClock().transaction_id()

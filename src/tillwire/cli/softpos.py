@@ -23,12 +23,13 @@ from tillwire.cli.journals import (
     DataOption,
     JournalOption,
     commit,
+    estate_at,
     key_file,
     locate,
     opened,
 )
 from tillwire.cli.keys import OrganisationOption
-from tillwire.cli.options import JsonOption, organisation_of
+from tillwire.cli.options import JsonOption, OwnerOption, organisation_of, owners_asked
 from tillwire.cli.output import remark, say, say_json, say_table
 from tillwire.cli.times import in_utc, rfc3339
 from tillwire.clock import SystemClock
@@ -156,20 +157,17 @@ def add(
 
 @app.command("list")
 def list_apps(
-    organisation: Annotated[
-        str, typer.Option("--organisation", "-o", help="Only of this one.")
-    ] = "",
+    organisation: OwnerOption = "",
     journal: JournalOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List applications, with their certificates and TIDs."""
-    with opened(locate(journal, config, data)) as books:
-        estate = books.read_now(lambda reader: reader.estate())
-    owner = organisation_of(estate, organisation).id if organisation else ""
+    estate = estate_at(locate(journal, config, data))
+    owners = owners_asked(estate, organisation)
     found = sorted(
-        (each for each in estate.client_apps.values() if owner in ("", each.organisation_id)),
+        (each for each in estate.client_apps.values() if each.organisation_id in owners),
         key=lambda each: (each.organisation_id, each.created_at, each.id),
     )
     if as_json:

@@ -15,8 +15,22 @@ import typer
 
 from tillwire import strict_toml
 from tillwire.cli.estate import DRIVERS
-from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
-from tillwire.cli.options import JsonOption, organisation_of, store_of, terminal_of
+from tillwire.cli.journals import (
+    ConfigOption,
+    DataOption,
+    JournalOption,
+    commit,
+    estate_at,
+    locate,
+    opened,
+)
+from tillwire.cli.options import (
+    JsonOption,
+    OwnerOption,
+    organisation_of,
+    store_of,
+    terminal_of,
+)
 from tillwire.cli.output import remark, say, say_json
 from tillwire.cli.places import (
     change_view,
@@ -57,9 +71,7 @@ class Former(StrEnum):
 
 @app.command("list")
 def list_terminals(
-    organisation: Annotated[
-        str, typer.Option("--organisation", "-o", help="Only of this one.")
-    ] = "",
+    organisation: OwnerOption = "",
     removed: Annotated[
         bool, typer.Option("--all", help="Show removed terminals and former devices, too.")
     ] = False,
@@ -69,8 +81,7 @@ def list_terminals(
     as_json: JsonOption = False,
 ) -> None:
     """List terminals: where they stand, and whether they can pay."""
-    with opened(locate(journal, config, data)) as books:
-        estate = books.read_now(lambda reader: reader.estate())
+    estate = estate_at(locate(journal, config, data))
     owner = organisation_of(estate, organisation).id if organisation else ""
     found = terminals_in(estate, removed=removed, organisation=owner)
     if as_json:

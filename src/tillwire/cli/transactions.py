@@ -12,7 +12,7 @@ from tillwire.cli import timeline
 from tillwire.cli.decide import decide
 from tillwire.cli.export import export
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
-from tillwire.cli.options import JsonOption, organisation_of, terminal_of
+from tillwire.cli.options import JsonOption, OwnerOption, organisation_of, terminal_of
 from tillwire.cli.output import remark, say, say_json, say_lines, say_table
 from tillwire.cli.times import in_zone
 from tillwire.cli.views import blocked_view, event_view, transaction_view
@@ -40,9 +40,7 @@ def list_transactions(
     reference: Annotated[
         str, typer.Option("--reference", "-r", help="Only with this reference of the till.")
     ] = "",
-    organisation: Annotated[
-        str, typer.Option("--organisation", "-o", help="Only of this one.")
-    ] = "",
+    organisation: OwnerOption = "",
     open_only: Annotated[
         bool, typer.Option("--open", help="Only those that have not ended yet.")
     ] = False,
@@ -122,9 +120,7 @@ def _row(transaction: Transaction) -> list[str]:
 
 @app.command()
 def blocked(
-    organisation: Annotated[
-        str, typer.Option("--organisation", "-o", help="Only of this one.")
-    ] = "",
+    organisation: OwnerOption = "",
     journal: JournalOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
