@@ -485,6 +485,28 @@ async def test_what_comes_late_into_the_list_is_found(counter: Counter) -> None:
     assert (paid.state, counter.system.charged) == (State.APPROVED, [12.5])
 
 
+@at_a_counter()
+async def test_a_system_that_wakes_up_may_list_before_it_takes(counter: Counter) -> None:
+    """It stood still with the payment in its hands, for longer than anybody waits. Now it does all
+    that has come meanwhile, in no order."""
+    wakes = virtual_loop().clock.monotonic() + 200
+
+    async def takes(system: there.System, asked: there.Asked) -> Any:
+        await asyncio.sleep(wakes + 2 - asked.at)
+        return await there.taken(system, asked)
+
+    async def lists(system: there.System, asked: there.Asked) -> Any:
+        await asyncio.sleep(max(0.0, wakes - asked.at))
+        return await there.listed(system, asked)
+
+    counter.system.posts.append(takes)
+    counter.system.lists.extend([lists] * 1_000)
+    order = await counter.order()
+    await counter.lost(order)
+    paid = await counter.ended(order)
+    assert (paid.state, counter.system.charged) == (State.APPROVED, [12.5])
+
+
 async def _ignoring_pages(system: there.System, asked: there.Asked) -> Any:
     asked.query.update(page="1")
     return await there.listed(system, asked)
@@ -625,7 +647,7 @@ async def test_a_list_that_changes_while_it_is_read_proves_nothing(counter: Coun
     counter.system.lists.extend([shrinking] * 1_000)
     order = await counter.order()
     await counter.lost(order)
-    await asyncio.sleep(115)
+    await asyncio.sleep(125)
     assert (await counter.now(order)).state is State.UNKNOWN
     assert "list changed while it was read" in counter.doubts(order)
     assert (await counter.ended(order)).proof is Proof.ABSENT_AT_PEER

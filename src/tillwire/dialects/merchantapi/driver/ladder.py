@@ -11,6 +11,7 @@ system has cut it say, is no absence either.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, NamedTuple
 
 from tillwire import clock as clocks
@@ -30,6 +31,9 @@ from tillwire.dialects.merchantapi.driver.settings import DriverSettings
 from tillwire.dialects.merchantapi.wire.told import Told
 from tillwire.errors import PeerError
 
+AWAKE: Final = 10.0
+"""Seconds between two readings that prove an absence: a system that stood still may list before it
+takes what has come meanwhile."""
 MOST_NAMED: Final = 5
 """Entries of the list that a person is told of at once."""
 
@@ -119,6 +123,7 @@ class Ladder:
         wait = self._settings.answer_seconds + self._settings.settle_seconds
         if begun <= transaction.send_by + round(wait * 1000):
             return CannotTell("It is not listed, and may still be.")
+        await asyncio.sleep(AWAKE)
         again = await self._seen(transaction)
         if again.mine or again.alike or not seen.names <= again.names:
             # Where something goes from a page that was read, what follows moves up past the next.
