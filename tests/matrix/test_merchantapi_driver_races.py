@@ -13,7 +13,6 @@ import pytest
 
 from tests.kit.messages import Fate
 from tests.kit.runner import again, seeds
-from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.merchantapi_agreement import check_pair
 from tests.matrix.merchantapi_pair import (
     DEVICE,
@@ -26,13 +25,13 @@ from tests.matrix.merchantapi_pair import (
     settled,
 )
 from tests.matrix.nexo_doubles import Doubling
+from tests.matrix.trouble import MINORS, end_through, trouble
 from tests.simulation.polling import PollingTerminal
 from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.errors import Conflict, PeerError
 from tillwire.net.http_client import AiohttpClient
 
 _T = TransactionType
-MINORS: Final = (1000, 1040, 1043, 1046, 1048, 1049, 1052, 1053, 1054)
 KINDS: Final = pytest.mark.parametrize("kind", [_T.PURCHASE, _T.REFUND])
 
 
@@ -40,12 +39,9 @@ KINDS: Final = pytest.mark.parametrize("kind", [_T.PURCHASE, _T.REFUND])
 @KINDS
 def test_what_comes_twice_is_done_once(disk: Path, after: float, kind: TransactionType) -> None:
     async def day(pair: Pair) -> None:
-        first = await pair.pay(LANE, 3000)
-        way = pair.plug.network = Doubling(Fate(doubled_after=after))
-        original = None if kind is _T.PURCHASE else first.id
-        here = await settled(pair, await pair.order(LANE, 1000, kind, original=original))
-        assert here.state is State.APPROVED
-        await way.settle()
+        way = Doubling(Fate(doubled_after=after))
+        end = await end_through(way, pair, LANE, 1000, kind, settled, first=3000)
+        assert end is State.APPROVED
         await asyncio.sleep(60)
         assert len(pair.far.transactions()) == 2
         await check_pair(pair)
@@ -56,12 +52,9 @@ def test_what_comes_twice_is_done_once(disk: Path, after: float, kind: Transacti
 @KINDS
 def test_what_loses_its_answer_is_found(disk: Path, kind: TransactionType) -> None:
     async def day(pair: Pair) -> None:
-        first = await pair.pay(LANE, 3000)
-        way = pair.plug.network = Doubling(Fate(answer_lost=True), Fate(), Fate(answer_lost=True))
-        original = None if kind is _T.PURCHASE else first.id
-        here = await settled(pair, await pair.order(LANE, 900, kind, original=original))
-        assert here.state is State.APPROVED
-        await way.settle()
+        way = Doubling(Fate(answer_lost=True), Fate(), Fate(answer_lost=True))
+        end = await end_through(way, pair, LANE, 900, kind, settled, first=3000)
+        assert end is State.APPROVED
         await check_pair(pair)
 
     live(disk, day)
@@ -147,13 +140,7 @@ async def _trouble(pair: Pair, lane: Lane, source: random.Random, order: Transac
     for _ in range(source.randrange(300)):
         await asyncio.sleep(0)
     await asyncio.sleep(source.choice([0.0, 0.0, 2.0, 15.0]))
-    match source.randrange(6):
-        case 0:
-            virtual_loop().network.cut(*FAR_PORTS.values())
-        case 1:
-            await pair.is_away("far", source.choice([0.0, 20.0, 200.0]))
-        case 2:
-            await pair.is_away("near", source.choice([0.0, 20.0, 800.0]))
+    match await trouble(pair, source, 6, far=[0.0, 20.0, 200.0], near=[0.0, 20.0, 800.0]):
         case 3:
             await pair.near.engine.abort(order.id)
         case 4:

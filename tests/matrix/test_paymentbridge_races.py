@@ -12,15 +12,14 @@ import pytest
 
 from tests.kit.messages import Fate
 from tests.kit.runner import again, seeds
-from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.nexo_doubles import Doubling
 from tests.matrix.paymentbridge_agreement import check_pair
-from tests.matrix.paymentbridge_pair import FAR_PORTS, LANE, Lane, Pair, live, settled
+from tests.matrix.paymentbridge_pair import LANE, Lane, Pair, live, settled
+from tests.matrix.trouble import MINORS, end_through, trouble
 from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.errors import Conflict
 
 _T = TransactionType
-MINORS: Final = (1000, 1040, 1043, 1046, 1048, 1049, 1052, 1053, 1054)
 MISCHIEF: Final[tuple[dict[str, Any], ...]] = (
     {},
     {"drop": ["received"]},
@@ -36,12 +35,9 @@ MISCHIEF: Final[tuple[dict[str, Any], ...]] = (
 @pytest.mark.parametrize("kind", [_T.PURCHASE, _T.REVERSAL, _T.REFUND, _T.CAPTURE])
 def test_what_comes_twice_is_done_once(disk: Path, fate: Fate, kind: TransactionType) -> None:
     async def day(pair: Pair) -> None:
-        first = await pair.pay(LANE, 1000, _T.PREAUTH if kind is _T.CAPTURE else _T.PURCHASE)
-        way = pair.plug.network = Doubling(fate, fate)
-        original = None if kind is _T.PURCHASE else first.id
-        here = await settled(pair, await pair.order(LANE, 1000, kind, original=original))
-        assert here.state is State.APPROVED
-        await way.settle()
+        way = Doubling(fate, fate)
+        end = await end_through(way, pair, LANE, 1000, kind, settled)
+        assert end is State.APPROVED
         await asyncio.sleep(60)
         await check_pair(pair)
 
@@ -51,12 +47,9 @@ def test_what_comes_twice_is_done_once(disk: Path, fate: Fate, kind: Transaction
 @pytest.mark.parametrize("kind", [_T.PURCHASE, _T.REVERSAL, _T.REFUND, _T.CAPTURE])
 def test_what_loses_its_answer_is_found(disk: Path, kind: TransactionType) -> None:
     async def day(pair: Pair) -> None:
-        first = await pair.pay(LANE, 1000, _T.PREAUTH if kind is _T.CAPTURE else _T.PURCHASE)
-        way = pair.plug.network = Doubling(Fate(answer_lost=True))
-        original = None if kind is _T.PURCHASE else first.id
-        here = await settled(pair, await pair.order(LANE, 1000, kind, original=original))
-        assert here.state is State.APPROVED
-        await way.settle()
+        way = Doubling(Fate(answer_lost=True))
+        end = await end_through(way, pair, LANE, 1000, kind, settled)
+        assert end is State.APPROVED
         await check_pair(pair)
 
     live(disk, day)
@@ -113,14 +106,7 @@ async def _trouble(pair: Pair, source: random.Random) -> None:
     for _ in range(source.randrange(300)):
         await asyncio.sleep(0)
     await asyncio.sleep(source.choice([0.0, 0.0, 2.0, 15.0]))
-    match source.randrange(6):
-        case 0:
-            virtual_loop().network.cut(*FAR_PORTS.values())
-        case 1:
-            await pair.is_away("far", source.choice([0.0, 20.0, 90.0]))
-        case 2:
-            await pair.is_away("near", source.choice([0.0, 20.0, 90.0]))
-        case 3:
-            pair.deafen()
-            await asyncio.sleep(source.choice([3.0, 30.0]))
-            await pair.hear_again()
+    if await trouble(pair, source, 6, far=[0.0, 20.0, 90.0], near=[0.0, 20.0, 90.0]) == 3:
+        pair.deafen()
+        await asyncio.sleep(source.choice([3.0, 30.0]))
+        await pair.hear_again()

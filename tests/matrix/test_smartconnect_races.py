@@ -12,15 +12,14 @@ import pytest
 
 from tests.kit.messages import Fate
 from tests.kit.runner import again, seeds
-from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.nexo_doubles import Doubling
 from tests.matrix.smartconnect_agreement import check_pair
-from tests.matrix.smartconnect_pair import FAR_PORTS, LANE, Lane, Pair, live, settled
+from tests.matrix.smartconnect_pair import LANE, Lane, Pair, live, settled
+from tests.matrix.trouble import MINORS, end_through, trouble
 from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.errors import Conflict, Proof
 
 _T = TransactionType
-MINORS: Final = (1000, 1040, 1043, 1046, 1048, 1049, 1052, 1053, 1054)
 KINDS: Final = pytest.mark.parametrize("kind", [_T.PURCHASE, _T.REFUND, _T.CAPTURE])
 
 
@@ -28,12 +27,9 @@ KINDS: Final = pytest.mark.parametrize("kind", [_T.PURCHASE, _T.REFUND, _T.CAPTU
 @KINDS
 def test_what_comes_twice_is_done_once(disk: Path, after: float, kind: TransactionType) -> None:
     async def day(pair: Pair) -> None:
-        first = await pair.pay(LANE, 1000, _T.PREAUTH if kind is _T.CAPTURE else _T.PURCHASE)
-        way = pair.plug.network = Doubling(Fate(doubled_after=after))
-        original = None if kind is _T.PURCHASE else first.id
-        here = await settled(pair, await pair.order(LANE, 1000, kind, original=original))
-        assert here.state is State.APPROVED
-        await way.settle()
+        way = Doubling(Fate(doubled_after=after))
+        end = await end_through(way, pair, LANE, 1000, kind, settled)
+        assert end is State.APPROVED
         await asyncio.sleep(60)
         await check_pair(pair)
 
@@ -43,12 +39,9 @@ def test_what_comes_twice_is_done_once(disk: Path, after: float, kind: Transacti
 @KINDS
 def test_what_loses_its_answer_is_for_a_person(disk: Path, kind: TransactionType) -> None:
     async def day(pair: Pair) -> None:
-        first = await pair.pay(LANE, 1000, _T.PREAUTH if kind is _T.CAPTURE else _T.PURCHASE)
-        way = pair.plug.network = Doubling(Fate(answer_lost=True))
-        original = None if kind is _T.PURCHASE else first.id
-        here = await settled(pair, await pair.order(LANE, 900, kind, original=original))
-        assert here.state is State.UNKNOWN
-        await way.settle()
+        way = Doubling(Fate(answer_lost=True))
+        end = await end_through(way, pair, LANE, 900, kind, settled)
+        assert end is State.UNKNOWN
         await check_pair(pair)
 
     live(disk, day)
@@ -109,10 +102,4 @@ async def _ordered(pair: Pair, sales: list[Transaction], source: random.Random) 
 async def _trouble(pair: Pair, source: random.Random) -> None:
     """Something happens meanwhile, or nothing."""
     await asyncio.sleep(source.choice([0.0, 0.1, 2.0, 4.0]))
-    match source.randrange(5):
-        case 0:
-            virtual_loop().network.cut(*FAR_PORTS.values())
-        case 1:
-            await pair.is_away("far", source.choice([0.0, 20.0, 200.0]))
-        case 2:
-            await pair.is_away("near", source.choice([0.0, 20.0, 800.0, 1000.0]))
+    await trouble(pair, source, 5, far=[0.0, 20.0, 200.0], near=[0.0, 20.0, 800.0, 1000.0])
