@@ -38,6 +38,7 @@ from tillwire.dialects.softpos.driver import returns as softpos_returns
 from tillwire.dialects.softpos.driver.backend import Backends
 from tillwire.dialects.softpos.face import face as softpos_face
 from tillwire.dialects.softpos.face import settings as softpos_settings
+from tillwire.dialects.softpos.face.mischief import Mischief
 from tillwire.errors import NotFound
 from tillwire.net.addresses import Addresses
 from tillwire.net.asgi import App
@@ -67,6 +68,8 @@ class Parts:
     """Of all nexo faces: what one of them began, another one aborts."""
     places: Places = field(default_factory=Places)
     """Of all ECR17 lanes: which terminal each one serves."""
+    softpos_mischief: Mischief = field(default_factory=Mischief)
+    """What backends of SoftPOS do wrong; told by the virtual world's face."""
 
 
 class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,7 +148,9 @@ def _device(parts: Parts, settings: NoSettings) -> App:
 
 def _virtual(parts: Parts, settings: NoSettings) -> App:
     assert parts.world is not None, "the configuration was checked"
-    return virtual_face.create(parts.world, parts.engine, parts.vault)
+    return virtual_face.create(
+        parts.world, parts.engine, parts.vault, parts.softpos_mischief.routes()
+    )
 
 
 def _nexo(parts: Parts, settings: nexo_settings.Settings) -> Poi:
@@ -218,7 +223,10 @@ def _smartconnect(parts: Parts, settings: smartconnect_settings.Settings) -> App
 
 
 def _softpos(parts: Parts, settings: softpos_settings.Settings) -> App:
-    return softpos_face.create(parts.engine, parts.clock, settings, parts.vault)
+    # Where virtual terminals are, and never in production.
+    misbehaves = parts.world is not None and settings.profile == "staging"
+    mischief = parts.softpos_mischief if misbehaves else None
+    return softpos_face.create(parts.engine, parts.clock, settings, parts.vault, mischief)
 
 
 def _softpos_returns(parts: Parts, settings: NoSettings) -> App:

@@ -9,6 +9,8 @@
     POST   /terminals/{name}/pairing     it shows a code, by which a register is paired with it
     DELETE /terminals/{name}/pairing     its registers are unpaired, as on its menu
 
+Faces that can be told to misbehave, as what virtual terminals are tested with, add paths of theirs.
+
 It belongs to the sandbox alone: whoever reaches it sees and scripts everything. So it answers under
 the names of its own machine only; a web page from elsewhere that has its own name lead here (DNS
 rebinding) is refused.
@@ -17,7 +19,7 @@ rebinding) is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -127,15 +129,20 @@ _order: Final = msgspec.json.Decoder(Order)
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def create(world: World, engine: Engine, vault: Vault) -> App:
-    """The face as an ASGI application; `vault` has the key of pairing codes."""
-    return VirtualFace(world, engine, vault)
+def create(
+    world: World, engine: Engine, vault: Vault, more: Iterable[tuple[str, str, Handler]] = ()
+) -> App:
+    """The face as an ASGI application; `vault` has the key of pairing codes, `more` are paths of
+    other faces: method, path, and what serves it."""
+    return VirtualFace(world, engine, vault, more)
 
 
 class VirtualFace:
     """Shows and scripts the virtual world."""
 
-    def __init__(self, world: World, engine: Engine, vault: Vault) -> None:
+    def __init__(
+        self, world: World, engine: Engine, vault: Vault, more: Iterable[tuple[str, str, Handler]]
+    ) -> None:
         self._world = world
         self._engine = engine
         self._codes = Codes(vault)
@@ -149,6 +156,7 @@ class VirtualFace:
                 ("DELETE", "/terminals/{name}/script", self._remove_script),
                 ("POST", "/terminals/{name}/pairing", self._show_code),
                 ("DELETE", "/terminals/{name}/pairing", self._unpair),
+                *more,
             ]
         )
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import urllib.request
 
 import pytest
 
@@ -175,3 +176,42 @@ def test_a_pushed_request_is_refused(backend: Backend, changed: dict[str, str], 
     answer = backend.push(**changed)
     assert answer.status == 400
     assert [each["field"] for each in answer.body["fieldErrors"]] == [field]
+
+
+def tell(sandbox: SandboxProcess, method: str, path: str = "", body: object = None) -> None:
+    """Tell the sandbox what its backend is to do wrong."""
+    request = urllib.request.Request(
+        f"{sandbox.card['virtual']['url']}/softpos{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+        method=method,
+    )
+    urllib.request.urlopen(request, timeout=ENDS_WITHIN).close()
+
+
+def test_it_fails_when_it_is_told_to(backend: Backend, sandbox: SandboxProcess) -> None:
+    asked = {"terminalId": "30350006", "callerTrxId": "no-such-sale"}
+    wrongs = [{"status": 500}, {"status": 400, "field": "callerTrxId"}, {"garbage": True}]
+    tell(sandbox, "PUT", body={"next": [*wrongs, {"seconds": 0.3}]})
+    assert backend.check(asked).body == {"statusCode": "500", "message": "Internal Server Error"}
+    assert backend.check(asked).body["fieldErrors"][0]["field"] == "callerTrxId"
+    spoiled = backend.check(asked)
+    assert spoiled.status == 200
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(spoiled.content)
+    begun = time.monotonic()
+    assert backend.check(asked).status == 404
+    assert time.monotonic() - begun >= 0.3
+
+
+def test_tokens_and_keys_are_good_no_more_when_it_is_told_so(sandbox: SandboxProcess) -> None:
+    asked = {"terminalId": "30350006", "callerTrxId": "no-such-sale"}
+    backend = Backend(sandbox.card["softpos"])
+    before = backend.live_keys()[0]
+    assert backend.check(asked, backend.assertion(recipient=before)).status == 404
+    tell(sandbox, "POST", "/keys")
+    assert backend.check(asked, backend.assertion(recipient=before)).status == 401
+    assert backend.check(asked).status == 404
+    tell(sandbox, "DELETE", "/tokens")
+    assert backend.check(asked).status == 401
+    assert Backend(sandbox.card["softpos"]).check(asked).status == 404

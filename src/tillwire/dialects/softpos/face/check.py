@@ -52,6 +52,8 @@ async def check_transaction(context: Context, call: Call) -> Reply:
     asgi.check_media_type(call.scope, asgi.JSON)
     asked = check.read_request(body)
     _check_asked(context, asked, claims)
+    if context.mischief is not None and (spoiled := await context.mischief.spoil()) is not None:
+        return spoiled
     found = meant(await _candidates(context, call.caller.organisation_id, asked))
     if found is None:
         raise NotFound("No such transaction.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from joserfc.jwk import RSAKey
@@ -12,6 +12,7 @@ from tillwire.core.engine import Engine
 from tillwire.core.model import ClientApp
 from tillwire.core.ports import Clock, Vault
 from tillwire.dialects.softpos.face.keyset import KeySet
+from tillwire.dialects.softpos.face.mischief import Mischief
 from tillwire.dialects.softpos.face.settings import Settings
 from tillwire.dialects.softpos.wire.keys import load
 from tillwire.estate import client_apps
@@ -37,24 +38,36 @@ class _Certificate(NamedTuple):
 class Context:
     """One face, as its handlers see it."""
 
-    def __init__(self, engine: Engine, clock: Clock, settings: Settings, vault: Vault) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        settings: Settings,
+        vault: Vault,
+        mischief: Mischief | None,
+    ) -> None:
         self.engine = engine
         self.clock = clock
         self.settings = settings
         self.vault = vault
+        self.mischief = mischief
         self.strangers = Strangers(clock, settings.failures_per_minute)
         self.not_recognised = LimitedLog(clock, "more callers were not recognised")
         self.refused_assertions = LimitedLog(
             clock, "more assertions were refused", a_minute=_ASSERTIONS_LOGGED
         )
         self.keys = KeySet(engine, vault, clock, settings.profile)
+        if mischief is not None:
+            mischief.join(self.keys)
+        self._derive = lru_cache(maxsize=1)(vault.derive)
         self._certificates: dict[bytes, _Certificate] = {}
 
-    @cached_property
+    @property
     def token_key(self) -> bytes:
         """What tokens are signed with, in this profile alone. Raises `JournalError` when there can
         be no key."""
-        return self.vault.derive(f"softpos tokens {self.settings.profile}")
+        since = self.mischief.since if self.mischief is not None else ""
+        return self._derive(f"softpos tokens {self.settings.profile}{since}")
 
     def now(self) -> Instant:
         """Now."""

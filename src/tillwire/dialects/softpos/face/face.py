@@ -15,6 +15,7 @@ from tillwire.core.model import ClientApp
 from tillwire.core.ports import Clock, Vault
 from tillwire.dialects.softpos.face import access, check, refusals
 from tillwire.dialects.softpos.face.context import Call, Context
+from tillwire.dialects.softpos.face.mischief import Mischief
 from tillwire.dialects.softpos.face.settings import Settings
 from tillwire.dialects.softpos.wire.check import PATH as CHECK
 from tillwire.net import asgi
@@ -37,9 +38,15 @@ _ROUTES: Final[Routes[Handler]] = Routes(
 )
 
 
-def create(engine: Engine, clock: Clock, settings: Settings, vault: Vault) -> Face:
-    """The face, as an ASGI application."""
-    return Face(Context(engine, clock, settings, vault))
+def create(
+    engine: Engine,
+    clock: Clock,
+    settings: Settings,
+    vault: Vault,
+    mischief: Mischief | None = None,
+) -> Face:
+    """The face, as an ASGI application. `mischief` says what it does wrong; None: nothing."""
+    return Face(Context(engine, clock, settings, vault, mischief))
 
 
 class Face:

@@ -47,10 +47,25 @@ class KeySet:
     def _known(self) -> list[SealedKey]:
         return self._engine.estate.live_keys(client_apps.purpose(self._profile))
 
-    async def _make(self) -> None:
-        made = await asyncio.to_thread(
+    async def replace_all(self) -> None:
+        """Retire all that are live, and have new ones: what is encrypted to a key that was fetched
+        before is opened no more. Raises `JournalError`."""
+        async with self._making:
+            made = [await self._new() for _ in range(client_apps.LIVE_KEYS)]
+
+            def add(unit: Unit) -> None:
+                for each in made:
+                    client_apps.add_key(unit, each)
+
+            await self._engine.change_estate(add)
+
+    async def _new(self) -> SealedKey:
+        return await asyncio.to_thread(
             client_apps.new_sealed_key, self._profile, self._vault, self._clock
         )
+
+    async def _make(self) -> None:
+        made = await self._new()
 
         def add(unit: Unit) -> None:
             # Another process may have made it meanwhile.

@@ -26,7 +26,7 @@ BAD_REQUEST: Final = "Bad Request — invalid input"
 NOT_FOUND: Final = "Not Found — transaction not found"
 FAULT: Final = "Internal Server Error"
 
-_CHALLENGE: Final = ((b"www-authenticate", b"Bearer"),)
+CHALLENGE: Final = ((b"www-authenticate", b"Bearer"),)
 
 
 class Unknown(NotPermitted):
@@ -36,7 +36,7 @@ class Unknown(NotPermitted):
 def tell(error: Exception, scope: Scope, app_version_status: str) -> Reply:
     """What a caller of the API is told of the error."""
     if isinstance(error, NotPermitted):
-        return standard(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED, _CHALLENGE)
+        return standard(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED, CHALLENGE)
     if isinstance(error, InvalidRequest):
         return invalid(error, app_version_status)
     if isinstance(error, NotFound):
