@@ -76,6 +76,10 @@ class Counter:
         terminal."""
         self.gateway = GatewayUnderTest(self.folder, {})
         await self.gateway.start()
+        await self.swap(serial, **changes)
+
+    async def swap(self, serial: str, **changes: Any) -> None:
+        """Have the terminal this serial number, and other settings."""
 
         def put(unit: Unit) -> None:
             unit.put(terminal({**self._told, **changes}, serial))

@@ -232,6 +232,18 @@ async def test_what_no_terminal_has_fetched_can_be_called_off(counter: Counter) 
 
 
 @at_a_counter()
+async def test_what_waits_at_a_terminal_that_was_swapped_can_be_called_off(
+    counter: Counter,
+) -> None:
+    counter.system.polls = False
+    order = await counter.named(await counter.order())
+    await counter.swap("PL0919CQ00306")
+    assert await counter.gateway.engine.abort(order.id) is AbortResult.ABORTED
+    (delete,) = counter.system.of("DELETE")
+    assert delete.path == f"{LIST}/{counter.system.tasks[0].id}"
+
+
+@at_a_counter()
 async def test_what_its_terminal_has_begun_goes_on(counter: Counter) -> None:
     order = await counter.order()
     await asyncio.sleep(5)

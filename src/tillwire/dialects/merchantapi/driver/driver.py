@@ -186,27 +186,19 @@ class MerchantApiDriver:
                 "Its name there is not in the journal, and nothing is sent before it is.",
                 Proof.NEVER_SENT,
             )
-        return await self._ladder.look(transaction)
+        return await self._ladder.where_sent(transaction).look(transaction)
 
     async def abort(self, transaction: Transaction) -> AbortResult:
         """Call it off, as long as no card was presented (source 004, "Cancel a transaction")."""
         called = transaction.peer.get(PEER_ID, "")
         if not called:
             return AbortResult.TOO_LATE  # it is on its way, and nobody knows yet what it is called
+        ladder = self._ladder.where_sent(transaction)
         try:
-            granted = await self._system.cancel(called)
+            granted = await ladder.cancel(called)
         except PeerError:
-            return await self._aborted_by_now(transaction, called)
+            return await _aborted_by_now(ladder, transaction, called)
         return AbortResult.ABORTED if granted else AbortResult.TOO_LATE
-
-    async def _aborted_by_now(self, transaction: Transaction, called: str) -> AbortResult:
-        """What came of a cancellation whose answer was lost."""
-        with contextlib.suppress(PeerError):
-            reading = await self._ladder.by_id(transaction, called)
-            if isinstance(reading, Outcome):
-                cancelled = reading.verdict is Verdict.CANCELLED
-                return AbortResult.ABORTED if cancelled else AbortResult.TOO_LATE
-        return AbortResult.UNKNOWN
 
     # --- beside transactions --------------------------------------------------------------------
 
@@ -235,6 +227,16 @@ class MerchantApiDriver:
                 entry = outcome.entry_of(each)
                 if entry.at is None or begin <= entry.at < end:
                     yield entry
+
+
+async def _aborted_by_now(ladder: Ladder, transaction: Transaction, called: str) -> AbortResult:
+    """What came of a cancellation whose answer was lost."""
+    with contextlib.suppress(PeerError):
+        reading = await ladder.by_id(transaction, called)
+        if isinstance(reading, Outcome):
+            cancelled = reading.verdict is Verdict.CANCELLED
+            return AbortResult.ABORTED if cancelled else AbortResult.TOO_LATE
+    return AbortResult.UNKNOWN
 
 
 async def _kept(progress: Progress, peer: dict[str, str]) -> None:

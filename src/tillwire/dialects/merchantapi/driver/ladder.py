@@ -48,13 +48,13 @@ class Ladder:
         self._clock = clock
         self._name = name
 
-    async def look(self, transaction: Transaction) -> Found | Absent | CannotTell:
-        """One look at what was sent: where it was sent to, as long as that is the same system."""
+    def where_sent(self, transaction: Transaction) -> Ladder:
+        """It, at the terminal to which the transaction was sent, if that is of the same system."""
         address = transaction.peer.get(LIST, self._system.list)
-        there = Ladder(self._system.listing(address), self._settings, self._clock, self._name)
-        return await there._look(transaction)
+        return Ladder(self._system.listing(address), self._settings, self._clock, self._name)
 
-    async def _look(self, transaction: Transaction) -> Found | Absent | CannotTell:
+    async def look(self, transaction: Transaction) -> Found | Absent | CannotTell:
+        """One look at what was sent."""
         begun = self._clock.now()
         called, unknown = transaction.peer.get(PEER_ID, ""), ""
         try:
@@ -82,6 +82,10 @@ class Ladder:
             others = [each for each in await self.mine(transaction) if each.id != called]
             return _all_read([found, *others], transaction)
         return reading
+
+    async def cancel(self, called: str) -> bool:
+        """Call off what the system calls so; whether that was granted. Raises `PeerError`."""
+        return await self._system.cancel(called)
 
     async def mine(self, transaction: Transaction) -> list[Told]:
         """All in the terminal's list that have our name. Raises `PeerError`."""
