@@ -195,6 +195,7 @@ class TellingObject(ssl.SSLObject):
                 raise
             self._failed = error
             raise ssl.SSLWantReadError("the alert is to be written first") from None
+        self._handshake = None  # which is over, while the connection may last for days
 
     def _look(self) -> None:
         """Whose handshake it is; its first step is made before anything has arrived."""

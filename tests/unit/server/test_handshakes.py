@@ -146,10 +146,12 @@ async def hung_up(reader: asyncio.StreamReader) -> None:
 
 
 @asynccontextmanager
-async def gateway_in(folder: Path, limits: Limits | None = None) -> AsyncIterator[There]:
+async def gateway_in(
+    folder: Path, limits: Limits | None = None, *, mutual: bool = True
+) -> AsyncIterator[There]:
     clients = folder / "clients.pem"
     clients.write_bytes(authority().certificate)
-    tls = TlsSettings(certificate=SERVER, key=SERVER, client_ca=str(clients))
+    tls = TlsSettings(certificate=SERVER, key=SERVER, client_ca=str(clients) if mutual else "")
     more: dict[str, Any] = {"tls": tls, "limits": limits or Limits()}
     lanes = ListenerSettings(name="lanes", port=0, faces=(FaceSettings(name="lines"),), **more)
     settings = rig.configuration(folder, rig.listener(**more), lanes)
@@ -172,6 +174,42 @@ def test_who_is_refused_and_why(tmp_path: Path, loop: str, listener: str) -> Non
                 assert told["reason"].startswith(reason)
             assert len(there.failures()) == there.counted(listener) == len(CLIENTS_REFUSED)
             assert there.counted({"front": "lanes", "lanes": "front"}[listener]) == 0
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(play())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_who_is_refused_where_no_certificate_is_wanted(tmp_path: Path, loop: str) -> None:
+    async def play() -> None:
+        async with gateway_in(tmp_path, mutual=False) as there:
+            for number, name in enumerate(("TLS 1.1", "HTTP", "something else", "cut"), 1):
+                client, reason = CLIENTS_REFUSED[name]
+                await there.come("front", client)
+                *_, told = await there.told(number)
+                assert told["reason"].startswith(reason)
+            assert there.counted("front") == 4
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(play())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_client_that_does_not_know_our_authority_says_so(tmp_path: Path, loop: str) -> None:
+    def come(port: int) -> None:
+        """As programs do that are not on an event loop: they write the alert before they go."""
+        context = distrusting(tmp_path)
+        with (
+            socket.create_connection(("127.0.0.1", port)) as connected,
+            pytest.raises(ssl.SSLCertVerificationError),
+        ):
+            context.wrap_socket(connected, server_hostname="localhost")
+
+    async def play() -> None:
+        async with gateway_in(tmp_path) as there:
+            await asyncio.to_thread(come, there.port("front"))
+            (told,) = await there.told(1)
+            assert told["reason"] == "it does not know the authority of our certificate"
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(play())
