@@ -1,0 +1,348 @@
+"""The terminal's list: what else has our name, what may be ours under another one, and when it is a
+proof that a payment is not there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.kit.virtual_loop import virtual_loop
+from tests.unit.merchantapi.driver import system as there
+from tests.unit.merchantapi.driver.counter import Counter, at_a_counter
+from tests.unit.merchantapi.driver.system import LIST, Act
+from tillwire.core.model import State
+from tillwire.dialects.merchantapi.driver import cloud, orders
+from tillwire.errors import Proof
+
+# --- the network's doubles ------------------------------------------------------------------------
+
+
+async def _taken_twice(system: there.System, asked: there.Asked) -> Any:
+    """The first answer is passed on, and the double replaces the first one."""
+    reply = await there.taken(system, asked)
+    system.take(asked)
+    return reply
+
+
+@at_a_counter()
+async def test_a_payment_that_its_own_double_replaced_is_found_as_that(counter: Counter) -> None:
+    counter.system.posts.append(_taken_twice)
+    paid = await counter.pay()
+    assert (paid.state, counter.system.charged) == (State.APPROVED, [12.5])
+    assert paid.outcome is not None
+    assert paid.outcome.handle == {"id": counter.system.tasks[1].id}
+    assert paid.peer["id"] == counter.system.tasks[0].id
+
+
+@at_a_counter()
+async def test_a_terminal_that_is_off_comes_upon_no_double_either(counter: Counter) -> None:
+    counter.system.polls = False
+    counter.system.posts.append(_taken_twice)
+    ended = await counter.pay()
+    assert ended.state is State.CANCELLED
+    assert [each.status for each in counter.system.tasks] == ["CANCELLED", "CANCELLED"]
+    called = [each.path.rpartition("/")[2] for each in counter.system.of("DELETE")]
+    assert called == [counter.system.tasks[1].id]
+
+
+@at_a_counter()
+async def test_a_double_that_was_declined_is_no_cancellation(counter: Counter) -> None:
+    counter.system.posts.append(_taken_twice)
+    counter.system.terminal = there.ends("CANCELLED", "DECLINED")
+    assert (await counter.pay()).state is State.DECLINED
+
+
+@pytest.mark.parametrize("result", ["DECLINED", None])
+@at_a_counter()
+async def test_a_double_s_end_is_not_that_of_what_was_paid_before_it(
+    counter: Counter, result: str | None
+) -> None:
+    """The answer to the first one was lost on the way to who sent it again; its terminal had
+    fetched it, and came upon the second one afterwards."""
+
+    async def paid_before(system: there.System, asked: there.Asked) -> Any:
+        first = system.take(asked)
+        first.fetched = True
+        await there.ends("CLEARED", "APPROVED")(system, first)
+        return await there.taken(system, asked)
+
+    counter.system.posts.append(paid_before)
+    counter.system.terminal = there.ends("CANCELLED", result)
+    paid = await counter.pay()
+    assert (paid.state, counter.system.charged) == (State.APPROVED, [12.5])
+    assert paid.outcome is not None
+    assert paid.outcome.handle == {"id": counter.system.tasks[0].id}
+
+
+@at_a_counter()
+async def test_a_cancellation_is_not_believed_before_the_list_was_looked_through(
+    counter: Counter,
+) -> None:
+    counter.system.terminal = there.ends("CANCELLED", None)
+    counter.system.lists.extend([there.answer(500)] * 3)
+    ended = await counter.pay()
+    assert ended.state is State.CANCELLED
+    assert len([each for each in counter.system.heard if each.path == LIST]) == 1 + 4
+
+
+@at_a_counter()
+async def test_what_was_paid_twice_is_for_a_person(counter: Counter) -> None:
+    async def both(system: there.System, asked: there.Asked) -> Any:
+        for _ in range(2):
+            task = system.take(asked)
+            await there.ends("CLEARED", "APPROVED", after=0)(system, task)
+        return await there.cut(system, asked)
+
+    counter.system.posts.append(both)
+    order = await counter.order()
+    await counter.lost(order)
+    words = await counter.for_a_person(order)
+    assert "It was paid more than once" in words
+    assert all(each.id in words for each in counter.system.tasks)
+
+
+# --- absence --------------------------------------------------------------------------------------
+
+
+@at_a_counter()
+async def test_what_the_whole_list_does_not_have_has_failed_after_a_while(counter: Counter) -> None:
+    counter.system.tasks.extend(there.older(7))
+    counter.system.posts.append(there.cut)
+    order = await counter.order()
+    await counter.lost(order)
+    await asyncio.sleep(95)
+    assert (await counter.now(order)).state is State.UNKNOWN, "it may still arrive"
+    failed = await counter.ended(order, 60)
+    assert (failed.state, failed.proof) == (State.FAILED, Proof.ABSENT_AT_PEER)
+    assert failed.send_by is not None
+    assert failed.ended_at is not None
+    assert failed.ended_at - failed.send_by >= 90_000
+
+
+@at_a_counter()
+async def test_what_comes_late_into_the_list_is_found(counter: Counter) -> None:
+    async def late(system: there.System, asked: there.Asked) -> Any:
+        await asyncio.sleep(80)
+        return await there.taken(system, asked)
+
+    counter.system.posts.append(late)
+    order = await counter.order()
+    await counter.lost(order)
+    paid = await counter.ended(order)
+    assert (paid.state, counter.system.charged) == (State.APPROVED, [12.5])
+
+
+@at_a_counter()
+async def test_a_system_that_wakes_up_may_list_before_it_takes(counter: Counter) -> None:
+    """It stood still with the payment in its hands, for longer than anybody waits. Now it does all
+    that has come meanwhile, in no order."""
+    wakes = virtual_loop().clock.monotonic() + 200
+
+    async def takes(system: there.System, asked: there.Asked) -> Any:
+        await asyncio.sleep(wakes + 2 - asked.at)
+        return await there.taken(system, asked)
+
+    async def lists(system: there.System, asked: there.Asked) -> Any:
+        await asyncio.sleep(max(0.0, wakes - asked.at))
+        return await there.listed(system, asked)
+
+    counter.system.posts.append(takes)
+    counter.system.lists.extend([lists] * 1_000)
+    order = await counter.order()
+    await counter.lost(order)
+    paid = await counter.ended(order)
+    assert (paid.state, counter.system.charged) == (State.APPROVED, [12.5])
+
+
+async def _ignoring_pages(system: there.System, asked: there.Asked) -> Any:
+    asked.query.update(page="1")
+    return await there.listed(system, asked)
+
+
+async def _too_few(system: there.System, asked: there.Asked) -> Any:
+    entries = [each.told_as() for each in reversed(system.tasks)]
+    return there.page_of(entries, asked, len(entries) + 1)
+
+
+async def _unordered(system: there.System, asked: there.Asked) -> Any:
+    """Its list begins with the oldest, and the last page fails."""
+    if asked.query["page"] == "3":
+        return there.problem(500, "Internal Server Error")
+    return there.page_of([each.told_as() for each in system.tasks], asked)
+
+
+async def _without_times(system: there.System, asked: there.Asked) -> Any:
+    if asked.query["page"] == "3":
+        return there.problem(500, "Internal Server Error")
+    entries = [each.told_as() for each in reversed(system.tasks)]
+    return there.page_of([{**each, "creation_datetime": "?"} for each in entries], asked)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [_ignoring_pages, _too_few, _unordered, _without_times, there.cut, there.silent,
+     there.answer(200, b"[]"), there.answer(200, {}, [(b"x-total-count", b"0")]),
+     there.answer(200, b"[7]", [(b"x-total-count", b"1")]),
+     there.answer(200, b"[]", [(b"x-total-count", b"none")]),
+     there.answer(200, b"[]", [(b"x-total-count", b"0"), (b"x-total-count", b"9")]),
+     there.answer(200, [{"id": "1"}], [(b"x-total-count", b"0")]),
+     there.answer(404), there.answer(403), there.answer(200, b" " * ((1 << 20) + 1))],
+)  # fmt: skip
+@at_a_counter(clock_seconds=86_400)
+async def test_a_list_that_is_not_whole_proves_nothing(counter: Counter, act: Act) -> None:
+    counter.system.tasks.extend(there.older(120))
+    counter.system.posts.append(there.cut)
+    counter.system.lists.extend([act] * 10_000)
+    order = await counter.order()
+    await counter.lost(order)
+    await asyncio.sleep(400)
+    assert (await counter.now(order)).state is State.UNKNOWN
+    counter.system.lists.clear()
+    assert (await counter.ended(order, 60)).proof is Proof.ABSENT_AT_PEER
+
+
+# --- names that the system has changed ------------------------------------------------------------
+
+
+def _renamed(name: str | None, act: Act | None = None) -> Act:
+    """Take it under another name: source 004 does not say how long one may be."""
+
+    async def taken(system: there.System, asked: there.Asked) -> Any:
+        task = system.take(asked)
+        told = task.asked["merchant_order_reference"]
+        task.asked["merchant_order_reference"] = told[:14] if name is None else name
+        if act is not None:
+            return await act(system, asked)
+        return await there.answer(201, task.told_as())(system, asked)
+
+    return taken
+
+
+@pytest.mark.parametrize("name", [None, "", "order 7"])
+@pytest.mark.parametrize("act", [None, there.cut])
+@at_a_counter()
+async def test_what_is_listed_under_another_name_has_not_failed(
+    counter: Counter, name: str | None, act: Act | None
+) -> None:
+    counter.system.posts.append(_renamed(name, act))
+    order = await counter.order()
+    words = await counter.for_a_person(order)
+    assert counter.system.charged == [12.5]
+    assert counter.system.tasks[0].id in words
+    assert len(counter.system.of("POST")) == 1
+
+
+@at_a_counter()
+async def test_what_the_system_says_to_have_taken_has_not_failed(counter: Counter) -> None:
+    """And yet its list has nothing that could be it."""
+    named = {"merchant_order_reference": "order 7", "amount": {"value": 1, "currency": "EUR"}}
+    counter.system.posts.append(there.answer(201, {**named, "id": "42", "status": "CREATED"}))
+    order = await counter.order()
+    lost = await counter.lost(order)
+    assert "id" not in lost.peer
+    assert "as 42" in await counter.for_a_person(order)
+
+
+def _listed(changes: there.Json, *, ago: float) -> there.Task:
+    """What another till has paid a while before."""
+    (task,) = there.older(1, apart=ago)
+    task.asked |= {"amount": {"value": 12.5, "currency": "EUR"}, **changes}
+    return task
+
+
+@pytest.mark.parametrize(
+    ("changes", "ago"),
+    [({}, 20), ({"amount": 12.5}, 20), ({"merchant_order_reference": ["a"]}, 20)],
+)
+@at_a_counter()
+async def test_what_may_be_it_under_another_name_is_for_a_person(
+    counter: Counter, changes: there.Json, ago: float
+) -> None:
+    counter.system.tasks.append(_listed(changes, ago=ago))
+    counter.system.posts.append(there.cut)
+    order = await counter.order()
+    assert counter.system.tasks[0].id in await counter.for_a_person(order)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ago"),
+    [({}, 400), ({"type": "REFUND"}, 20), ({"amount": {"value": 12.51, "currency": "EUR"}}, 20),
+     ({"merchant_order_reference": orders.reference_of("1773501362118" + "7" * 18)}, 20)],
+)  # fmt: skip
+@at_a_counter()
+async def test_what_cannot_be_it_is_not_in_the_way(
+    counter: Counter, changes: there.Json, ago: float
+) -> None:
+    """It is older, of another kind or amount, or has the name of another one of ours."""
+    counter.system.tasks.append(_listed(changes, ago=ago))
+    counter.system.posts.append(there.cut)
+    assert (await counter.pay()).proof is Proof.ABSENT_AT_PEER
+
+
+@at_a_counter()
+async def test_a_list_that_changes_while_it_is_read_proves_nothing(counter: Counter) -> None:
+    """Entries vanish from a page that was read, so others move past the next one."""
+    counter.system.tasks.extend(there.older(300, apart=3))
+    counter.system.posts.append(there.cut)
+
+    async def shrinking(system: there.System, asked: there.Asked) -> Any:
+        reply = await there.listed(system, asked)
+        if asked.at < 150 and asked.query["page"] == "1":
+            del system.tasks[-1]
+        return reply
+
+    counter.system.lists.extend([shrinking] * 1_000)
+    order = await counter.order()
+    await counter.lost(order)
+    await asyncio.sleep(125)
+    assert (await counter.now(order)).state is State.UNKNOWN
+    assert "list changed while it was read" in counter.doubts(order)
+    assert (await counter.ended(order)).proof is Proof.ABSENT_AT_PEER
+
+
+@at_a_counter(clock_seconds=86_400)
+async def test_a_list_without_end_proves_nothing(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud, "MOST_PAGES", 2)
+    counter.system.tasks.extend(there.older(120))
+    counter.system.posts.append(there.cut)
+    order = await counter.order()
+    await counter.lost(order)
+    await asyncio.sleep(200)
+    assert (await counter.now(order)).state is State.UNKNOWN
+    assert "no end within 2 pages" in counter.doubts(order)
+    assert {each.query["page"] for each in counter.system.of("GET")} == {"1", "2"}
+
+
+@at_a_counter()
+async def test_an_older_list_is_read_no_further_than_it_must(counter: Counter) -> None:
+    counter.system.tasks.extend(there.older(500))
+    counter.system.posts.append(there.cut)
+    assert (await counter.pay()).proof is Proof.ABSENT_AT_PEER
+    assert {each.query["page"] for each in counter.system.of("GET")} == {"1"}
+
+
+@at_a_counter()
+async def test_what_the_system_had_taken_and_does_not_know_is_for_a_person(
+    counter: Counter,
+) -> None:
+    order = await counter.named(await counter.order())
+    counter.system.tasks.clear()
+    words = await counter.for_a_person(order)
+    assert "404" in words
+    assert (await counter.now(order)).state is State.UNKNOWN
+
+
+@at_a_counter()
+async def test_an_id_that_is_not_known_any_more_is_looked_for_by_its_name(
+    counter: Counter,
+) -> None:
+    counter.system.posts.append(_taken_twice)
+    order = await counter.named(await counter.order())
+    del counter.system.tasks[0]
+    await counter.lost(order)
+    assert (await counter.ended(order, 30)).state is State.APPROVED
+    assert counter.system.charged == [12.5]
