@@ -363,14 +363,18 @@ async def test_the_list_of_a_time_is_told_page_by_page(counter: Counter) -> None
 
 
 @at_a_counter()
-async def test_the_list_of_a_time_has_what_was_done_in_it(counter: Counter) -> None:
-    """Created before midnight, say, and paid after it."""
+async def test_the_list_of_a_time_has_what_was_created_or_done_in_it(counter: Counter) -> None:
+    """Created before midnight, say, which is its day in the journal, and paid after it."""
     counter.system.terminal = there.ends("CLEARED", "APPROVED", after=60)
     order = await counter.named(await counter.order())
+    await asyncio.sleep(1)
     begin = virtual_loop().clock.now()
     paid = await counter.ended(order)
     end = type(begin)(begin + 3_600_000)
     found = [each async for each in counter.gateway.engine.entries(LANE, begin, end)]
     assert [each.transaction_id for each in found] == [paid.id]
     earlier = type(begin)(begin - 3_600_000)
-    assert [each async for each in counter.gateway.engine.entries(LANE, earlier, begin)] == []
+    found = [each async for each in counter.gateway.engine.entries(LANE, earlier, begin)]
+    assert [each.transaction_id for each in found] == [paid.id]
+    later = type(begin)(end + 3_600_000)
+    assert [each async for each in counter.gateway.engine.entries(LANE, end, later)] == []

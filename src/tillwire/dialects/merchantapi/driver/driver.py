@@ -220,13 +220,13 @@ class MerchantApiDriver:
         return None if newest is None else outcome.entry_of(newest)
 
     async def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
-        """What the system lists of the terminal as done in [begin, end). It is listed by when it
-        was created, which may have been a while before."""
+        """What the system lists of the terminal as created or done in [begin, end): the journal
+        has it by the one, and it may have waited for its terminal until the other."""
         async for page in self._system.listed(Instant(begin - UNDER_WAY)):
             for each in page.entries:
-                entry = outcome.entry_of(each)
-                if entry.at is None or begin <= entry.at < end:
-                    yield entry
+                moments = outcome.moments_of(each)
+                if not moments or any(begin <= moment < end for moment in moments):
+                    yield outcome.entry_of(each)
 
 
 async def _aborted_by_now(ladder: Ladder, transaction: Transaction, called: str) -> AbortResult:

@@ -164,6 +164,13 @@ def _instant(moment: datetime | None) -> Instant | None:
 # --- evidence -----------------------------------------------------------------------------------
 
 
+def moments_of(told: Told) -> list[Instant]:
+    """When it was done, and when it was created, as far as that is told."""
+    return [
+        clock.instant(each) for each in (told.processed_at, told.created_at) if each is not None
+    ]
+
+
 def entry_of(told: Told) -> Entry:
     """What the system has on its books, as evidence. Of a type that source 004 cannot start, an
     approval may mean something else than that money moved."""
@@ -180,7 +187,7 @@ def entry_of(told: Told) -> Entry:
         type=kind,
         amount=moved or (told.amount.minor if told.amount else None),
         currency=told.amount.currency if told.amount else "",
-        at=_instant(told.processed_at) or _instant(told.created_at),
+        at=next(iter(moments_of(told)), None),
         reference="" if ours else told.reference,
         original=told.original,
         words=" ".join(each for each in ("" if kind else told.type, *_said(told)) if each),
