@@ -109,7 +109,7 @@ async def _opened(street: Street, link: str, source: random.Random) -> None:
 async def _decided(street: Street, unknown: Transaction) -> None:
     """A person looks into the backend's books; somebody had spoken of a payment that is not
     there."""
-    assert street.for_a_person(unknown)
+    assert street.told(unknown)
     assert (TID, unknown.id) not in street.world.known, "what is there, the gateway finds"
     assert unknown.peer.keys() & {phone.CLAIMED, phone.UNREAD}
     await street.gateway.engine.decide(
