@@ -14,14 +14,13 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID
 
-from tests.kit.serving import Served, serve_app
+from tests.kit.scripted import Asked, ScriptedServer
 from tests.kit.virtual_loop import virtual_loop
 from tillwire.dialects.paymentbridge.wire.fields import moment, stamp
-from tillwire.net import asgi
-from tillwire.net.asgi import Receive, Reply, Scope, Send
+from tillwire.net.asgi import Reply
 from tillwire.net.http_client import AiohttpClient
 
 PORT: Final = 8790
@@ -33,23 +32,6 @@ OLD: Final = "urn:tid:48c54303-6d51-39af-bdeb-4af53f621652"
 NEW: Final = "urn:tid:5d2f0b9a-7a31-3c1e-9d55-0f0e0d0c0b0a"
 
 Json = dict[str, Any]
-
-
-@dataclass
-class Asked:
-    """A request that arrived."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Json:
-        """Its body."""
-        found: Json = json.loads(self.body)
-        return found
 
 
 Act = Callable[["Cloud", Asked], Awaitable[Reply]]
@@ -94,17 +76,18 @@ def device(serial: str = "P61-1", **changes: Any) -> Json:
     return {key: value for key, value in told.items() if value is not None}
 
 
-class Cloud:
+class Cloud(ScriptedServer):
     """The cloud."""
 
+    port = PORT
+
     def __init__(self) -> None:
+        super().__init__()
         self.devices = [device()]
         self.listed: dict[str, Json] = {}
         """By id: the transactions that it has."""
         self.orders: list[Order] = []
         """Messages that it has taken."""
-        self.heard: list[Asked] = []
-        """All requests."""
         self.heard_by_terminals: list[tuple[str, int]] = []
         """What was told to the till, and the status that it got."""
         self.script: dict[str, deque[Act]] = defaultdict(deque)
@@ -114,23 +97,13 @@ class Cloud:
         self.page = 100
         self._tokens = 0
         self._good: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._names = 0
-        self._served: Served | None = None
         self._client = AiohttpClient()
 
-    async def listen(self) -> None:
-        """Be there."""
-        self._served = await serve_app(self, port=PORT)
-
     async def close(self) -> None:
-        """Be gone."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Be gone, with all that goes on."""
+        await super().close()
         await self._client.close()
-        if self._served is not None:
-            await self._served.close()
 
     def will(self, kind: str, *acts: Act) -> None:
         """Do this with the next requests of the kind: `token`, `message`, `stores`, `list`,
@@ -147,27 +120,12 @@ class Cloud:
 
     # --- what it does ---------------------------------------------------------------------------
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        try:
-            body = await asgi.read_body(scope, receive)
-        except asgi.DisconnectedError:
-            return
-        asked = Asked(
-            scope["method"],
-            scope["path"],
-            dict(parse_qsl(scope["query_string"].decode())),
-            {key.decode(): value.decode() for key, value in scope["headers"]},
-            body,
-        )
-        self.heard.append(asked)
+    async def reply(self, asked: Asked) -> Reply:
         kind = _kind(asked)
         if kind != "token" and asked.headers["authorization"].partition(" ")[2] not in self._good:
-            reply = refusal(401, "INVALID_ACCESS_TOKEN")
-        else:
-            script = self.script[kind]
-            reply = await (script.popleft() if script else USUALLY[kind])(self, asked)
-        await reply.send(send)
+            return refusal(401, "INVALID_ACCESS_TOKEN")
+        script = self.script[kind]
+        return await (script.popleft() if script else USUALLY[kind])(self, asked)
 
     def take(self, asked: Asked) -> Order:
         """Take a message, and hand it to its terminal."""
@@ -176,16 +134,6 @@ class Cloud:
         self.orders.append(order)
         self.spawn(self.terminal(self, order))
         return order
-
-    def spawn(self, work: Awaitable[None]) -> None:
-        """Let something go on."""
-
-        async def run() -> None:
-            await work
-
-        task = asyncio.get_running_loop().create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def issue(self) -> bytes:
         """A token."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.scripted import Asked
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.paymentbridge.driver import cloud as there
 from tests.unit.paymentbridge.driver.cloud import BUSINESS, NEW, OLD, STORE, TID, Json
@@ -533,7 +534,7 @@ async def test_what_moves_up_while_the_list_is_read_is_not_lost(counter: Counter
     going = foreign(counter, status="CREATED", context=context(tid=ELSEWHERE))
     names = [foreign(counter)["id"] for _ in range(3)]
 
-    async def vanish(cloud: there.Cloud, asked: there.Asked) -> Any:
+    async def vanish(cloud: there.Cloud, asked: Asked) -> Any:
         reply = await there._list(cloud, asked)
         cloud.listed.pop(going["id"], None)
         return reply
@@ -548,7 +549,7 @@ async def test_a_list_that_does_not_stand_still_is_not_believed(counter: Counter
     for _ in range(20):
         foreign(counter, status="CREATED")
 
-    async def vanish(cloud: there.Cloud, asked: there.Asked) -> Any:
+    async def vanish(cloud: there.Cloud, asked: Asked) -> Any:
         reply = await there._list(cloud, asked)
         cloud.listed.pop(next(iter(cloud.listed)))
         return reply
@@ -578,7 +579,7 @@ async def test_a_list_without_an_end_is_given_up(
 ) -> None:
     monkeypatch.setattr(books, "MOST_PAGES", 5)
 
-    async def endless(cloud: there.Cloud, asked: there.Asked) -> Any:
+    async def endless(cloud: there.Cloud, asked: Asked) -> Any:
         offset = int(asked.query.get("startOffset", 0)) + 1
         link = {"rel": "next", "href": f"{asked.path}?startOffset={offset}"}
         return await there.answer(200, {"transactions": [], "links": [link]})(cloud, asked)

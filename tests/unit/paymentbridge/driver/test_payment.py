@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.scripted import Asked
 from tests.unit.paymentbridge.driver import cloud as there
 from tests.unit.paymentbridge.driver.cloud import BUSINESS, OLD, STORE, Cloud, Json, Order
 from tests.unit.paymentbridge.driver.counter import CALLBACKS, Counter, at_a_counter
@@ -75,7 +76,7 @@ async def test_the_device_and_the_reference_are_journaled_before_the_order_leave
 ) -> None:
     known: list[dict[str, str]] = []
 
-    async def look(cloud: Cloud, asked: there.Asked) -> Any:
+    async def look(cloud: Cloud, asked: Asked) -> Any:
         transactions = counter.gateway.transactions()
         known.append(dict(transactions[-1].peer))
         return await there.USUALLY["message"](cloud, asked)

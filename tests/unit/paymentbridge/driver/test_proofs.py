@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.kit.faults import Connect, Faults, Flow, scripted
+from tests.kit.scripted import Asked
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.paymentbridge.driver import cloud as there
 from tests.unit.paymentbridge.driver.cloud import NEW, OLD, PORT, Cloud, device
@@ -174,7 +175,7 @@ async def test_without_a_key_nothing_is_sent(counter: Counter, content: bytes | 
 
 @at_a_counter()
 async def test_a_silent_cloud_holds_up_many_terminals_no_longer_than_one(counter: Counter) -> None:
-    async def silence(cloud: Cloud, asked: there.Asked) -> Any:
+    async def silence(cloud: Cloud, asked: Asked) -> Any:
         await asyncio.sleep(3600)
 
     counter.cloud.will("token", *[silence] * 20)
@@ -243,7 +244,7 @@ async def test_an_order_that_is_cut_off_is_lost(counter: Counter, octets: int) -
 
 @at_a_counter(send_seconds=3.0)
 async def test_it_is_not_written_late(counter: Counter) -> None:
-    async def slow(cloud: Cloud, asked: there.Asked) -> Any:
+    async def slow(cloud: Cloud, asked: Asked) -> Any:
         await asyncio.sleep(4)
         return await there.USUALLY["stores"](cloud, asked)
 
@@ -302,7 +303,7 @@ async def test_a_lost_follow_up_is_found_or_proven_absent(
 async def test_an_unclear_answer_is_looked_up(counter: Counter, act: there.Act) -> None:
     paid = await counter.pay()
 
-    async def do_it(cloud: Cloud, asked: there.Asked) -> Any:
+    async def do_it(cloud: Cloud, asked: Asked) -> Any:
         await there.USUALLY["refund"](cloud, asked)
         return await act(cloud, asked)
 
@@ -318,7 +319,7 @@ async def test_a_lost_capture_that_may_be_anothers_is_not_adopted(counter: Count
     assert reserved.outcome is not None
     parent = reserved.outcome.handle["transaction_id"]
 
-    async def lose(cloud: Cloud, asked: there.Asked) -> Any:
+    async def lose(cloud: Cloud, asked: Asked) -> Any:
         for _ in range(2):  # somebody captures in the portal at the same time
             await there.USUALLY["capture"](cloud, asked)
         return await there.vanish(cloud, asked)
@@ -336,7 +337,7 @@ async def test_a_capture_that_a_person_decided_is_not_adopted_by_the_next_one(
 ) -> None:
     reserved = await counter.pay(4250, _T.PREAUTH)
 
-    async def lose_two(cloud: Cloud, asked: there.Asked) -> Any:
+    async def lose_two(cloud: Cloud, asked: Asked) -> Any:
         for _ in range(2):  # somebody captures in the portal at the same time
             await there.USUALLY["capture"](cloud, asked)
         return await there.vanish(cloud, asked)
@@ -376,7 +377,7 @@ async def test_a_declined_void_is_listed_beside_its_original(counter: Counter) -
     assert paid.outcome is not None
     called = paid.outcome.handle["transaction_id"]
 
-    async def decline(cloud: Cloud, asked: there.Asked) -> Any:
+    async def decline(cloud: Cloud, asked: Asked) -> Any:
         tried = {**cloud.listed[called], "id": cloud.name(), "parentId": called}
         tried.update(action="VOID", status="DECLINED", references=[])
         return await there.answer(200, tried)(cloud, asked)

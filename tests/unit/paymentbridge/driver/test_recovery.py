@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.kit.scripted import Asked
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.paymentbridge.driver import cloud as there
 from tests.unit.paymentbridge.driver.cloud import NEW, OLD, Cloud, Order, device
@@ -314,7 +315,7 @@ async def test_what_moved_up_between_two_pages_is_not_absent(counter: Counter) -
         await asyncio.sleep(30)
         entry["status"] = "CAPTURED"
 
-    async def shift(cloud: Cloud, asked: there.Asked) -> Any:
+    async def shift(cloud: Cloud, asked: Asked) -> Any:
         reply = await there.USUALLY["list"](cloud, asked)
         if virtual_loop().time() - begun > 66 and len(cloud.listed) == 5:
             del cloud.listed[next(iter(cloud.listed))]
@@ -328,7 +329,7 @@ async def test_what_moved_up_between_two_pages_is_not_absent(counter: Counter) -
 
 @at_a_counter(missing_received="always")
 async def test_a_list_without_end_proves_nothing(counter: Counter) -> None:
-    async def endless(cloud: Cloud, asked: there.Asked) -> Any:
+    async def endless(cloud: Cloud, asked: Asked) -> Any:
         offset = int(asked.query.get("startOffset", 0)) + 100
         href = f"{asked.path}?startAt=0&limit=100&startOffset={offset}"
         body = {"transactions": [], "links": [{"rel": "next", "href": href}]}
@@ -341,7 +342,7 @@ async def test_a_list_without_end_proves_nothing(counter: Counter) -> None:
 
 @at_a_counter(missing_received="always")
 async def test_a_page_that_leads_back_to_itself_proves_nothing(counter: Counter) -> None:
-    async def circle(cloud: Cloud, asked: there.Asked) -> Any:
+    async def circle(cloud: Cloud, asked: Asked) -> Any:
         href = f"{asked.path}?startAt=0"
         body = {"transactions": [], "links": [{"rel": "next", "href": href}]}
         return await there.answer(200, body)(cloud, asked)
@@ -385,7 +386,7 @@ async def test_what_has_no_reference_in_the_journal_was_never_sent(counter: Coun
 async def test_questions_come_slower_and_slower(counter: Counter) -> None:
     times: list[float] = []
 
-    async def note(cloud: Cloud, asked: there.Asked) -> Any:
+    async def note(cloud: Cloud, asked: Asked) -> Any:
         times.append(virtual_loop().time())
         return await there.USUALLY["list"](cloud, asked)
 

@@ -12,12 +12,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
-from tests.kit.serving import Served, serve_app
-from tests.kit.virtual_loop import virtual_loop
-from tillwire.net import asgi
-from tillwire.net.asgi import Receive, Reply, Scope, Send
+from tests.kit.scripted import Asked, ScriptedServer
+from tillwire.net.asgi import Reply
 
 PORT: Final = 8795
 URL: Final = f"http://127.0.0.1:{PORT}/POS"
@@ -25,27 +22,6 @@ TOKEN_SECONDS: Final = 900.0
 TOKEN: Final = "0f8b2c1e-6a0d-4b53-9b8e-7f4a2d9c5e61"
 
 Json = dict[str, Any]
-
-
-@dataclass
-class Asked:
-    """A request that arrived, and when."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    at: float
-
-    @property
-    def fields(self) -> list[tuple[str, str]]:
-        """Its form, in its order."""
-        return parse_qsl(self.body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
-
-    @property
-    def form(self) -> dict[str, str]:
-        """Its form."""
-        return dict(self.fields)
 
 
 @dataclass
@@ -67,12 +43,13 @@ Behaviour = Callable[["Cloud", Task], Awaitable[None]]
 """What the terminal does with a function."""
 
 
-class Cloud:
+class Cloud(ScriptedServer):
     """The cloud."""
 
+    port = PORT
+
     def __init__(self) -> None:
-        self.heard: list[Asked] = []
-        """All requests."""
+        super().__init__()
         self.tasks: dict[str, Task] = {}
         self.charged: list[int] = []
         self.posts: deque[Act] = deque()
@@ -82,25 +59,6 @@ class Cloud:
         self.terminal: Behaviour = accepts
         self.journal: Json = {"TransactionResult": "OK-DECLINED", "Result": "OK"}
         """What the terminal tells of its last transaction."""
-        self._running: set[asyncio.Task[None]] = set()
-        self._served: Served | None = None
-
-    async def listen(self) -> None:
-        """Be there."""
-        self._served = await serve_app(self, port=PORT)
-
-    async def close(self) -> None:
-        """Be gone."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        await self.vanish()
-
-    async def vanish(self) -> None:
-        """Listen no more."""
-        if self._served is not None:
-            await self._served.close()
-            self._served = None
 
     def of(self, method: str) -> list[Asked]:
         """The requests of this method."""
@@ -113,25 +71,7 @@ class Cloud:
 
     # --- what it does ---------------------------------------------------------------------------
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        try:
-            body = await asgi.read_body(scope, receive)
-        except asgi.DisconnectedError:
-            return
-        asked = Asked(
-            scope["method"],
-            scope["path"],
-            {key.decode(): value.decode() for key, value in scope["headers"]},
-            body,
-            virtual_loop().clock.monotonic(),
-        )
-        query = dict(parse_qsl(scope["query_string"].decode()))
-        self.heard.append(asked)
-        reply = await self._reply(asked, query)
-        await reply.send(send)
-
-    async def _reply(self, asked: Asked, query: dict[str, str]) -> Reply:
+    async def reply(self, asked: Asked) -> Reply:
         match asked.method:
             case "PUT":
                 return await (self.pairings.popleft() if self.pairings else paired)(self, asked)
@@ -141,7 +81,7 @@ class Cloud:
             case "GET":
                 if self.polls:
                     return await self.polls.popleft()(self, asked)
-                assert query == {"merchantAccessToken": TOKEN}
+                assert asked.query == {"merchantAccessToken": TOKEN}
                 return self.polled(asked)
         raise AssertionError(asked)
 
@@ -149,9 +89,7 @@ class Cloud:
         """Take a function, and hand it to the terminal."""
         name = f"2c1f7a52-9d41-4e0e-8a55-{len(self.tasks):012d}"
         task = self.tasks[name] = Task(name, asked.form, asked.at)
-        running = asyncio.get_running_loop().create_task(self._run(task))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        self.spawn(self._run(task))
         return task
 
     async def _run(self, task: Task) -> None:
@@ -244,19 +182,6 @@ def done_then(act: Act) -> Act:
         return await act(cloud, asked)
 
     return both
-
-
-async def cut(cloud: Cloud, asked: Asked) -> Reply:
-    """Break the connection."""
-    virtual_loop().network.cut(PORT)
-    await asyncio.sleep(120)
-    return Reply(500)
-
-
-async def silent(cloud: Cloud, asked: Asked) -> Reply:
-    """Say nothing for a long time."""
-    await asyncio.sleep(1000)
-    return Reply(500)
 
 
 def without_url(**changes: Any) -> Act:

@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.kit import scripted
 from tests.kit.faults import Connect, Faults
 from tests.kit.runner import virtual
+from tests.kit.scripted import Asked
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.smartconnect.driver import cloud as there
 from tests.unit.smartconnect.driver.cloud import PORT, Act, Behaviour
@@ -91,7 +93,7 @@ async def test_an_answer_without_a_usable_url_is_a_doubt(counter: Counter, url: 
     assert (await counter.now(order)).state is State.UNKNOWN, "and still it is no answer"
 
 
-@pytest.mark.parametrize("act", [there.done_then(there.cut), there.done_then(there.silent)])
+@pytest.mark.parametrize("act", [there.done_then(scripted.cut), there.done_then(scripted.silent)])
 @at_a_counter()
 async def test_a_lost_answer_is_a_doubt(counter: Counter, act: Act) -> None:
     counter.cloud.posts.append(act)
@@ -105,7 +107,7 @@ async def test_a_lost_answer_is_a_doubt(counter: Counter, act: Act) -> None:
 async def test_the_terminal_s_journal_is_not_read_while_a_customer_may_stand_there(
     counter: Counter,
 ) -> None:
-    counter.cloud.posts.append(there.done_then(there.cut))
+    counter.cloud.posts.append(there.done_then(scripted.cut))
     order = await counter.order()
     await counter.lost(order)
     await asyncio.sleep(170)
@@ -164,7 +166,7 @@ async def test_the_polling_url_is_not_lost_to_a_journal_that_fails_for_a_while(
 @pytest.mark.parametrize(
     "act",
     [there.answer(status) for status in (201, 204, 302, 307, 400, 409, 500, 502, 503, 504)]
-    + [there.cut, there.silent]
+    + [scripted.cut, scripted.silent]
     + [there.answer(200, body) for body in (b"", b"[]", b"{}", b"\xff", b"[" * 100_000)],
 )
 @at_a_counter()
@@ -208,7 +210,7 @@ async def test_retry_after_is_honoured_within_bounds(counter: Counter, told: str
 async def test_what_the_cloud_wants_holds_for_questions_after_the_loss_too(
     counter: Counter,
 ) -> None:
-    async def later(cloud: there.Cloud, asked: there.Asked) -> Any:
+    async def later(cloud: there.Cloud, asked: Asked) -> Any:
         if 55 < asked.at < 62:
             return await there.answer(429, Retry_After="25")(cloud, asked)
         return cloud.polled(asked)
@@ -248,7 +250,7 @@ def test_the_pace_of_what_nobody_polls_any_more_is_forgotten(
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 @at_a_counter()
 async def test_a_url_that_is_shut_leaves_it_to_a_person(counter: Counter, status: int) -> None:
-    async def shut(cloud: there.Cloud, asked: there.Asked) -> Any:
+    async def shut(cloud: there.Cloud, asked: Asked) -> Any:
         sale = next(iter(cloud.tasks))
         if not asked.path.endswith(sale):
             return cloud.polled(asked)
@@ -278,7 +280,7 @@ async def test_a_url_that_is_shut_leaves_it_to_a_person(counter: Counter, status
 async def test_an_answer_about_another_s_transaction_is_none(
     counter: Counter, name: str, changes: dict[str, str]
 ) -> None:
-    async def another(cloud: there.Cloud, asked: there.Asked) -> Any:
+    async def another(cloud: there.Cloud, asked: Asked) -> Any:
         ours = next(iter(cloud.tasks.values()))
         task = there.Task(name or ours.id, ours.form, asked.at)
         task.data = there.accepted(task, **changes)
@@ -348,8 +350,8 @@ async def test_what_the_terminal_s_journal_says_is_shown_and_proves_nothing(
 
 @pytest.mark.parametrize(
     "act",
-    [there.answer(429, {"error": "device is busy"}), there.cut, there.answer(500),
-     there.answer(200, b"{}"), there.silent],
+    [there.answer(429, {"error": "device is busy"}), scripted.cut, there.answer(500),
+     there.answer(200, b"{}"), scripted.silent],
 )  # fmt: skip
 @at_a_counter()
 async def test_a_journal_that_cannot_be_read_keeps_nobody_waiting(
@@ -415,7 +417,7 @@ async def test_a_gateway_that_was_away_for_16_minutes_says_why_nobody_knows(
 
 @at_a_counter()
 async def test_a_gateway_that_died_during_the_post_sends_nothing_again(counter: Counter) -> None:
-    counter.cloud.posts.append(there.done_then(there.silent))
+    counter.cloud.posts.append(there.done_then(scripted.silent))
     order = await counter.order()
     await asyncio.sleep(1)
     await counter.gateway.stop()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.kit import scripted
+from tests.kit.scripted import Asked
 from tests.unit.smartconnect.driver import cloud as there
 from tests.unit.smartconnect.driver.cloud import Act, Json
 from tests.unit.smartconnect.driver.counter import LANE, Counter, at_a_counter
@@ -32,7 +34,7 @@ def shown(_: str) -> None:
 def says(told: Json) -> Act:
     """It is taken, and done at once, with this."""
 
-    async def act(cloud: there.Cloud, asked: there.Asked) -> Reply:
+    async def act(cloud: there.Cloud, asked: Asked) -> Reply:
         task = there.Task("2c1f7a52-9d41-4e0e-8a55-0b6c1f3f9a10", asked.form, asked.at)
         task.data = told
         return await there.answer(200, there.envelope(task))(cloud, asked)
@@ -62,8 +64,8 @@ async def test_a_status_is_there_soon_however_seldom_payments_are_polled_for(
         (there.answer(429, {"error": "device is busy"}), True, "busy"),
         (there.answer(400, {"error": "not paired"}), False, "400 not paired"),
         (there.answer(500), False, "500"),
-        (there.cut, False, ""),
-        (there.silent, False, ""),
+        (scripted.cut, False, ""),
+        (scripted.silent, False, ""),
         (there.without_url(), False, "polling URL"),
         (says({"TransactionResult": "CANCELLED", "Result": "FAILED-INTERFACE"}), False, "away"),
         (says({"Result": "FAILED"}), False, "away"),

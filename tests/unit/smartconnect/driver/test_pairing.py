@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.kit import scripted
 from tests.unit.smartconnect.driver import cloud as there
 from tests.unit.smartconnect.driver.cloud import Act
 from tests.unit.smartconnect.driver.counter import Counter, at_a_counter, settings, terminal
@@ -66,7 +67,7 @@ async def test_a_refusal_is_told_in_the_cloud_s_words(counter: Counter, status: 
     "act",
     [there.answer(status) for status in (201, 302, 408, 500, 503)]
     + [there.answer(200, body) for body in (b"", b"[]", b'{"result":"failed"}', b"\xff")]
-    + [there.cut, there.silent],
+    + [scripted.cut, scripted.silent],
 )
 @at_a_counter()
 async def test_a_lost_answer_is_told_as_one_and_the_code_is_not_sent_again(

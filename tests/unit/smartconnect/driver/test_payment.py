@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.kit import scripted
+from tests.kit.scripted import Asked
 from tests.unit.smartconnect.driver import cloud as there
-from tests.unit.smartconnect.driver.cloud import TOKEN, Asked, Cloud
+from tests.unit.smartconnect.driver.cloud import TOKEN, Cloud
 from tests.unit.smartconnect.driver.counter import Counter, at_a_counter
 from tillwire import uuids
 from tillwire.core.model import Evidence, State, Terms, TransactionType
@@ -203,7 +205,7 @@ async def test_the_attempt_is_journaled_before_the_post_and_the_url_before_the_f
 
 @at_a_counter()
 async def test_the_token_is_nowhere_in_the_clear(counter: Counter) -> None:
-    counter.cloud.polls.extend([there.answer(500), there.cut, there.answer(200, b"<html>")])
+    counter.cloud.polls.extend([there.answer(500), scripted.cut, there.answer(200, b"<html>")])
     counter.cloud.terminal = there.ends(after=400)
     order = await counter.order()
     await counter.lost(order)

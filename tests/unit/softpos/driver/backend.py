@@ -9,18 +9,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from jwcrypto import jwe, jwk, jws
 
-from tests.kit.serving import Served, serve_app
-from tillwire.net import asgi
-from tillwire.net.asgi import Receive, Reply, Scope, Send
+from tests.kit.scripted import Asked, ScriptedServer
+from tillwire.net.asgi import Reply
 
 PORT: Final = 8796
 URL: Final = f"http://127.0.0.1:{PORT}"
@@ -41,25 +38,16 @@ def key(name: str) -> jwk.JWK:
     return jwk.JWK.generate(kty="RSA", size=2048, use="enc", kid=name)
 
 
-@dataclass
-class Asked:
-    """A request that arrived, and when."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    at: float
-
-
 Act = Callable[["Backend", Asked], Awaitable[Reply]]
 
 
-class Backend:
+class Backend(ScriptedServer):
     """The backend."""
 
+    port = PORT
+
     def __init__(self, app_key: jwk.JWK) -> None:
-        self.heard: list[Asked] = []
+        super().__init__()
         self.known: dict[tuple[str, str], Json] = {}
         """(TID, id) -> the answer."""
         self.charged: list[int] = []
@@ -74,18 +62,6 @@ class Backend:
         self._app_key = app_key
         self._given = 0
         self._ends: dict[str, float] = {}
-        self._served: Served | None = None
-
-    async def listen(self, tls: ssl.SSLContext | None = None, port: int = PORT) -> str:
-        """Be there; the base URL."""
-        self._served = await serve_app(self, port=port, tls=tls)
-        return self._served.url
-
-    async def close(self) -> None:
-        """Be gone."""
-        if self._served is not None:
-            await self._served.close()
-            self._served = None
 
     def of(self, path: str) -> list[Asked]:
         """The requests to a path."""
@@ -98,17 +74,7 @@ class Backend:
 
     # --- what it does ---------------------------------------------------------------------------
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            return
-        body = await asgi.read_body(scope, receive)
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        asked = Asked(scope["method"], scope["path"], headers, body, self.now)
-        self.heard.append(asked)
-        await (await self._reply(asked)).send(send)
-
-    async def _reply(self, asked: Asked) -> Reply:
+    async def reply(self, asked: Asked) -> Reply:
         if asked.path == TOKEN:
             return await (self.tokens.popleft() if self.tokens else gives_token)(self, asked)
         if asked.path == KEYS:

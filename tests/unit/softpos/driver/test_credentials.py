@@ -7,7 +7,8 @@ import asyncio
 
 import pytest
 
-from tests.unit.softpos.driver.backend import SECRET, TOKEN, Asked, Backend, gives_token
+from tests.kit.scripted import Asked
+from tests.unit.softpos.driver.backend import SECRET, TOKEN, Backend, gives_token
 from tests.unit.softpos.driver.counter import Counter, at_a_counter
 from tillwire.net.asgi import Reply
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.kit.scripted import Asked
 from tests.unit.softpos.driver import backend as there
 from tests.unit.softpos.driver.backend import CHECK, CLIENT, KEYS, TID, TOKEN, URL
 from tests.unit.softpos.driver.counter import RETURNS, Counter, at_a_counter
@@ -203,7 +204,7 @@ async def test_once_it_answers_that_is_not_asked_for_each_payment(counter: Count
 
 @at_a_counter()
 async def test_no_link_under_an_id_that_the_backend_knows(counter: Counter) -> None:
-    async def knows_all(backend: there.Backend, asked: there.Asked) -> Reply:
+    async def knows_all(backend: there.Backend, asked: Asked) -> Reply:
         return Reply(200, b'{"status":"APPROVED"}')
 
     counter.backend.checks.append(knows_all)
@@ -233,7 +234,7 @@ async def test_no_link_without_our_files(counter: Counter, file: str) -> None:
 
 @at_a_counter(send_seconds=5)
 async def test_no_link_when_its_time_to_be_sent_has_passed(counter: Counter) -> None:
-    async def slowly(backend: there.Backend, asked: there.Asked) -> Reply:
+    async def slowly(backend: there.Backend, asked: Asked) -> Reply:
         await asyncio.sleep(3)
         return await (there.gives_token if asked.path == TOKEN else there.tells)(backend, asked)
 

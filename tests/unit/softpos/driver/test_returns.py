@@ -8,7 +8,8 @@ from collections import deque
 
 import pytest
 
-from tests.unit.softpos.driver.backend import CHECK, Asked, Backend, tells
+from tests.kit.scripted import Asked
+from tests.unit.softpos.driver.backend import CHECK, Backend, tells
 from tests.unit.softpos.driver.counter import Counter, at_a_counter
 from tillwire.core.model import State
 from tillwire.dialects.softpos.driver import phone

@@ -8,8 +8,9 @@ import itertools
 from typing import Any
 from unittest import mock
 
+from tests.kit.scripted import Asked
 from tests.unit.softpos.driver import backend as there
-from tests.unit.softpos.driver.backend import CHECK, KEYS, TOKEN, Asked, Backend
+from tests.unit.softpos.driver.backend import CHECK, KEYS, TOKEN, Backend
 from tests.unit.softpos.driver.counter import Counter, at_a_counter
 from tillwire.clock import Instant
 from tillwire.core.model import State
