@@ -71,6 +71,10 @@ class Counter:
 
     async def _open(self) -> None:
         await self.gateway.start()
+        await self.install()
+
+    async def install(self) -> None:
+        """Put the terminal into the estate, as it is now."""
 
         def put(unit: Unit) -> None:
             unit.put(self.terminal())
