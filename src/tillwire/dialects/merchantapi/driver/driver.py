@@ -47,13 +47,13 @@ from tillwire.dialects.merchantapi.driver.settings import DriverSettings
 from tillwire.dialects.merchantapi.wire.told import Told
 from tillwire.errors import (
     AnswerLost,
-    ConfigurationError,
     JournalError,
     NotDelivered,
     PeerError,
     Proof,
     Unsupported,
 )
+from tillwire.estate.driver_settings import settings_of
 
 JOURNAL_PAUSES: Final = (0.1, 0.5, 2.0, 5.0)
 """Seconds between two tries to journal what the system has said."""
@@ -74,10 +74,7 @@ class MerchantApiDriver:
     def __init__(self, terminal: Terminal, inbox: Inbox, clock: Clock, systems: Systems) -> None:
         """`systems` are shared by all such drivers. Raises `ConfigurationError` when the terminal's
         settings do not fit."""
-        try:
-            self.settings = msgspec.convert(terminal.settings, DriverSettings)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(f"The settings of {terminal.name}: {error}.") from None
+        self.settings = settings_of(terminal, DriverSettings)
         self._terminal = terminal
         self._inbox = inbox
         self._clock = clock
