@@ -7,9 +7,10 @@ terminal carries one transaction at a time, so what its lane began meanwhile is 
 
 from __future__ import annotations
 
+from tests.matrix.alone import check_each
 from tests.matrix.ecr17_pair import FOUND_OUT_AFTER, Pair
 from tests.matrix.two_gateways import decide, the_one
-from tests.simulation.agreement import check_charged, check_gateway
+from tests.simulation.agreement import check_charged
 from tillwire.core.model import Evidence, State, Transaction
 
 DIALECT = "ecr17"
@@ -18,13 +19,8 @@ DIALECT = "ecr17"
 async def check_pair(pair: Pair) -> None:
     """Raise `AssertionError` unless everybody agrees. Recovery must have had its time, and a person
     must have decided what no terminal can tell (`settled`)."""
-    charges = await pair.far.charges()
-    near, far = pair.near.transactions(), pair.far.transactions()
-    check_gateway(pair.near, near)
-    check_gateway(pair.far, far)
-    assert charges.keys() <= {each.id for each in far}, "what is charged was journaled before"
-    for each in far:
-        check_charged(each, charges.get(each.id))
+    charges = await check_each(pair)
+    near = pair.near.transactions()
     carried = carried_out(pair)
     for here in near:
         there = carried.get(here.id)

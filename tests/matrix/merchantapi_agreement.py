@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tests.matrix.alone import check_each
 from tests.matrix.merchantapi_pair import Pair
-from tests.simulation.agreement import check_charged, check_gateway
+from tests.simulation.agreement import check_charged
 from tillwire.core.model import State
 from tillwire.dialects.merchantapi.driver.orders import PEER_ID, transaction_of
 
@@ -15,13 +16,8 @@ async def check_pair(pair: Pair, fetched: Mapping[str, int] | None = None) -> No
     """Raise `AssertionError` unless everybody agrees. Recovery must have had its time, and a person
     must have decided what no terminal can tell (`settled`). `fetched` is what terminals that fetch
     have charged: transaction id there -> minor units."""
-    charges = {**await pair.far.charges(), **(fetched or {})}
+    charges = await check_each(pair, fetched)
     near, far = pair.near.transactions(), pair.far.transactions()
-    check_gateway(pair.near, near)
-    check_gateway(pair.far, far)
-    assert charges.keys() <= {each.id for each in far}, "what is charged was journaled before"
-    for each in far:
-        check_charged(each, charges.get(each.id))
     carried = set()
     for here in near:
         there = pair.there(here)

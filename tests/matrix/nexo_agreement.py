@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.kit.gateway import GatewayUnderTest
+from tests.matrix.alone import check_each
 from tests.matrix.nexo_pair import Pair
-from tests.simulation.agreement import check_charged, check_gateway
 from tillwire.core.model import State, Terminal, Transaction
 
 DIALECT = "nexo"
@@ -17,14 +17,8 @@ async def check_pair(pair: Pair, beside: Mapping[str, int] | None = None) -> Non
     """Raise `AssertionError` unless everybody agrees. Recovery must have had its time: what the
     near gateway does not know then, nobody who is asked can tell. `beside` is what terminals that
     fetch have charged: the far gateway's transaction id -> minor units."""
+    charges = await check_each(pair, beside)
     near = {each.id: each for each in pair.near.transactions()}
-    far = pair.far.transactions()
-    charges = {**await pair.far.charges(), **(beside or {})}
-    check_gateway(pair.near, near.values())
-    check_gateway(pair.far, far)
-    assert charges.keys() <= {each.id for each in far}, "what is charged was journaled before"
-    for each in far:
-        check_charged(each, charges.get(each.id))
     carried = carried_out(pair)
     for transaction in near.values():
         there = carried.get(transaction.id)

@@ -3,8 +3,9 @@ behind the far one, and so the till before the near one, say the same of every c
 
 from __future__ import annotations
 
+from tests.matrix.alone import check_each
 from tests.matrix.smartconnect_pair import Pair
-from tests.simulation.agreement import check_charged, check_gateway
+from tests.simulation.agreement import check_charged
 from tillwire import uuids
 from tillwire.core.model import State
 
@@ -14,13 +15,8 @@ DIALECT = "smartconnect"
 async def check_pair(pair: Pair) -> None:
     """Raise `AssertionError` unless everybody agrees. Recovery must have had its time, and a person
     must have decided what no cloud can tell (`settled`)."""
-    charges = await pair.far.charges()
+    charges = await check_each(pair)
     near, far = pair.near.transactions(), pair.far.transactions()
-    check_gateway(pair.near, near)
-    check_gateway(pair.far, far)
-    assert charges.keys() <= {each.id for each in far}, "what is charged was journaled before"
-    for each in far:
-        check_charged(each, charges.get(each.id))
     carried = set()
     for here in near:
         there = pair.there(here)
