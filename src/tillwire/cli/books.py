@@ -148,11 +148,12 @@ def books(
             }
         )
         return
-    say_table(
-        ["AT", "TYPE", "AMOUNT", "SAYS", "JOURNAL", "REFERENCE", "NAME"],
-        [_row(entry, known, window.zone) for entry, known in rows],
-        empty="It has none of that time.",
-    )
+    if rows or not listing.trouble:
+        say_table(
+            ["AT", "TYPE", "AMOUNT", "SAYS", "JOURNAL", "REFERENCE", "NAME"],
+            [_row(entry, known, window.zone) for entry, known in rows],
+            empty="It has none of that time.",
+        )
     if listing.trouble:
         remark(f"Not all of it: {listing.trouble}" if rows else listing.trouble)
     if listing.lists is Lists.NAMED:
