@@ -9,7 +9,8 @@ from typing import Final
 import pytest
 
 from tests.matrix.nexo_agreement import check_pair
-from tests.matrix.nexo_pair import BINDINGS, Lane, Pair, Scenario, machine, machine_after
+from tests.matrix.nexo_pair import BINDINGS, Lane, Pair, machine, machine_after
+from tests.matrix.two_gateways import Scenario
 from tillwire.core.model import State, Verdict
 
 FOUND_OUT_AFTER: Final = 200.0
@@ -34,7 +35,7 @@ CASES: Final = [
 ]
 
 
-def one_sale(way: str, ending: int) -> Scenario[None]:
+def one_sale(way: str, ending: int) -> Scenario[Pair, None]:
     """A payment, and the wait for its end."""
 
     async def scenario(pair: Pair) -> None:
