@@ -447,3 +447,65 @@ async def test_recovery_reads_only(counter: Counter) -> None:
     assert isinstance(found, CannotTell)
     assert len(counter.cloud.orders) == before
     assert lost.peer["device"] == OLD
+
+
+# --- a cloud that stood still ---------------------------------------------------------------------
+
+
+def stands_still(cloud: Cloud, kind: str, seconds: float) -> None:
+    """It answers nothing for 200 seconds. Then it lists at once, and gets to the command of this
+    kind that it has in its hands so many seconds later."""
+    wakes = virtual_loop().clock.monotonic() + 200
+
+    async def takes(cloud: Cloud, asked: Asked) -> Any:
+        await asyncio.sleep(wakes + seconds - asked.at)
+        return await there.USUALLY[kind](cloud, asked)
+
+    async def lists(cloud: Cloud, asked: Asked) -> Any:
+        await asyncio.sleep(max(0.0, wakes - asked.at))
+        return await there.USUALLY["list"](cloud, asked)
+
+    cloud.will(kind, takes)
+    cloud.will("list", *[lists] * 1_000)
+
+
+@at_a_counter()
+async def test_a_cloud_that_wakes_up_may_list_before_it_takes_an_order(counter: Counter) -> None:
+    async def out_of_reach(cloud: Cloud, order: Order) -> None:
+        await asyncio.sleep(25)
+        await there.approves(cloud, order)
+
+    counter.cloud.terminal = there.in_turn(there.approves, out_of_reach)
+    await counter.pay()
+    stands_still(counter.cloud, "message", 2)
+    order = await counter.order()
+    await counter.lost(order)
+    paid = await counter.ended(order)
+    assert (paid.state, paid.approved_amount) == (State.APPROVED, 4250)
+    assert not counter.discrepancies()
+
+
+@pytest.mark.parametrize("kind", [_T.REFUND, _T.CAPTURE])
+@at_a_counter()
+async def test_a_cloud_that_wakes_up_may_list_before_it_carries_out(
+    counter: Counter, kind: TransactionType
+) -> None:
+    sale = await counter.pay(kind=_T.PREAUTH if kind is _T.CAPTURE else _T.PURCHASE)
+    stands_still(counter.cloud, kind.lower(), 45)
+    order = await counter.order(kind=kind, original=sale)
+    await counter.lost(order)
+    done = await counter.ended(order)
+    assert (done.state, done.approved_amount) == (State.APPROVED, 4250)
+
+
+@at_a_counter()
+async def test_what_a_cloud_that_stood_still_has_lost_is_absent_after_all(
+    counter: Counter,
+) -> None:
+    sale = await counter.pay()
+    stands_still(counter.cloud, "refund", 10_000)
+    order = await counter.order(kind=_T.REFUND, original=sale)
+    await counter.lost(order)
+    failed = await counter.ended(order)
+    assert (failed.state, failed.proof) == (State.FAILED, Proof.ABSENT_AT_PEER)
+    assert 280 < seconds_of(failed) < 300

@@ -21,6 +21,7 @@ from tillwire.dialects.paymentbridge.driver.orders import (
     FAILED_AT,
     HANDLE,
     RECEIVED,
+    TAKEN_BY,
     Order,
     Way,
     operation_of,
@@ -34,6 +35,9 @@ from tillwire.errors import AnswerLost, PeerError
 
 REMEMBERED: Final = 50
 """Earlier transactions of a terminal, by which it is known whether its device tells RECEIVED."""
+
+AWAKE: Final = 10.0
+"""Seconds that a cloud which stood still has to take what has come meanwhile."""
 
 _FOLLOWING: Final = {Operation.REFUND: "REFUND", Operation.CAPTURE: "CAPTURE"}
 
@@ -167,19 +171,22 @@ class Ladder:
         self, transaction: Transaction, order: Order, begun: Instant, taken_at: Instant | None
     ) -> Absent | CannotTell:
         """What it means that the cloud, asked at `begun`, listed nothing."""
-        settings, sent_at, send_by = self._settings, transaction.sent_at, transaction.send_by
+        settings, sent_at = self._settings, transaction.sent_at
         assert sent_at is not None, "it was dispatched"
-        assert send_by is not None, "it was dispatched"
+        latest = await self._inbox.find(transaction.id) or transaction
         if order.way is Way.REST:
-            if begun <= _later_by(send_by, settings.rest_seconds + settings.settle_seconds):
+            carried_out = settings.rest_seconds + settings.settle_seconds
+            taken = await self._taken_by(latest, begun, carried_out)
+            if taken is None or begun <= _later_by(taken, carried_out):
                 return CannotTell("The cloud may still carry it out.")
             return Absent("The cloud has not carried it out, and would have by now.")
-        latest = await self._inbox.find(transaction.id) or transaction
         if (failed := latest.peer.get(FAILED_AT)) and begun > _later_by(
             Instant(int(failed)), settings.settle_seconds
         ):
             return Absent(f"{self._name} said that it failed, and the cloud lists nothing of it.")
-        taken = taken_at or _later_by(send_by, settings.request_seconds)
+        taken = taken_at or await self._taken_by(latest, begun, settings.request_seconds)
+        if taken is None:
+            return CannotTell("The cloud may still take it.")
         unheard_from = _later_by(taken, settings.unheard)
         if begun <= unheard_from:
             return CannotTell(f"{self._name} may still get it, or be at work on it.")
@@ -197,6 +204,22 @@ class Ladder:
                 "take place any more (over_after_seconds)."
             )
         return self._later(latest, f"The cloud lists nothing of it, and {self._name} may have it.")
+
+    async def _taken_by(
+        self, transaction: Transaction, begun: Instant, seconds: float
+    ) -> Instant | None:
+        """By when the cloud has taken it, if at all, though it is not known to have; None: nobody
+        can say yet. It may have stood still with the order in its hands, and wake up with a list
+        first. So it is `AWAKE` after the first list that was asked for, at `begun`, so many
+        seconds after `send_by`."""
+        if known := transaction.peer.get(TAKEN_BY):
+            return Instant(int(known))
+        assert transaction.send_by is not None, "it was dispatched"
+        if begun <= _later_by(transaction.send_by, seconds):
+            return None
+        taken = _later_by(self._clock.now(), AWAKE)
+        await self._inbox.heard_sign(transaction.id, Sign(peer={TAKEN_BY: str(taken)}))
+        return taken
 
     async def _would_have_told(self, transaction: Transaction, order: Order) -> bool:
         """Whether the device would have told RECEIVED, and we have heard it, if it had got it."""

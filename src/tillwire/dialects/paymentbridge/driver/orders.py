@@ -42,6 +42,9 @@ CALLED_AT: Final = "callbacks"
 """In `Transaction.peer`: below which address its terminal was to call us."""
 FAILED_AT: Final = "failed_at"
 """In `Transaction.peer`: when the terminal told that it has failed, in milliseconds."""
+TAKEN_BY: Final = "taken_by"
+"""In `Transaction.peer`: by when the cloud has taken it, if at all, though its answer was lost, in
+milliseconds."""
 BY_CALLBACK: Final = "callback"
 BY_LIST: Final = "list"
 
