@@ -14,9 +14,11 @@ from tests.kit.virtual_loop import virtual_loop
 from tests.unit.paymentbridge.driver import cloud as there
 from tests.unit.paymentbridge.driver.cloud import NEW, OLD, PORT, Cloud, device
 from tests.unit.paymentbridge.driver.counter import LANE, Counter, at_a_counter, terminal
+from tillwire.core.errands import AskLast
 from tillwire.core.model import State, TransactionType, Verdict
+from tillwire.dialects.paymentbridge.driver.cloud import QUESTIONS
 from tillwire.dialects.paymentbridge.wire.errors import HTTP
-from tillwire.errors import Proof
+from tillwire.errors import PeerError, Proof
 
 _T = TransactionType
 
@@ -183,6 +185,24 @@ async def test_a_silent_cloud_holds_up_many_terminals_no_longer_than_one(counter
     found = await asyncio.gather(*(driver.status() for _ in range(10)))
     assert not any(each.reachable for each in found)
     assert virtual_loop().time() - begun < 21
+
+
+@at_a_counter(device_cache_seconds=0.0)
+async def test_a_silent_cloud_has_no_more_than_some_questions_at_once(counter: Counter) -> None:
+    """The gateway has so many connections for all of its clouds."""
+
+    async def silence(cloud: Cloud, asked: Asked) -> Any:
+        await asyncio.sleep(3600)
+
+    counter.cloud.will("list", *[silence] * 40)
+    questions = [counter.driver.perform(AskLast(), lambda line: None) for _ in range(40)]
+    asking = asyncio.gather(*questions, return_exceptions=True)
+    await asyncio.sleep(1)
+    assert len(counter.cloud.of("list")) == QUESTIONS
+    assert (await counter.pay()).state is State.APPROVED, "a payment waits for none"
+    assert len(counter.cloud.of("list")) == QUESTIONS
+    assert all(isinstance(each, PeerError) for each in await asking)
+    assert len(counter.cloud.of("list")) == 40
 
 
 # --- connections ----------------------------------------------------------------------------------

@@ -227,6 +227,21 @@ async def test_what_the_cloud_wants_holds_for_questions_after_the_loss_too(
     assert any("The cloud wants to be asked later." in each for each in told)
 
 
+@at_a_counter()
+async def test_a_silent_cloud_has_no_more_than_some_polls_at_once(counter: Counter) -> None:
+    """The gateway has so many connections for all of its clouds."""
+    counter.cloud.polls.extend([scripted.silent] * 40)
+    asking = asyncio.gather(*(counter.driver.status() for _ in range(40)))
+    await asyncio.sleep(5)
+    assert len(counter.cloud.of("GET")) == driver_cloud.POLLS
+    order = await counter.order()
+    await asyncio.sleep(1)
+    assert len(counter.cloud.sales) == 1, "a payment waits for none"
+    assert not any(each.reachable for each in await asking)
+    counter.cloud.polls.clear()
+    assert (await counter.ended(order, 60)).state is State.APPROVED
+
+
 def test_the_pace_of_what_nobody_polls_any_more_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

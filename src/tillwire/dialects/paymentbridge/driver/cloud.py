@@ -42,6 +42,8 @@ PAGE: Final = 100
 """Transactions of a page: as many as the cloud gives."""
 MOST_PAGES: Final = 50
 """Pages of one question; what is behind them was not looked at."""
+QUESTIONS: Final = 32
+"""Questions at once of an application: a silent cloud must leave the others their connections."""
 LONGEST_KEY: Final = 65_536
 """Octets of a private key's file."""
 LONGEST_WORDS: Final = 300
@@ -132,6 +134,7 @@ class Cloud:
         self._renewing = asyncio.Lock()
         self._lanes: dict[tuple[str, str], _Lanes] = {}
         self._looking: dict[tuple[str, str], asyncio.Lock] = {}
+        self._places = asyncio.Semaphore(QUESTIONS)
 
     # --- who we are -----------------------------------------------------------------------------
 
@@ -201,7 +204,11 @@ class Cloud:
         )
 
     async def ask(self, path: str, settings: DriverSettings) -> bytes:
-        """What is at a path. Raises `PeerError`."""
+        """What is at a path, when it is this question's turn. Raises `PeerError`."""
+        async with self._places:
+            return await self._answer(path, settings)
+
+    async def _answer(self, path: str, settings: DriverSettings) -> bytes:
         response = await self._authorised(
             "GET",
             path,
@@ -316,16 +323,24 @@ class Cloud:
 
     async def devices(self, settings: DriverSettings) -> Sequence[StoreDevice]:
         """All that are or were in the store. Raises `PeerError`."""
-        path = f"/businesses/{settings.business_id}/stores"
-        stores = read_stores(await self.ask(path, settings))
-        for store in stores:
-            if (store.id or "").lower() == settings.store_id.lower():
-                return store.store_devices or ()
-        raise RemoteProtocolError(f"The business has no store {settings.store_id}.")
+        return _devices(await self.ask(_stores_path(settings), settings), settings)
 
     async def _look_around(self, settings: DriverSettings) -> _Lanes:
+        """Who pays waits for this, so it waits for no turn; a store is looked at once at a time."""
         asked = self._clock.now()
-        return _Lanes(devices.operational(await self.devices(settings)), asked)
+        told = _devices(await self._answer(_stores_path(settings), settings), settings)
+        return _Lanes(devices.operational(told), asked)
+
+
+def _stores_path(settings: DriverSettings) -> str:
+    return f"/businesses/{settings.business_id}/stores"
+
+
+def _devices(body: bytes, settings: DriverSettings) -> Sequence[StoreDevice]:
+    for store in read_stores(body):
+        if (store.id or "").lower() == settings.store_id.lower():
+            return store.store_devices or ()
+    raise RemoteProtocolError(f"The business has no store {settings.store_id}.")
 
 
 @contextlib.asynccontextmanager

@@ -1,8 +1,9 @@
 """The cloud as a register sees it: what is asked of it, and polls with their pace.
 
 One `Cloud` is shared by all terminals of a gateway. It remembers only when each transaction may be
-polled for again: after a restart that is at once. A polling URL holds a token, so no error, event
-or log line has one: what the HTTP client says of a failed poll is not repeated here.
+polled for again (after a restart that is at once), and how many polls each cloud has on its hands.
+A polling URL holds a token, so no error, event or log line has one: what the HTTP client says of a
+failed poll is not repeated here.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ SLOWER: Final = 2.0
 LONGEST_TROUBLE: Final = 10.0
 """Seconds between two polls at most while the cloud is in trouble: its token does not wait."""
 MOST_PACES: Final = 10_000
+POLLS: Final = 32
+"""Polls at once of one cloud: a silent one must leave the others their connections."""
 
 _HEADERS: Final = {"Accept": "application/json"}
 FORM: Final = {"Content-Type": f"{forms.MEDIA_TYPE}; charset=UTF-8", **_HEADERS}
@@ -72,6 +75,8 @@ class Cloud:
         self._client = client
         self._clock = clock
         self._paces: dict[str, _Pace] = {}
+        self._places: dict[str, asyncio.Semaphore] = {}
+        """By the address of the cloud."""
 
     # --- what is asked --------------------------------------------------------------------------
 
@@ -123,9 +128,16 @@ class Cloud:
         if wait > 0:
             await asyncio.sleep(wait)
         trouble = max(min(pace.pause * SLOWER, LONGEST_TROUBLE), settings.poll_seconds)
+        async with self._places.setdefault(settings.url, asyncio.Semaphore(POLLS)):
+            response = await self._polled(name, url, settings, trouble)
+        return self._told(name, response, settings, pace.pause, trouble)
+
+    async def _polled(
+        self, name: str, url: str, settings: DriverSettings, trouble: float
+    ) -> HttpResponse:
         self._pace(name, trouble)
         try:
-            response = await self._client.request(
+            return await self._client.request(
                 "GET",
                 url,
                 headers=_HEADERS,
@@ -140,7 +152,6 @@ class Cloud:
         except PeerError:
             self._pace(name, trouble)
             raise Later("The cloud gives no whole answer.") from None
-        return self._told(name, response, settings, pace.pause, trouble)
 
     def _told(
         self,
