@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.core.scripted import DECLINED, ScriptedDriver, approved, engine_on, is_final
@@ -14,6 +15,7 @@ from tillwire.clock import Instant, SystemClock
 from tillwire.core.engine import Engine
 from tillwire.core.model import (
     Evidence,
+    Lifecycle,
     Outcome,
     State,
     Terminal,
@@ -246,6 +248,20 @@ async def test_behind_a_fetched_payment_one_waits_and_the_next_replaces_it(
         offered = engine.offered("t1")
         assert offered is not None
         assert offered.id == third.id
+
+
+async def test_nothing_is_sent_by_an_estate_of_before(tmp_path: Path) -> None:
+    """Another program may change a terminal that is idle, and what is sent a moment later must be
+    looked for where it went."""
+    driver = ScriptedDriver()
+    async with engine_on(tmp_path, driver) as engine:
+        lane = engine.estate.terminals["t1"]
+        gone = msgspec.structs.replace(lane, lifecycle=Lifecycle.REMOVED)
+        await engine.journal.commit(lambda unit: unit.put(gone))
+        assert engine.estate.terminals["t1"] is lane
+        with pytest.raises(Conflict, match="is REMOVED, not ACTIVATED"):
+            await engine.accept(purchase(), WhenBusy.REJECT)
+        assert not driver.ran
 
 
 async def test_an_unresolved_transaction_blocks_its_terminal_for_all_that_do_not_wait(
