@@ -22,7 +22,8 @@ from tests.unit.smartconnect.face.register import (
     cloud,
     words,
 )
-from tillwire.core.model import State, TransactionType, Verdict
+from tillwire.core.model import Request, State, Transaction, TransactionType, Verdict
+from tillwire.core.occupancy import WhenBusy
 
 MONEY = {
     "Card.Purchase": ("AmountTotal", TransactionType.PURCHASE),
@@ -374,6 +375,29 @@ async def test_the_same_again_after_a_lost_answer_is_the_first_one_also_when_nob
         later = await register.begin(AmountTotal="1247")
         assert later.json["transactionId"] == first.json["transactionId"]
         assert await there.charged() == [1247, 1100]
+
+
+@virtual()
+async def test_of_two_at_once_the_second_is_the_first_one_also_when_that_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cloud(tmp_path) as there:
+        register = await there.register().paired()
+        engine, waits = there.gateway.engine, iter((5.0, 400.0))
+        accept = engine.accept
+
+        async def accept_late(request: Request, when_busy: WhenBusy) -> Transaction:
+            await asyncio.sleep(next(waits))
+            accepted = await accept(request, when_busy)
+            await asyncio.sleep(100)
+            return accepted
+
+        monkeypatch.setattr(engine, "accept", accept_late)
+        first, second = await asyncio.gather(*(register.ask(AmountTotal="1249") for _ in range(2)))
+        assert (first.status, second.status) == (200, 200)
+        assert first.json["transactionId"] == second.json["transactionId"]
+        assert words((await register.end(second))["data"]) == ACCEPTED
+        assert await there.charged() == [1249]
 
 
 @virtual()

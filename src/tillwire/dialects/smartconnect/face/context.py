@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 from collections import OrderedDict
@@ -9,6 +10,7 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID, uuid5
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -69,6 +71,7 @@ class Context:
         self.at_work: dict[str, str] = {}
         """Terminals that do something for a register that is neither transaction nor errand, and
         the name of the function; empty until it has one."""
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._polled: OrderedDict[str, float] = OrderedDict()
 
     @cached_property
@@ -94,6 +97,10 @@ class Context:
         ):
             raise _not_paired()
         return Caller(register, terminal)
+
+    def turn(self, register: Register) -> asyncio.Lock:
+        """What a request of the register holds while it begins something, one at a time."""
+        return self._turns.setdefault(register.id, asyncio.Lock())
 
     def check_pace(self, name: str) -> None:
         """Raise `Refused` (429) when this was polled a moment ago. `name` is of what is polled."""

@@ -2,7 +2,8 @@
 
 What is accepted is journaled before the answer. A register that asks for the same again while its
 first request is unresolved gets the first one, and so does one that says the same
-`Idempotency-Key`: neither is charged again.
+`Idempotency-Key`: neither is charged again. A register's requests begin one after the other, so
+that of two at the same time the second sees the first.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tillwire.dialects.smartconnect.face.refusals import Refused
 from tillwire.dialects.smartconnect.wire import envelope, transactions
 from tillwire.dialects.smartconnect.wire.envelope import Envelope
 from tillwire.dialects.smartconnect.wire.transactions import Function, TransactionRequest
-from tillwire.errors import InvalidRequest, JournalError, TerminalBusy, Unsupported
+from tillwire.errors import InvalidRequest, JournalError, Unsupported
 from tillwire.net import asgi
 from tillwire.net.asgi import DisconnectedError, Receive, Reply, Scope
 
@@ -106,14 +107,15 @@ async def _begun(context: Context, caller: Caller, wanted: TransactionRequest, k
     asked = orders.asked_for(context, caller, wanted)
     exchange = orders.exchange_of(context, caller, wanted, asked, key)
     try:
-        if key:
-            await _check_key(context, caller, exchange)
-        if wanted.function not in orders.TYPES:
-            told = orders.telling(context, exchange, wanted, asked)
-            return _function(await functions.start(context, caller.terminal, told))
-        if wanted.function in orders.QR and not context.settings.qr:
-            return await _unavailable(context, caller, wanted, asked, exchange)
-        return await _paid(context, caller, wanted, asked, exchange, key)
+        async with context.turn(caller.register):
+            if key:
+                await _check_key(context, caller, exchange)
+            if wanted.function not in orders.TYPES:
+                told = orders.telling(context, exchange, wanted, asked)
+                return _function(await functions.start(context, caller.terminal, told))
+            if wanted.function in orders.QR and not context.settings.qr:
+                return await _unavailable(context, caller, wanted, asked, exchange)
+            return await _paid(context, caller, wanted, asked, exchange, key)
     except Repeated as repeated:
         if repeated.earlier.digest != exchange.digest:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, _OTHER_REQUEST) from None
@@ -139,19 +141,13 @@ async def _paid(
     exchange: Exchange,
     key: str,
 ) -> _Begun:
-    attach = not key and context.settings.attach_identical
-    if attach and (same := await _unresolved(context, caller, exchange)) is not None:
-        return _earlier(same)
+    if context.settings.attach_identical and not key:
+        same = await _same(context, caller, exchange)
+        if same is not None:
+            return _earlier(same)
     try:
         request = await orders.request_of(context, caller, wanted, asked, exchange)
         made = await context.engine.accept(request, WhenBusy.REJECT)
-    except (TerminalBusy, InvalidRequest):
-        # The same one may have been quicker, and may have taken the authorisation.
-        if attach and (same := await _unresolved(context, caller, exchange)) is not None:
-            return _earlier(same)
-        if key:
-            await _check_key(context, caller, exchange)
-        raise
     except Unsupported:
         return await _unavailable(context, caller, wanted, asked, exchange)
     return _Begun(exchange, made.id)
@@ -168,16 +164,23 @@ async def _unavailable(
     return _function(await functions.unavailable(context, caller.terminal, told))
 
 
-async def _unresolved(context: Context, caller: Caller, exchange: Exchange) -> Exchange | None:
-    """The register's newest payment that is not resolved and was asked for in the same way, on
-    whatever terminal it is."""
+async def _same(context: Context, caller: Caller, exchange: Exchange) -> Exchange | None:
+    """The register's newest payment that was asked for in the same way and had not ended when this
+    request came, on whatever terminal it is."""
     engine, register = context.engine, caller.register
     for known in engine.open_of(context.settings.organisation, register.register_id):
         same = await engine.exchange_of(known.id)
         is_its_own = same is not None and same.register == exchange.register
         if same is not None and is_its_own and same.digest == exchange.digest:
             return same
-    return None
+    # The last one may have ended while this request waited for its turn.
+    last = await engine.last_exchange(
+        orders.NOWHERE, DIALECT, exchange.register, {orders.TRANSACTION}
+    )
+    if last is None or last.digest != exchange.digest or last.transaction_id is None:
+        return None
+    ended = await engine.find(last.transaction_id)
+    return last if ended and (ended.ended_at or 0) > exchange.at else None
 
 
 def _earlier(exchange: Exchange) -> _Begun:
