@@ -198,7 +198,7 @@ async def test_no_money_moves_at_a_terminal_that_is_not_activated(
 ) -> None:
     """Faces ask for money of the engine alone; whoever is refused there is refused everywhere."""
     driver = ScriptedDriver()
-    async with engine_on(tmp_path, driver, inline=True) as engine:
+    async with engine_on(tmp_path, driver) as engine:
 
         async def take(step: Callable[[Estate], Change]) -> None:
             await engine.change_estate(lambda unit: carry_out(unit, [step(unit.estate())]))

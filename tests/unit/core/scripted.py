@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.kit.virtual_loop import VirtualLoop
 from tests.unit.estate_fixture import found_shop
 from tillwire.clock import Instant, SystemClock
 from tillwire.core.engine import Engine
@@ -124,11 +125,12 @@ async def engine_on(
     driver: ScriptedDriver,
     clock: Clock | None = None,
     *,
-    inline: bool = False,
     tellers: Sequence[Teller] = (),
     posted: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Engine]:
-    """A started engine on the journal in `folder`, which it founds the shop in when it is new."""
+    """A started engine on the journal in `folder`, which it founds the shop in when it is new. On a
+    virtual loop the journal has no threads."""
+    inline = isinstance(asyncio.get_running_loop(), VirtualLoop)
     journal = SqliteJournal(folder / "journal.db", inline=inline)
 
     def driver_of(terminal: Terminal) -> ScriptedDriver:

@@ -40,7 +40,7 @@ from tillwire.errors import (
 
 
 def on(folder: Path, driver: ScriptedDriver):
-    return engine_on(folder, driver, VirtualClock(virtual_loop()), inline=True)
+    return engine_on(folder, driver, VirtualClock(virtual_loop()))
 
 
 def wanted(**more: object) -> Wanted:

@@ -85,7 +85,7 @@ async def test_a_reversal_counts_by_what_it_reverses(tmp_path: Path) -> None:
 @virtual()
 async def test_an_unknown_counts_on_the_day_that_it_is_resolved(tmp_path: Path) -> None:
     driver = ScriptedDriver()
-    async with engine_on(tmp_path, driver, VirtualClock(virtual_loop()), inline=True) as engine:
+    async with engine_on(tmp_path, driver, VirtualClock(virtual_loop())) as engine:
         driver.at_once = AnswerLost("reset")
         sale = await engine.accept(purchase(), WhenBusy.REJECT)
         lost = await engine.wait(sale.id, lambda each: each.is_settled, 5)
@@ -151,7 +151,7 @@ async def test_a_clock_that_was_set_leaves_nothing_out_and_counts_nothing_twice(
 ) -> None:
     driver = ScriptedDriver()
     clock = WrongClock(virtual_loop())
-    async with engine_on(tmp_path, driver, clock, inline=True) as engine:
+    async with engine_on(tmp_path, driver, clock) as engine:
         for number in range(1, 6):
             clock.wrong_by = wrong_by if number % 2 else 0
             await sold(engine, driver, number)
@@ -234,7 +234,7 @@ def test_at_random_each_transaction_counts_exactly_once(tmp_path: Path, seed: in
         source = random.Random(seed)
         clock = WrongClock(virtual_loop())
         driver = ScriptedDriver()
-        async with engine_on(tmp_path, driver, clock, inline=True) as engine:
+        async with engine_on(tmp_path, driver, clock) as engine:
             shop = Shop(engine, driver, source)
             acts = (shop.sell, shop.sell, shop.follow, shop.resolve, shop.contradict, shop.close)
             for _ in range(60):

@@ -80,7 +80,7 @@ async def test_a_listener_that_fails_stops_no_payment(tmp_path: Path) -> None:
         raise ZeroDivisionError(text)
 
     heard: list[str] = []
-    async with engine_on(tmp_path, driver, VirtualClock(virtual_loop()), inline=True) as engine:
+    async with engine_on(tmp_path, driver, VirtualClock(virtual_loop())) as engine:
         sale = await engine.accept(purchase(), WhenBusy.REJECT)
         engine.listen(sale.id, fail)
         engine.listen(sale.id, heard.append)

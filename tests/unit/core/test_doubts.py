@@ -23,7 +23,7 @@ from tillwire.errors import AnswerLost, TerminalBusy
 
 
 def on(folder: Path, driver: ScriptedDriver):
-    return engine_on(folder, driver, VirtualClock(virtual_loop()), inline=True)
+    return engine_on(folder, driver, VirtualClock(virtual_loop()))
 
 
 async def lost(engine: Engine) -> Transaction:

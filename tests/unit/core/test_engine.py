@@ -764,4 +764,6 @@ async def test_looking_back_costs_the_same_however_much_a_terminal_did(
     async with engine_on(tmp_path, ScriptedDriver()) as engine:
         monkeypatch.setattr(SqlReader, "_run", watched)
         await engine.newest_at("t1", 10)
-    assert asked == ["terminal_transactions"], "which is limited; and nothing is counted"
+    # Once a while, and so perhaps now, what is old is forgotten.
+    looked = [each for each in asked if each != "old_exchange"]
+    assert looked == ["terminal_transactions"], "which is limited; and nothing is counted"

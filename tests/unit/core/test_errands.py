@@ -48,7 +48,7 @@ ASK = Ask(Question.CONFIRM, "Bag?")
 
 
 def on_virtual_time(folder: Path, driver: ScriptedDriver):
-    return engine_on(folder, driver, VirtualClock(virtual_loop()), inline=True)
+    return engine_on(folder, driver, VirtualClock(virtual_loop()))
 
 
 class Held:

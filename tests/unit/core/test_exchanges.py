@@ -50,7 +50,7 @@ async def found(engine: Engine, number: str = "1") -> Exchange | None:
 
 
 def on_virtual_time(folder: Path, driver: ScriptedDriver):
-    return engine_on(folder, driver, VirtualClock(virtual_loop()), inline=True)
+    return engine_on(folder, driver, VirtualClock(virtual_loop()))
 
 
 async def test_a_message_is_remembered_with_the_transaction_that_it_asks_for(

@@ -21,7 +21,7 @@ from tillwire.journal.sqlite import SqliteJournal
 
 
 def on_virtual_time(folder: Path, driver: ScriptedDriver):
-    return engine_on(folder, driver, VirtualClock(virtual_loop()), inline=True)
+    return engine_on(folder, driver, VirtualClock(virtual_loop()))
 
 
 # --- callers --------------------------------------------------------------------------------

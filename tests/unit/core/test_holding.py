@@ -30,7 +30,7 @@ def able(**special: Any) -> ScriptedDriver:
 
 
 def on(folder: Path, driver: ScriptedDriver):
-    return engine_on(folder, driver, VirtualClock(virtual_loop()), inline=True)
+    return engine_on(folder, driver, VirtualClock(virtual_loop()))
 
 
 def held(**special: Any) -> Request:

@@ -19,7 +19,7 @@ from tillwire.errors import AnswerLost, Proof
 
 
 def on_virtual_time(folder: Path, driver: ScriptedDriver):
-    return engine_on(folder, driver, VirtualClock(virtual_loop()), inline=True)
+    return engine_on(folder, driver, VirtualClock(virtual_loop()))
 
 
 @virtual()

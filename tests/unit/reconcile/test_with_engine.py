@@ -33,7 +33,7 @@ ALWAYS = Window(Instant(0), Instant(2_000_000_000_000), zone="Europe/Amsterdam")
 
 
 def on(folder: Path, driver: ScriptedDriver):
-    return engine_on(folder, driver, VirtualClock(virtual_loop()), inline=True)
+    return engine_on(folder, driver, VirtualClock(virtual_loop()))
 
 
 async def sold(engine: Engine) -> Transaction:

@@ -276,7 +276,7 @@ async def desk_in(
     """A gateway on the journal in `folder`, with terminals t1 to t3 of `shop` and x1 of `other`.
     Leaving it is the gateway's death: what was on its way stays so."""
     driver, clock = ScriptedDriver(abort=abort, pull=pull), clock_of_loop()
-    async with engine_on(folder, driver, clock, inline=True) as engine:
+    async with engine_on(folder, driver, clock) as engine:
         dialogues = Dialogues()
         poi = Poi(engine, clock, settings, dialogues)
         try:
