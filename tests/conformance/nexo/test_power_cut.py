@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,6 +15,9 @@ from tests.conformance.nexo.conftest import PACE
 from tests.conformance.nexo.waiting import repeated, script, settled, until_busy
 from tests.kit.sandbox_process import SandboxProcess, start_sandbox
 from tests.kit.shop_front import charged
+
+_TAKES: Final = 6
+"""Seconds in which the gateway is killed after it has begun, and for which the next life waits."""
 
 
 @contextlib.contextmanager
@@ -41,7 +44,7 @@ def test_a_payment_outlives_the_gateway(
     with life(directory, library) as (sandbox, program):
         poi_id = sandbox.card["nexo"]["poi_id"]
         till = AdyenTill(program, way, poi_id, lane)
-        script(sandbox.card, poi_id, seconds=2 * PACE)
+        script(sandbox.card, poi_id, seconds=_TAKES * PACE)
         answer = till.begin("pay", amount=18.0, reference=reference, **said)
         until_busy(till, answer)
         sandbox.kill()

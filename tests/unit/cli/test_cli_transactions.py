@@ -38,13 +38,13 @@ def played(folder: Path, scenario: Scenario) -> Transaction:
 async def paid(engine: Engine, driver: ScriptedDriver) -> Transaction:
     driver.at_once = approved()
     sale = await engine.accept(purchase(), WhenBusy.REJECT)
-    return await engine.wait(sale.id, is_final, 5)
+    return await engine.wait(sale.id, is_final, 30)
 
 
 async def declined(engine: Engine, driver: ScriptedDriver) -> Transaction:
     driver.at_once = DECLINED
     sale = await engine.accept(purchase(reference="sale-2", terminal="t2"), WhenBusy.REJECT)
-    return await engine.wait(sale.id, is_final, 5)
+    return await engine.wait(sale.id, is_final, 30)
 
 
 async def lost(engine: Engine, driver: ScriptedDriver) -> Transaction:
@@ -138,7 +138,7 @@ def test_what_a_till_sent_cannot_steer_the_terminal(run: Run, tmp_path: Path, bo
         driver.at_once = approved()
         order = purchase(reference="\x1b]0;owned\x07[bold]")
         sale = await engine.accept(order, WhenBusy.REJECT)
-        return await engine.wait(sale.id, is_final, 5)
+        return await engine.wait(sale.id, is_final, 30)
 
     sale = played(tmp_path, hostile)
     for command in (["list"], ["show", sale.id, "--receipts"]):
@@ -271,7 +271,7 @@ def test_what_waits_behind_it_is_sent_by_the_gateway_alone(
         assert found is not None
         await driver.begun(found)
         driver.answer(found, approved())
-        return await engine.wait(found.id, is_final, 5)
+        return await engine.wait(found.id, is_final, 30)
 
     assert played(tmp_path, carried).state is State.APPROVED
 

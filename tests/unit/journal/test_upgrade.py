@@ -91,7 +91,7 @@ async def test_its_first_period_takes_in_all_that_has_ended(path: Path) -> None:
         sale = await engine.accept(purchase(terminal="t3"), WhenBusy.REJECT)
         await driver.begun(sale)
         driver.answer(sale, approved())
-        assert (await engine.wait(sale.id, is_final, 5)).state is State.APPROVED
+        assert (await engine.wait(sale.id, is_final, 30)).state is State.APPROVED
 
 
 def test_an_upgrade_that_is_cut_short_leaves_the_journal_as_it_was(path: Path) -> None:

@@ -93,7 +93,7 @@ async def test_the_faces_life_writes_it_now_and_then_and_at_the_end(
         assert await told.get() == "lifespan.startup.complete"
         await shop.till.get("/stores")
         written.clear()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await written.wait()
         assert (await journaled(shop, shop.keys[0])).last_used_at is not None
         await shop.neighbour.get("/stores")

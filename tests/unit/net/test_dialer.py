@@ -41,7 +41,7 @@ async def _listen(tls: bool = False) -> tuple[str, int]:
 def test_octets_go_and_come(play: Play, tls: ssl.SSLContext | None) -> None:
     async def scenario(stage: Stage) -> bytes:
         _, port = await _listen(tls is not None)
-        connection = await AsyncioDialer(tls).connect("localhost", port, timeout=5)
+        connection = await AsyncioDialer(tls).connect("localhost", port, timeout=30)
         await connection.write(b"hello")
         heard = b""
         while len(heard) < 5:
@@ -70,7 +70,7 @@ def test_no_connection_is_proof(play: Play, connect: Connect, proof: str) -> Non
 def test_a_name_that_nobody_has_is_proof(play: Play, host: str) -> None:
     async def scenario(stage: Stage) -> str:
         with pytest.raises(NotDelivered) as caught:
-            await AsyncioDialer().connect(host, 80, timeout=5)
+            await AsyncioDialer().connect(host, 80, timeout=30)
         return caught.value.proof
 
     assert play(scenario) == "never_sent"
@@ -81,7 +81,7 @@ def test_a_certificate_of_a_stranger_is_proof(play: Play) -> None:
         _, port = await _listen(tls=True)
         dialer = AsyncioDialer(ssl.create_default_context())
         with pytest.raises(NotDelivered) as caught:
-            await dialer.connect("localhost", port, timeout=5)
+            await dialer.connect("localhost", port, timeout=30)
         return caught.value.proof
 
     assert play(scenario) == "never_sent"
@@ -97,7 +97,7 @@ def test_a_certificate_may_be_asked_for_by_a_name_of_its_own(
         host, port = await _listen(tls=True)
         dialer = AsyncioDialer(client_context(), server_name=named)
         try:
-            connection = await dialer.connect(host, port, timeout=5)
+            connection = await dialer.connect(host, port, timeout=30)
         except NotDelivered as error:
             return error.proof
         await connection.write(b"hello")
@@ -113,7 +113,7 @@ def test_a_connection_that_breaks_is_no_proof(play: Play, octets: int) -> None:
     async def scenario(stage: Stage) -> bytes:
         faults = Faults(to_client=Flow(cut_after=octets))
         host, port = await stage.before(*await _listen(), faults)
-        connection = await AsyncioDialer().connect(host, port, timeout=5)
+        connection = await AsyncioDialer().connect(host, port, timeout=30)
         await connection.write(b"hello")
         heard = b"".join([await connection.read(1) for _ in range(octets)])
         with pytest.raises(AnswerLost):
@@ -132,7 +132,7 @@ def test_the_end_is_no_octets(play: Play) -> None:
     async def scenario(stage: Stage) -> list[bytes]:
         server = await asyncio.start_server(hang_up, LOOPBACK, 0)
         host, port = server.sockets[0].getsockname()
-        connection = await AsyncioDialer().connect(host, port, timeout=5)
+        connection = await AsyncioDialer().connect(host, port, timeout=30)
         heard = [await connection.read(), await connection.read()]
         await connection.close()
         return heard
@@ -144,7 +144,7 @@ def test_writing_into_a_broken_connection_is_no_proof(play: Play) -> None:
     async def scenario(stage: Stage) -> bool:
         faults = Faults(to_server=Flow(cut_after=1))
         host, port = await stage.before(*await _listen(), faults)
-        connection = await AsyncioDialer().connect(host, port, timeout=5)
+        connection = await AsyncioDialer().connect(host, port, timeout=30)
         await connection.write(b"a")
         with pytest.raises(AnswerLost):
             await connection.read()

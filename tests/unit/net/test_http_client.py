@@ -75,7 +75,7 @@ def test_an_answer_is_an_answer(play: Play) -> None:
         host, port = await HttpPeer(answering(OK)).listen()
         client = AiohttpClient()
         response = await client.request(
-            "GET", f"http://{host}:{port}/path?q=1", headers={"A": "b"}, body=b"", timeout=5
+            "GET", f"http://{host}:{port}/path?q=1", headers={"A": "b"}, body=b"", timeout=30
         )
         await client.close()
         return response
@@ -126,7 +126,7 @@ def test_an_address_that_leads_nowhere_is_proof(play: Play, url: str) -> None:
     async def scenario(stage: Stage) -> str:
         client = AiohttpClient()
         with pytest.raises(NotDelivered) as caught:
-            await client.request("POST", url, headers={}, body=b"pay", timeout=5)
+            await client.request("POST", url, headers={}, body=b"pay", timeout=30)
         await client.close()
         return caught.value.proof
 
@@ -223,7 +223,7 @@ def test_tls_is_verified(play: Play, tls: ssl.SSLContext | None, host: str, lear
         client = AiohttpClient(tls)
         try:
             response = await client.request(
-                "POST", f"https://{host}:{port}/", headers={}, body=b"pay", timeout=5
+                "POST", f"https://{host}:{port}/", headers={}, body=b"pay", timeout=30
             )
         except NotDelivered as error:
             return f"{error.proof} {peer.heard}"
@@ -247,7 +247,7 @@ def test_a_certificate_may_be_asked_for_by_a_name_of_its_own(
         client = AiohttpClient(client_context(), server_name=named)
         url = f"https://{host}:{port}/"
         try:
-            response = await client.request("POST", url, headers={}, body=b"pay", timeout=5)
+            response = await client.request("POST", url, headers={}, body=b"pay", timeout=30)
         except NotDelivered as error:
             return f"{error.proof} {peer.heard}"
         finally:
@@ -269,7 +269,7 @@ def test_a_caller_is_asked_when_the_connection_is_ready(play: Play) -> None:
                 f"http://{host}:{port}/",
                 headers={},
                 body=b"pay",
-                timeout=5,
+                timeout=30,
                 ready=lambda: asked.append(peer.connections),
             )
         await client.close()
@@ -296,7 +296,7 @@ def test_a_caller_who_thinks_better_of_it_has_written_nothing(play: Play) -> Non
                     f"http://{host}:{port}/",
                     headers={},
                     body=b"pay",
-                    timeout=5,
+                    timeout=30,
                     ready=too_late,
                 )
         finally:

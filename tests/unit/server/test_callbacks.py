@@ -67,7 +67,7 @@ def calling_back(gateway: Gateway, url: str) -> Request:
 
 async def heard(peer: HttpPeer, count: int) -> list[str]:
     """What the peer has heard, once it is so much."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(peer.heard) < count:  # noqa: ASYNC110 - over a real socket
             await asyncio.sleep(0)
     return peer.heard
@@ -104,7 +104,7 @@ async def test_what_was_not_told_is_told_after_the_next_start(tmp_path: Path) ->
         sale = await gateway.engine.accept(
             calling_back(gateway, f"http://{host}:{port}/"), WhenBusy.REJECT
         )
-        await gateway.engine.wait(sale.id, lambda each: each.is_final, 10)
+        await gateway.engine.wait(sale.id, lambda each: each.is_final, 30)
     assert peer.heard == []
     async with rig.running(settings, telling()):
         assert await heard(peer, 3) == ["POST dispatch", "POST received", "POST approve"]
@@ -118,9 +118,9 @@ async def test_the_gateways_own_network_is_not_called_unless_it_is_allowed(tmp_p
         sale = await gateway.engine.accept(
             calling_back(gateway, f"http://{host}:{port}/"), WhenBusy.REJECT
         )
-        await gateway.engine.wait(sale.id, lambda each: each.is_final, 10)
+        await gateway.engine.wait(sale.id, lambda each: each.is_final, 30)
         counted = ("tillwire_letters_total", ("callback", "given_up"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while samples(gateway.metrics).get(counted) != 3:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0)
         letters = await gateway.journal.read(lambda reader: reader.letters_of(sale.id))

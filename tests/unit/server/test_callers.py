@@ -156,7 +156,7 @@ async def test_a_gateway_follows_its_estate(
     async with rig.running(rig.configuration(tmp_path), rig.kinds(Echo())) as gateway:
         assert not await _listens(port)
         await gateway.journal.commit(lambda unit: unit.put(one))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await _listens(port):  # noqa: ASYNC110 - nobody tells when it does
                 await asyncio.sleep(0.01)
         await _status_asked(gateway, port)
@@ -167,7 +167,7 @@ async def _status_asked(gateway: Gateway, port: int) -> None:
     """The driver asks over the connection that the terminal has opened."""
     calling = Calling(*await asyncio.open_connection("127.0.0.1", port))
     asked = asyncio.create_task(gateway.engine.status("a"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await calling.reader.readuntil(b"\x03") == b"\x02000000000s\x03"
         calling.writer.close()
         await asked

@@ -135,7 +135,7 @@ async def test_the_start_page_tells_what_runs_where_and_needs_no_script(
 async def test_metrics_show_a_paid_sale(till: aiohttp.ClientSession, tmp_path: Path) -> None:
     async with rig.running(rig.configuration(tmp_path), rig.kinds(Echo())) as gateway:
         sale = await gateway.engine.accept(purchase(1250), WhenBusy.REJECT)
-        paid = await gateway.engine.wait(sale.id, lambda each: each.is_final, 10)
+        paid = await gateway.engine.wait(sale.id, lambda each: each.is_final, 30)
         assert paid.state is State.APPROVED
         _, page = await get(till, base(gateway) + "/metrics")
     lines = page.splitlines()
@@ -231,7 +231,7 @@ async def test_a_stop_answers_held_polls_at_once(
     async with rig.running(settings, rig.kinds(echo)) as gateway:
         held = asyncio.create_task(get(till, base(gateway) + "/echo/next"))
         await echo.polled.wait()
-        await asyncio.wait_for(gateway.stop(), 5)
+        await asyncio.wait_for(gateway.stop(), 30)
         status, body = await held
     assert status == 503
     assert "Read what became of your request" in body

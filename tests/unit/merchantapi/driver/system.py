@@ -211,6 +211,16 @@ async def listed(system: System, asked: Asked) -> Reply:
     return page_of(entries, asked)
 
 
+def without(place: int) -> Act:
+    """Tell a page of a list that lacks the one at this place, from the newest on."""
+
+    async def act(system: System, asked: Asked) -> Reply:
+        entries = [each.told_as() for each in reversed(system.tasks)]
+        return page_of(entries[:place] + entries[place + 1 :], asked)
+
+    return act
+
+
 def page_of(entries: list[Json], asked: Asked, total: int | None = None) -> Reply:
     """The page of these entries that is asked for."""
     number, size = int(asked.query.get("page", 1)), int(asked.query.get("size", 10))

@@ -59,10 +59,35 @@ async def test_a_refusal_s_words_show_no_card_number(counter: Counter) -> None:
 
 @at_a_counter()
 async def test_a_conflict_is_a_refusal_when_nothing_is_listed(counter: Counter) -> None:
+    """Neither at once nor later: a system may list later than it takes."""
+    counter.system.tasks.extend(there.older(3))
     counter.system.posts.append(there.answer(409, {"title": "Conflict"}))
     failed = await counter.pay()
     assert (failed.state, failed.proof) == (State.FAILED, Proof.REFUSED_BY_PEER)
-    assert [each.method for each in counter.system.heard] == ["POST", "GET"]
+    assert [each.method for each in counter.system.heard] == ["POST", "GET", "GET"]
+    _, first, second = (each.at for each in counter.system.heard)
+    assert second - first >= counter.driver.settings.settle_seconds
+
+
+@at_a_counter()
+async def test_a_conflict_with_a_double_that_is_listed_late_is_no_refusal(counter: Counter) -> None:
+    counter.system.posts.append(there.done_then(there.answer(409)))
+    counter.system.lists.append(there.without(0))
+    order = await counter.order()
+    await counter.lost(order, 90)
+    paid = await counter.ended(order)
+    assert (paid.state, counter.system.charged) == (State.APPROVED, [12.5])
+
+
+@at_a_counter()
+async def test_a_list_that_has_changed_ends_no_conflict(counter: Counter) -> None:
+    """Where something goes from a page that was read, what follows moves up past the next."""
+    counter.system.tasks.extend(there.older(3))
+    counter.system.posts.append(there.answer(409))
+    counter.system.lists.extend([there.listed, there.without(1)])
+    order = await counter.order()
+    await counter.lost(order, 90)
+    assert (await counter.ended(order)).proof is Proof.ABSENT_AT_PEER
 
 
 @pytest.mark.parametrize("listing", [None, there.answer(500)])

@@ -307,6 +307,52 @@ async def test_a_terminal_that_is_off_comes_upon_no_old_payment(counter: Counter
     assert len(counter.system.of("DELETE")) == 3
 
 
+@pytest.mark.parametrize("loss", ["restart", "answer", "double"])
+@at_a_counter()
+async def test_nor_does_it_after_a_loss(counter: Counter, loss: str) -> None:
+    """Recovery reads only, and has what waits there called off, until that is answered."""
+    counter.system.polls = False
+    counter.system.deletes.extend([there.answer(503), there.cut])
+    if loss != "restart":
+        counter.system.posts.append(there.done_then(there.cut))
+    order = await counter.order()
+    if loss == "restart":
+        await counter.named(order)
+        await counter.restart()
+    await counter.lost(order)
+    if loss == "double":
+        counter.system.tasks.append(replace(counter.system.tasks[0], id="7301188204417735520"))
+    ended = await counter.ended(order, 300)
+    assert ended.state is State.CANCELLED
+    assert {each.status for each in counter.system.tasks} == {"CANCELLED"}
+    first, *others = counter.system.of("DELETE")
+    assert 180 <= first.at - counter.system.of("POST")[0].at < 195
+    assert len(others) == (3 if loss == "double" else 2), "each until it was answered"
+    assert counter.told(order, CALLED_OFF), "before it was asked for"
+
+
+@at_a_counter(cancel_after_seconds=0)
+async def test_what_may_wait_is_not_called_off_after_a_restart_either(counter: Counter) -> None:
+    counter.system.polls = False
+    order = await counter.named(await counter.order())
+    await counter.restart()
+    await asyncio.sleep(1_000)
+    assert not counter.system.of("DELETE")
+    counter.system.polls = True
+    assert (await counter.ended(order)).state is State.APPROVED
+
+
+@at_a_counter()
+async def test_what_its_terminal_is_at_goes_on_after_a_restart(counter: Counter) -> None:
+    counter.system.terminal = there.ends("CLEARED", "APPROVED", after=250)
+    order = await counter.named(await counter.order())
+    await asyncio.sleep(20)
+    await counter.restart()
+    paid = await counter.ended(order)
+    assert (paid.state, counter.system.charged) == (State.APPROVED, [12.5])
+    assert len(counter.system.of("DELETE")) == 1, "it was asked for, and was too late"
+
+
 @at_a_counter()
 async def test_a_customer_who_takes_long_is_not_called_off(counter: Counter) -> None:
     counter.system.terminal = there.ends("CLEARED", "APPROVED", after=250)
