@@ -178,7 +178,7 @@ def entry_of(told: Told) -> Entry:
     asked = told.amount.minor if told.amount else 0
     unclear = told.broken or kind is None
     found = Unclear("It cannot be read.") if unclear else _read(told, asked, kind)
-    ours = transaction_of(told.reference)
+    ours = transaction_of(told.reference.casefold())
     outcome = found if isinstance(found, Outcome) else None
     moved = outcome.approved_amount if outcome is not None else 0
     return Entry(
