@@ -149,7 +149,7 @@ def test_a_terminal_out_of_service_takes_nothing(disk: Path) -> None:
     async def day(pair: Pair) -> None:
         idle = msgspec.structs.replace(shop.VIRTUAL[0], lifecycle=Lifecycle.CREATED)
         await pair.far.engine.change_estate(lambda unit: unit.put(idle))
-        failed = await pair.pay(LANE, 1000)
+        failed = await pair.ended(await pair.order(LANE, 1000), 90)
         assert (failed.state, failed.proof) == (State.FAILED, Proof.REFUSED_BY_PEER)
         assert "409" in str(pair.near.events(failed.id)[-1].detail)
         await check_pair(pair)
@@ -161,7 +161,7 @@ def test_a_terminal_that_an_unknown_payment_blocks_takes_nothing(disk: Path) -> 
     async def day(pair: Pair) -> None:
         blocking = await pair.other_till(1047)
         await pair.far.engine.wait(blocking, lambda each: each.is_settled, 300)
-        failed = await pair.pay(LANE, 1000)
+        failed = await pair.ended(await pair.order(LANE, 1000), 90)
         assert (failed.state, failed.proof) == (State.FAILED, Proof.REFUSED_BY_PEER)
         assert "409" in str(pair.near.events(failed.id)[-1].detail)
         await pair.far.engine.decide(

@@ -122,6 +122,9 @@ class CannotTell(msgspec.Struct, frozen=True):
     detail: str
     needs_person: bool = False
     """Asking again will not help."""
+    overdue: bool = False
+    """It waits there for longer than it should, and perhaps nobody has begun it: it is to be called
+    off (`Driver.abort`)."""
 
 
 class AbortResult(StrEnum):
@@ -154,7 +157,8 @@ class Driver(Protocol):
         """Ask what became of it. Reads only."""
 
     async def abort(self, transaction: Transaction) -> AbortResult:
-        """Ask the terminal to drop it."""
+        """Ask the terminal to drop it. Of one that is UNKNOWN only what `recover` calls overdue is
+        called off, and may be so again until that was answered."""
 
     async def status(self) -> TerminalStatus:
         """Ask the terminal how it is."""

@@ -2,7 +2,8 @@
 
 Each driver has its own rungs (`Driver.recover`); this is what climbs them: ask, wait, ask again,
 until there is an outcome, a proof of absence, or nothing left but a person. Asking reads only, so
-it may be repeated as often as it takes.
+it may be repeated as often as it takes. What is found to wait there, and nobody waits for any more,
+is called off; what came of that is asked, too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tillwire.core.doubts import CANNOT_TELL, NEEDS_PERSON
 from tillwire.core.model import Evidence, Outcome, State, Transaction
 from tillwire.core.moves import check_outcome
 from tillwire.core.patience import within
-from tillwire.core.ports import Absent, CannotTell, Clock, Driver, Found
+from tillwire.core.ports import AbortResult, Absent, CannotTell, Clock, Driver, Found
 from tillwire.errors import Proof
 
 FIRST_PAUSE: Final = 1.0
@@ -27,6 +28,8 @@ LONGEST_PAUSE: Final = 10.0
 """Seconds between two questions at most."""
 ASK_WITHIN: Final = 30.0
 """Seconds that one question may take."""
+CALLED_OFF: Final = "called_off"
+"""The name of an event beside the state: its terminal was about to be asked to drop it."""
 AT_ONCE: Final = 64
 """Terminals that are asked at the same time at most."""
 
@@ -57,7 +60,7 @@ class Recovery:
 
     async def resolve(self, transaction_id: str) -> None:
         """Ask until the transaction is not UNKNOWN any more, or only a person can tell."""
-        pause, said = FIRST_PAUSE, ""
+        pause, said, is_called_off = FIRST_PAUSE, "", False
         transaction = await self._engine.find(transaction_id)
         while transaction is not None and transaction.state is State.UNKNOWN:
             transaction = await self._engine.wait(transaction_id, _resolved, pause)
@@ -78,7 +81,19 @@ class Recovery:
                 if found.detail != said:
                     await self._engine.note(transaction_id, CANNOT_TELL, found.detail)
                     said = found.detail
+                if found.overdue and not is_called_off:
+                    is_called_off = await self._is_called_off(transaction)
                 pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _is_called_off(self, transaction: Transaction) -> bool:
+        """Ask its terminal to drop it; whether that was answered. The answer is not believed."""
+        await self._engine.note(transaction.id, CALLED_OFF, "Nobody waits for it there any more.")
+        async with self._places:
+            try:
+                result = await within(ASK_WITHIN, self._driver_for(transaction).abort(transaction))
+            except Exception:  # noqa: BLE001 - whatever a driver raises, it was not answered
+                return False
+        return result is not AbortResult.UNKNOWN
 
     async def _ask(self, transaction: Transaction) -> Found | Absent | CannotTell:
         assert transaction.send_by is not None, "only what was dispatched can be UNKNOWN"

@@ -11,10 +11,10 @@ from tests.kit.runner import virtual
 from tests.kit.virtual_loop import VirtualClock, virtual_loop
 from tests.unit.core.scripted import ScriptedDriver, approved, engine_on, is_final
 from tests.unit.estate_fixture import purchase
-from tillwire.core.model import Evidence, State
+from tillwire.core.model import Evidence, State, Transaction
 from tillwire.core.occupancy import WhenBusy
-from tillwire.core.ports import Absent, CannotTell, Found
-from tillwire.core.recovery import FIRST_PAUSE, LONGEST_PAUSE
+from tillwire.core.ports import AbortResult, Absent, CannotTell, Found
+from tillwire.core.recovery import CALLED_OFF, FIRST_PAUSE, LONGEST_PAUSE
 from tillwire.errors import AnswerLost, Proof
 
 
@@ -66,6 +66,36 @@ async def test_a_proof_of_absence_counts_only_after_send_by(tmp_path: Path) -> N
         assert failed.ended_at is not None
         assert failed.send_by is not None
         assert failed.ended_at > failed.send_by
+
+
+@virtual()
+async def test_what_waits_too_long_there_is_called_off_until_that_is_answered(
+    tmp_path: Path,
+) -> None:
+    """And the answer is not believed: what came of it, the next question tells."""
+    driver = ScriptedDriver()
+    driver.at_once = AnswerLost("reset")
+    driver.found = [CannotTell("waits"), *[CannotTell("waits", overdue=True)] * 5]
+    answers = [OSError("away"), AbortResult.UNKNOWN, AbortResult.TOO_LATE]
+
+    async def abort(transaction: Transaction) -> AbortResult:
+        noted = engine.journal.read_now(lambda reader: reader.events(transaction.id))
+        said.append(sum(each.name == CALLED_OFF for each in noted))
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    said: list[int] = []
+    driver.abort = abort
+    async with on_virtual_time(tmp_path, driver) as engine:
+        sale = await engine.accept(purchase(), WhenBusy.REJECT)
+        await asyncio.sleep(100)
+        assert said == [1, 2, 3], "each is in the journal before it is asked for"
+        known = await engine.find(sale.id)
+        assert known is not None
+        assert known.state is State.UNKNOWN
+        assert len(driver.asked) > 6, "and it is still asked for"
 
 
 @virtual()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -19,6 +20,7 @@ from tillwire.core.entries import Lists
 from tillwire.core.errands import Ability, AskLast
 from tillwire.core.model import Evidence, State, Terms, TransactionType
 from tillwire.core.ports import AbortResult
+from tillwire.core.recovery import CALLED_OFF
 from tillwire.dialects.merchantapi.driver import orders
 from tillwire.errors import Proof
 from tillwire.money import Money
@@ -390,6 +392,16 @@ async def test_the_last_transaction_is_evidence(counter: Counter) -> None:
     counter.system.tasks.extend(there.older(1))
     entry = await counter.gateway.engine.perform(LANE, AskLast())
     assert getattr(entry, "reference", None) == "inv0000000000"
+
+
+@at_a_counter()
+async def test_a_name_that_is_told_in_capitals_is_ours_in_the_books_too(counter: Counter) -> None:
+    paid = await counter.pay()
+    asked = counter.system.tasks[0].asked
+    asked["merchant_order_reference"] = asked["merchant_order_reference"].upper()
+    known = await counter.gateway.engine.last_transaction(LANE)
+    assert known.entry is not None
+    assert (known.entry.transaction_id, known.entry.reference) == (paid.id, paid.reference)
 
 
 @at_a_counter()

@@ -18,7 +18,7 @@ import msgspec
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, AskLast, Errand, Result
-from tillwire.core.model import Outcome, Terminal, Transaction, Verdict
+from tillwire.core.model import Outcome, State, Terminal, Transaction, Verdict
 from tillwire.core.ports import (
     AbortResult,
     Absent,
@@ -132,11 +132,11 @@ class MerchantApiDriver:
         """Raise `AnswerLost` for a conflict that may be one with this very request, which the
         network has doubled."""
         try:
-            if not await self._ladder.mine(transaction):
-                return
+            trace = await self._ladder.trace(transaction)
         except PeerError as error:
-            raise AnswerLost(f"{refusal} Its list does not tell: {error.detail}") from refusal
-        raise AnswerLost(f"{refusal} And yet the system lists it.") from refusal
+            trace = f"Its list does not tell: {error.detail}"
+        if trace:
+            raise AnswerLost(f"{refusal} {trace}") from refusal
 
     async def _followed(self, transaction: Transaction, called: str) -> Outcome:
         """What becomes of the transaction that the system calls so."""
@@ -156,16 +156,10 @@ class MerchantApiDriver:
             if isinstance(reading, Unclear):
                 raise AnswerLost(reading.detail)
             pause = min(pause * SLOWER, self.settings.longest_poll_seconds)
-            if self._is_late(transaction):
+            if self._ladder.is_overdue(transaction):
                 for each in reading.waiting:
                     if each not in called_off and await self._is_called_off(each):
                         called_off.add(each)
-
-    def _is_late(self, transaction: Transaction) -> bool:
-        """Whether a terminal that has not fetched it should not come upon it any more."""
-        after = self.settings.cancel_after_seconds
-        assert transaction.sent_at is not None, "it was dispatched"
-        return bool(after) and self._clock.now() > transaction.sent_at + round(after * 1000)
 
     async def _is_called_off(self, called: str) -> bool:
         """Ask for it; whether there was an answer. What came of it, the next question tells."""
@@ -187,10 +181,12 @@ class MerchantApiDriver:
 
     async def abort(self, transaction: Transaction) -> AbortResult:
         """Call it off, as long as no card was presented (source 004, "Cancel a transaction")."""
+        ladder = self._ladder.where_sent(transaction)
+        if transaction.state is State.UNKNOWN:
+            return await _call_off(ladder, transaction)
         called = transaction.peer.get(PEER_ID, "")
         if not called:
             return AbortResult.TOO_LATE  # it is on its way, and nobody knows yet what it is called
-        ladder = self._ladder.where_sent(transaction)
         try:
             granted = await ladder.cancel(called)
         except PeerError:
@@ -224,6 +220,18 @@ class MerchantApiDriver:
                 moments = outcome.moments_of(each)
                 if not moments or any(begin <= moment < end for moment in moments):
                     yield outcome.entry_of(each)
+
+
+async def _call_off(ladder: Ladder, transaction: Transaction) -> AbortResult:
+    """Call off all that waits of it, be it a double that the network has made."""
+    try:
+        waiting = await ladder.waiting(transaction)
+        granted = [await ladder.cancel(each) for each in waiting]
+    except PeerError:
+        return AbortResult.UNKNOWN
+    if not granted:
+        return AbortResult.UNKNOWN
+    return AbortResult.ABORTED if all(granted) else AbortResult.TOO_LATE
 
 
 async def _aborted_by_now(ladder: Ladder, transaction: Transaction, called: str) -> AbortResult:

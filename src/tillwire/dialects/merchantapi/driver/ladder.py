@@ -34,6 +34,8 @@ from tillwire.errors import PeerError
 AWAKE: Final = 10.0
 """Seconds between two readings that prove an absence: a system that stood still may list before it
 takes what has come meanwhile."""
+CHANGED: Final = "The system's list changed while it was read."
+"""Where something goes from a page that was read, what follows moves up past the next."""
 MOST_NAMED: Final = 5
 """Entries of the list that a person is told of at once."""
 
@@ -87,6 +89,32 @@ class Ladder:
         """Call off what the system calls so; whether that was granted. Raises `PeerError`."""
         return await self._system.cancel(called)
 
+    async def waiting(self, transaction: Transaction) -> tuple[str, ...]:
+        """What the system calls it, and each double of it, that perhaps no terminal has begun.
+        Raises `PeerError`."""
+        if not (mine := await self.mine(transaction)):
+            called = transaction.peer.get(PEER_ID)
+            return (called,) if called else ()
+        reading = _all_read(mine, transaction)
+        return reading.waiting if isinstance(reading, Pending) else ()
+
+    def is_overdue(self, transaction: Transaction) -> bool:
+        """Whether a terminal that has not fetched it should not come upon it any more."""
+        after = self._settings.cancel_after_seconds
+        assert transaction.sent_at is not None, "it was dispatched"
+        return bool(after) and self._clock.now() > transaction.sent_at + round(after * 1000)
+
+    async def trace(self, transaction: Transaction) -> str:
+        """What speaks for it that the system has what it just refused; empty if nothing does, now
+        and `settle_seconds` later. Raises `PeerError`."""
+        seen = await self._seen(transaction)
+        if not seen.mine:
+            await asyncio.sleep(self._settings.settle_seconds)
+            before, seen = seen, await self._seen(transaction)
+            if not before.names <= seen.names:
+                return CHANGED
+        return "And yet the system lists it." if seen.mine else ""
+
     async def mine(self, transaction: Transaction) -> list[Told]:
         """All in the terminal's list that have our name. Raises `PeerError`."""
         return (await self._seen(transaction)).mine
@@ -96,7 +124,8 @@ class Ladder:
             return Found(reading)
         if isinstance(reading, Pending):
             where = "is at work on it" if reading.begun else "has not ended it, or not fetched it"
-            return CannotTell(f"{self._name} {where}.")
+            overdue = bool(reading.waiting) and self.is_overdue(transaction)
+            return CannotTell(f"{self._name} {where}.", overdue=overdue)
         return self._later(transaction, reading.detail)
 
     # --- the list -------------------------------------------------------------------------------
@@ -130,8 +159,7 @@ class Ladder:
         await asyncio.sleep(AWAKE)
         again = await self._seen(transaction)
         if again.mine or again.alike or not seen.names <= again.names:
-            # Where something goes from a page that was read, what follows moves up past the next.
-            return CannotTell("The system's list changed while it was read.")
+            return CannotTell(CHANGED)
         return Absent(
             f"The system lists nothing of it, {wait:g} seconds after it could have been sent last."
         )
