@@ -28,7 +28,7 @@ from tillwire.reconcile.results import (
 )
 from tillwire.reconcile.sides import Side
 from tillwire.reconcile.sources import Row, Rows, Source
-from tillwire.reconcile.workspace import Workspace
+from tillwire.reconcile.workspace import Workspace, opened
 
 MOST: Final = 100_000
 """Differences that a run may find; more are no person's work, and of files of something else."""
@@ -87,11 +87,11 @@ def reconcile(
 ) -> Report:
     """Compare the sides: `gateway` with `till`, `acquirer`, or both. `folder` is for what does not
     fit into memory. Raises `InvalidRequest` (a source cannot be read; nothing was imported) and
-    `TillwireError` (more than `most` differences)."""
+    `TillwireError` (more than `most` differences, no room in `folder`)."""
     assert GATEWAY in sources
     assert len(sources) > 1, "there is something to compare with"
     others = [label for label in LABELS[1:] if label in sources]
-    with Workspace(folder) as workspace:
+    with opened(folder) as workspace:
         sides = {}
         for label in (GATEWAY, *others):
             say(f"Reading {sources[label].name}.")

@@ -8,6 +8,7 @@ are compared are linked into it. Nothing of it lasts; what does is the journal's
 from __future__ import annotations
 
 import csv
+import errno
 import fcntl
 import os
 import re
@@ -121,8 +122,13 @@ class Workspace:
                 raise KeyboardInterrupt from None
             raise
         except self._duckdb.OutOfMemoryException:
-            raise TillwireError("The reconciliation needs more memory than it may use.") from None
+            raise TillwireError(
+                "The reconciliation needs more memory than it may use, and more room than there is "
+                f"in {self._folder.parent}. Nothing was imported."
+            ) from None
         except self._duckdb.Error as error:
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise _unusable(self._folder.parent, errno.ENOSPC) from None
             if not reading or isinstance(error, self._ours):
                 raise
             raise InvalidRequest(reading, *_explained(str(error))) from None
@@ -153,6 +159,24 @@ class Workspace:
         """The names and types of a relation's columns."""
         rows = self.run(f"DESCRIBE SELECT * FROM {relation}", reading=reading)
         return [(row[0], row[1]) for row in rows]
+
+
+@contextmanager
+def opened(folder: Path | None = None) -> Iterator[Workspace]:
+    """A workspace, closed in the end. Raises `TillwireError` when its folder cannot be written."""
+    try:
+        with Workspace(folder) as workspace:
+            yield workspace
+    except OSError as error:
+        place = Path(tempfile.gettempdir()) if folder is None else folder
+        raise _unusable(place, error.errno or 0) from None
+
+
+def _unusable(folder: Path, number: int) -> TillwireError:
+    return TillwireError(
+        f"{folder}, the folder for temporary files (TMPDIR), cannot be used: "
+        f"{os.strerror(number)}. Nothing was imported."
+    )
 
 
 def _sweep(home: Path) -> None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
+import duckdb
 import pytest
 
+from tests.unit.reconcile.books import WINDOW, row, sides
+from tillwire.errors import TillwireError
+from tillwire.reconcile import sources
+from tillwire.reconcile.run import reconcile
+from tillwire.reconcile.sources import Row, write_rows
 from tillwire.reconcile.workspace import Workspace
 
 KILLED = """
@@ -60,3 +71,33 @@ def test_an_interrupted_statement_is_an_interrupt_and_leaves_nothing(
             one.run("SELECT 1")
     one.close()
     assert folders(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_a_folder_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(out: IO[str], rows: Iterable[Row]) -> int:
+        write_rows(out, rows)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(sources, "write_rows", full)
+    with pytest.raises(TillwireError) as error:
+        reconcile(sides([row(1)], [row(1)]), WINDOW, folder=tmp_path)
+    told = f"{tmp_path}, the folder for temporary files (TMPDIR), cannot be used: "
+    assert error.value.detail == f"{told}{os.strerror(number)}. Nothing was imported."
+    assert folders(tmp_path) == []
+
+
+def test_what_duckdb_cannot_write_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    def full(*_: object) -> None:
+        raise duckdb.IOException("IO Error: Could not write file: No space left on device")
+
+    with Workspace(tmp_path) as one:
+        cursor = SimpleNamespace(execute=full)
+        one._database, database = SimpleNamespace(cursor=lambda: nullcontext(cursor)), one._database
+        with pytest.raises(TillwireError) as error:
+            one.run("SELECT 1", reading="till.csv")
+        one._database = database
+    assert "No space left on device" in error.value.detail
+    assert "till.csv" not in error.value.detail
