@@ -125,4 +125,4 @@ async def serve_stream(
 
 def _handshakes(tls: ssl.SSLContext, settings: ListenerSettings) -> Handshakes:
     within = settings.limits.message_seconds
-    return Handshakes(tls, settings, SystemClock(), within=within, refused=lambda: None)
+    return Handshakes(lambda: tls, settings, SystemClock(), within=within, refused=lambda: None)

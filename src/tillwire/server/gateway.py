@@ -196,7 +196,7 @@ class Gateway:
     def _handshakes(self, settings: ListenerSettings, tls: TlsSettings) -> Handshakes:
         http, limits = self._stream_kind(settings) is None, settings.limits
         return Handshakes(
-            tls_context(tls, settings.name, http=http),
+            partial(tls_context, tls, settings.name, http=http),
             settings,
             self.clock,
             within=limits.header_seconds if http else limits.message_seconds,

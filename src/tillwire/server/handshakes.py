@@ -66,21 +66,28 @@ class Handshakes:
 
     def __init__(
         self,
-        context: ssl.SSLContext,
+        make: Callable[[], ssl.SSLContext],
         settings: ListenerSettings,
         clock: Clock,
         *,
         within: float,
         refused: Callable[[], None],
     ) -> None:
-        """`within` is how many seconds one may take, `refused` counts one that failed."""
-        self.context = context
+        """`make` reads the listener's files, `within` is how many seconds a handshake may take,
+        `refused` counts one that failed. Raises what `make` does."""
+        self.context = make()
+        self._make = make
         self.within = within
         self.under_way: dict[Handshake, None] = {}
         self._most = settings.limits.connections
         self._refused = refused
         self._stopping = False
         self._log = LimitedLog(clock, "more TLS handshakes failed", listener=settings.name)
+
+    def renew(self) -> None:
+        """Read the files again, for connections from now on; no session of before is resumed.
+        Raises what `make` does: all stays as it was then."""
+        self.context = self._make()
 
     def around(self, protocol: asyncio.Protocol) -> asyncio.Protocol:
         """What accepts a connection for `protocol`, which hears of it once the handshake is

@@ -74,7 +74,7 @@ def tls_context(settings: TlsSettings, name: str, *, http: bool = True) -> ssl.S
     if http:
         context.set_alpn_protocols(["http/1.1"])
     context.sslobject_class = TellingObject
-    load_certificate(context, settings, name)
+    _load_certificate(context, settings, name)
     if settings.client_ca:
         try:
             context.load_verify_locations(settings.client_ca)
@@ -87,9 +87,8 @@ def tls_context(settings: TlsSettings, name: str, *, http: bool = True) -> ssl.S
     return context
 
 
-def load_certificate(context: ssl.SSLContext, settings: TlsSettings, name: str) -> None:
-    """Read certificate and key, at start and again when they were renewed: connections from then
-    on see the new ones. Raises `ConfigurationError`."""
+def _load_certificate(context: ssl.SSLContext, settings: TlsSettings, name: str) -> None:
+    """Read certificate and key. The context is of no use when that fails."""
     try:
         context.load_cert_chain(settings.certificate, settings.key, password=_no_passphrase)
     except (OSError, ssl.SSLError, _PassphraseWantedError) as error:
@@ -213,6 +212,6 @@ class Listener:
         await asyncio.gather(*cut_off, return_exceptions=True)
 
     def reload_certificate(self) -> None:
-        """Read a renewed certificate. Raises `ConfigurationError`; the old one stays then."""
-        if self._tls is not None and self.settings.tls is not None:
-            load_certificate(self._tls.context, self.settings.tls, self.settings.name)
+        """Read renewed files. Raises `ConfigurationError`; what was read before stays then."""
+        if self._tls is not None:
+            self._tls.renew()

@@ -20,7 +20,7 @@ from tillwire.config import Limits, ListenerSettings
 from tillwire.net.keepalive import USUAL, KeepAlive, keep_alive
 from tillwire.net.streams import StreamFace, StreamSession
 from tillwire.server.handshakes import Handshakes, peer_of
-from tillwire.server.listeners import load_certificate, url_host
+from tillwire.server.listeners import url_host
 
 CLOSE_WITHIN: Final = 10.0
 """Seconds in which the peer must take what was written before a close; then it is cut off."""
@@ -213,9 +213,9 @@ class StreamListener:
         await self._open.stop(self._stop_seconds)
 
     def reload_certificate(self) -> None:
-        """Read a renewed certificate. Raises `ConfigurationError`; the old one stays then."""
-        if self._tls is not None and self.settings.tls is not None:
-            load_certificate(self._tls.context, self.settings.tls, self.settings.name)
+        """Read renewed files. Raises `ConfigurationError`; what was read before stays then."""
+        if self._tls is not None:
+            self._tls.renew()
 
 
 class Connection(asyncio.Protocol):

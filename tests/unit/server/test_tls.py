@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import shutil
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from tests.unit.server import rig
 from tests.unit.server.rig import Echo
 from tillwire.config import FaceSettings, TlsSettings
 from tillwire.errors import ConfigurationError
+from tillwire.estate.certificates import issue, new_authority
 from tillwire.net.asgi import (
     PeerCertificate,
     Receive,
@@ -129,6 +131,41 @@ async def test_a_renewed_certificate_is_read_without_a_restart(tmp_path: Path) -
         gateway.reload_certificates()
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
             await health(gateway, trusting())
+
+
+async def test_a_pair_that_is_half_renewed_takes_nothing_away(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+    shutil.copy(SERVER, certificate)
+    shutil.copy(SERVER, key)
+    front = rig.listener(tls=TlsSettings(certificate=str(certificate), key=str(key)))
+    async with rig.running(rig.configuration(tmp_path, front), rig.kinds(Echo())) as gateway:
+        shutil.copy(CLIENTS / "client.pem", certificate)  # its key is not there yet
+        gateway.reload_certificates()
+        assert await health(gateway, trusting()) == 200, "the old one stays"
+
+
+async def test_a_renewed_authority_lets_in_its_own_clients(tmp_path: Path) -> None:
+    authority = tmp_path / "clients.pem"
+    shutil.copy(CLIENTS / "client_ca.pem", authority)
+    tls = TlsSettings(certificate=SERVER, key=SERVER, client_ca=str(authority))
+    settings = rig.configuration(tmp_path, rig.listener(tls=tls))
+    known = trusting()
+    known.load_cert_chain(CLIENTS / "client.pem")
+    another = new_authority("clients", datetime.now(UTC))
+    till = issue(another, "Till", "staging", datetime.now(UTC))
+    file = tmp_path / "till.pem"
+    file.write_bytes(till.key + till.certificate)
+    new = trusting()
+    new.load_cert_chain(file)
+    async with rig.running(settings, rig.kinds(Echo())) as gateway:
+        authority.write_text("half written")
+        gateway.reload_certificates()
+        assert await health(gateway, known) == 200, "the old one stays"
+        authority.write_bytes(another.certificate)
+        gateway.reload_certificates()
+        with pytest.raises(aiohttp.ClientError):
+            await health(gateway, known)
+        assert await health(gateway, new) == 200
 
 
 @pytest.mark.parametrize(
