@@ -77,6 +77,10 @@ class Counter(counter.Counter):
     def terminal(self) -> Terminal:
         return terminal({**self._told, "return_url": self.gateway.url(FACE)})
 
+    def change(self, **changes: Any) -> None:
+        """Have other settings, from the next `install` on."""
+        self._told.update(changes)
+
     async def start(self) -> None:
         """Start the backend, then the gateway."""
         self._told["url"] = await self.backend.listen(port=0 if self._free_ports else PORT)

@@ -8,8 +8,9 @@ import asyncio
 import pytest
 
 from tests.kit.scripted import Asked
-from tests.unit.softpos.driver.backend import SECRET, TOKEN, Backend, gives_token
+from tests.unit.softpos.driver.backend import SECRET, TOKEN, Backend, answers, gives_token
 from tests.unit.softpos.driver.counter import Counter, at_a_counter
+from tillwire.core.model import State
 from tillwire.net.asgi import Reply
 
 ANOTHER = "another-secret-of-the-app"  # of nobody
@@ -57,3 +58,14 @@ async def test_files_that_are_half_replaced_are_not_used_yet(
     await asyncio.sleep(61)
     assert await counter.driver.check("nothing-known") is None
     assert not counter.backend.tokens
+
+
+@at_a_counter()
+async def test_what_was_answered_to_the_former_files_shows_nothing(counter: Counter) -> None:
+    """A certificate that the backend does not know may still be good for a token."""
+    await counter.paid()
+    (counter.folder / "app.secret").write_text(ANOTHER)
+    counter.backend.tokens.extend([wants_another] * 3)
+    counter.backend.checks.extend([answers(401, b'{"statusCode":"401","message":"no"}')] * 2)
+    await asyncio.sleep(61)
+    assert (await counter.ended(await counter.order(), 60)).state is State.FAILED

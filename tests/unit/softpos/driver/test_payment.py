@@ -202,6 +202,22 @@ async def test_once_it_answers_that_is_not_asked_for_each_payment(counter: Count
     assert len(counter.backend.of(CHECK)) == 1 + 3 + 1 + 2, "the last question was not answered"
 
 
+@at_a_counter(point_of_sale="7550001234567")
+async def test_what_was_answered_to_another_point_of_sale_shows_nothing(counter: Counter) -> None:
+    async def wants_the_former(backend: there.Backend, asked: Asked) -> Reply:
+        claims = backend.opened(asked) or {}
+        good = claims.get("pointOfSale") == "7550001234567"
+        return Reply(404 if good else 401, b'{"statusCode":"x","message":"x"}')
+
+    await counter.paid()
+    counter.change(point_of_sale="7550007654321")
+    await counter.install()
+    counter.backend.checks.extend([wants_the_former] * 2)
+    failed = await counter.ended(await counter.order(), 60)
+    assert (failed.state, failed.proof) == (State.FAILED, Proof.NEVER_SENT)
+    assert phone.LINK not in failed.peer
+
+
 @at_a_counter()
 async def test_no_link_under_an_id_that_the_backend_knows(counter: Counter) -> None:
     async def knows_all(backend: there.Backend, asked: Asked) -> Reply:

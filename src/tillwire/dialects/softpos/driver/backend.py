@@ -9,7 +9,6 @@ for again at any time.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
@@ -117,6 +116,15 @@ class _Keys(NamedTuple):
     until: float
 
 
+_Named = tuple[tuple[str, ...], str]
+"""TIDs and the point of sale, as assertions name them."""
+
+
+class _Answered(NamedTuple):
+    whose: Ours
+    at: float
+
+
 class _Question(NamedTuple):
     """What is asked of the backend, once or again."""
 
@@ -135,8 +143,8 @@ class Backend:
         self._account = account
         self._clock = clock
         self._us = Credentials(account, connect, clock)
-        self._answered: dict[tuple[str, ...], float] = {}
-        """TIDs -> when a question about them was answered, if the last one was."""
+        self._answered: dict[_Named, _Answered] = {}
+        """Those about which the last question was answered."""
         self._token: _Token | None = None
         self._keys: _Keys | None = None
         self._preparing = asyncio.Lock()
@@ -151,9 +159,14 @@ class Backend:
         """See to it that it would give us a token. Raises `PeerError`."""
         await _within(ASK_WITHIN, self._bearer(settings))
 
-    def has_answered(self, named: tuple[str, ...]) -> bool:
-        """Whether it answers what is asked about these TIDs, by what happened lately."""
-        return self._clock.monotonic() < self._answered.get(named, -math.inf) + ANSWERED_SECONDS
+    async def answers(self, named: tuple[str, ...], settings: DriverSettings) -> bool:
+        """See to it that it would give us a token. Whether it answers what is asked about these
+        TIDs by who we are now, by what happened lately. Raises `PeerError`."""
+        await self.ready(settings)
+        last = self._answered.get((named, settings.point_of_sale))
+        if last is None or self._token is None or last.whose is not self._token.whose:
+            return False
+        return self._clock.monotonic() < last.at + ANSWERED_SECONDS
 
     async def check(
         self, terminal_id: str, caller_trx_id: str, named: tuple[str, ...], settings: DriverSettings
@@ -174,7 +187,11 @@ class Backend:
         except TimeoutError:
             raise AnswerLost(f"Not within {ASK_WITHIN:g} seconds.") from None
         finally:
-            self._answered[named] = self._clock.monotonic() if answered else -math.inf
+            name, token = (named, settings.point_of_sale), self._token
+            if answered and token is not None:
+                self._answered[name] = _Answered(token.whose, self._clock.monotonic())
+            else:
+                self._answered.pop(name, None)
 
     async def _persistently(self, question: _Question) -> CheckAnswer:
         for pause in (*PAUSES, None):

@@ -142,8 +142,7 @@ class SoftPosDriver:
         """Raise `NotDelivered` unless the backend answers us, and knows the original as paid, or
         nothing of a payment that nobody has seen yet."""
         try:
-            if original is None and self._backend.has_answered(self.tids):
-                await self._backend.ready(self.settings)
+            if original is None and await self._backend.answers(self.tids, self.settings):
                 return
             found = await self._ask(transaction.id if original is None else original.id)
         except (PeerError, LocalProtocolError) as error:
