@@ -40,7 +40,7 @@ from tillwire.cli.windows import (
 )
 from tillwire.clock import SystemClock
 from tillwire.core.model import Finding, State
-from tillwire.core.ports import Reader
+from tillwire.core.ports import Snapshot
 from tillwire.errors import ConfigurationError, InvalidRequest, TillwireError
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault
@@ -133,7 +133,7 @@ def run(
         source = theirs.name if theirs else file.name if file else ""
         resolver = Resolver(books, KeyFileVault(key_file(path, config)), path, source)
 
-        def compared(reader: Reader) -> Report:
+        def compared(reader: Snapshot) -> Report:
             others, moment_of = dict(files), accepted_at
             if theirs is not None:
                 others[ACQUIRER] = theirs.source(estate, reader, window)

@@ -523,6 +523,14 @@ class Reader(Protocol):
         """A number that grows with every change of the estate, by whatever program."""
 
 
+class Snapshot(Reader, Protocol):
+    """The journal as it was at one moment. As long as it is kept, what is written meanwhile cannot
+    be folded into the file."""
+
+    def release(self) -> None:
+        """Let go of it: nothing more is read of it. For who goes on working without it."""
+
+
 class Journal(Protocol):
     """Durable truth."""
 
@@ -530,7 +538,7 @@ class Journal(Protocol):
         """Run `work(unit)` and commit it. When the wait ends, it is durable; when it raises
         `JournalError`, none of it is; when `work` raises, none of it is and that is raised."""
 
-    async def read(self, work: Callable[[Reader], T]) -> T:
+    async def read(self, work: Callable[[Snapshot], T]) -> T:
         """Run `work(reader)` on a consistent snapshot."""
 
 

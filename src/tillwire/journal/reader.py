@@ -346,3 +346,11 @@ class SqlReader:
         whose final event stands behind `position`; to be read before the snapshot ends."""
         values = {"terminal_id": terminal_id, "since": since, "position": position}
         return map(rows.ending, self._run("endings", values))
+
+
+class SqlSnapshot(SqlReader):
+    """Reads on a snapshot of its own."""
+
+    def release(self) -> None:
+        """Let go of it: nothing more is read of it."""
+        self._connection.execute("COMMIT")

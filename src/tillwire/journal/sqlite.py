@@ -19,11 +19,11 @@ from typing import IO, Final, TypeVar
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from tillwire.core.model import Event
-from tillwire.core.ports import Reader, Unit
+from tillwire.core.ports import Snapshot, Unit
 from tillwire.journal import rows, schema
 from tillwire.journal.committer import SqliteCommitter, connect, translated
 from tillwire.journal.ownership import take
-from tillwire.journal.reader import SqlReader
+from tillwire.journal.reader import SqlSnapshot
 from tillwire.journal.statements import Statements
 from tillwire.journal.unit import SqlUnit
 from tillwire.journal.writer import InlineWriter, Writer
@@ -123,14 +123,14 @@ class SqliteJournal:
 
         return asyncio.run(commit())
 
-    async def read(self, work: Callable[[Reader], T]) -> T:
+    async def read(self, work: Callable[[Snapshot], T]) -> T:
         """Run `work(reader)` on a consistent snapshot."""
         if self._inline:
             return self.read_now(work)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self.read_now, work)
 
-    def read_now(self, work: Callable[[Reader], T]) -> T:
+    def read_now(self, work: Callable[[Snapshot], T]) -> T:
         """The same, blocking: for programs without an event loop."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         try:
@@ -139,9 +139,10 @@ class SqliteJournal:
                 self._connections.append(connection)
             connection.execute("BEGIN")
             try:
-                return work(SqlReader(connection, self._statements))
+                return work(SqlSnapshot(connection, self._statements))
             finally:
-                connection.execute("COMMIT")
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise translated(error, self.path) from error
 

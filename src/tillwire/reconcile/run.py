@@ -27,7 +27,7 @@ from tillwire.reconcile.results import (
     too_many,
 )
 from tillwire.reconcile.sides import Side
-from tillwire.reconcile.sources import Row, Rows, Source
+from tillwire.reconcile.sources import File, Row, Rows, Source
 from tillwire.reconcile.workspace import Workspace, opened
 
 MOST: Final = 100_000
@@ -84,19 +84,26 @@ def reconcile(
     most: int = MOST,
     folder: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
+    copied: Callable[[], None] = lambda: None,
 ) -> Report:
     """Compare the sides: `gateway` with `till`, `acquirer`, or both. `folder` is for what does not
-    fit into memory. Raises `InvalidRequest` (a source cannot be read; nothing was imported) and
-    `TillwireError` (more than `most` differences, no room in `folder`)."""
+    fit into memory; `copied` is called when nothing but files is left to read. Raises
+    `InvalidRequest` (a source cannot be read; nothing was imported) and `TillwireError` (more than
+    `most` differences, no room in `folder`)."""
     assert GATEWAY in sources
     assert len(sources) > 1, "there is something to compare with"
     others = [label for label in LABELS[1:] if label in sources]
     with opened(folder) as workspace:
         sides = {}
-        for label in (GATEWAY, *others):
+        files = [label for label in others if isinstance(sources[label], File)]
+        for label in sorted((GATEWAY, *others), key=files.__contains__):
+            if files and label == files[0]:
+                copied()
             say(f"Reading {sources[label].name}.")
             prepared = sources[label].prepare(workspace, label)
             sides[label] = Side(label, sources[label], prepared, window)
+        if not files:
+            copied()
         workspace.seal()
         say("Comparing.")
         match(workspace, sides)

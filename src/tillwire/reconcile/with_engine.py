@@ -16,7 +16,7 @@ from tillwire.clock import Instant
 from tillwire.core.engine import Engine
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.model import Lifecycle, Terminal
-from tillwire.core.ports import Reader
+from tillwire.core.ports import Snapshot
 from tillwire.errors import InvalidRequest, PeerError
 from tillwire.reconcile.facts import Window
 from tillwire.reconcile.findings import findings
@@ -66,7 +66,7 @@ async def reconcile_journal(
     elif not sources:
         raise InvalidRequest("sources", "there is nothing to compare with", "till, acquirer")
 
-    def compared(resolve: Resolve, reader: Reader) -> Report:
+    def compared(resolve: Resolve, reader: Snapshot) -> Report:
         sides, moment_of = dict(sources), accepted_at
         if theirs is not None:
             sides[ACQUIRER] = theirs.source(engine.estate, reader, window)

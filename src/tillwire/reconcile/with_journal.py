@@ -8,7 +8,7 @@ from typing import Final
 
 from tillwire.clock import Instant
 from tillwire.core.model import Finding
-from tillwire.core.ports import Reader, Unit
+from tillwire.core.ports import Snapshot, Unit
 from tillwire.reconcile.facts import Window
 from tillwire.reconcile.journal_side import MomentOf, accepted_at, rows_of
 from tillwire.reconcile.match import GATEWAY
@@ -22,7 +22,7 @@ TOGETHER: Final = 500
 
 
 def compare(
-    reader: Reader,
+    reader: Snapshot,
     sources: Mapping[str, Source],
     window: Window,
     terminals: Collection[str] | None,
@@ -32,12 +32,14 @@ def compare(
     say: Callable[[str], None] = lambda _: None,
     moment_of: MomentOf = accepted_at,
 ) -> Report:
-    """Compare the journal on the reader's snapshot with the sources (`till`, `acquirer`).
-    `terminals` are the ids of those that count; None: all. Raises as `run.reconcile`."""
+    """Compare the journal on the reader's snapshot with the sources (`till`, `acquirer`). The
+    snapshot is let go of as soon as its rows are copied, so that a gateway beside it can fold what
+    it writes meanwhile. `terminals` are the ids of those that count; None: all. Raises as
+    `run.reconcile`."""
     first, behind = Instant(window.begin - AROUND), Instant(window.end + AROUND)
     ours = gateway_rows(rows_of(reader.transactions_in(first, behind), terminals, moment_of))
     sides = {GATEWAY: ours, **sources}
-    return reconcile(sides, window, resolve=resolve, most=most, say=say)
+    return reconcile(sides, window, resolve=resolve, most=most, say=say, copied=reader.release)
 
 
 def openings(found: Sequence[Finding], now: Instant) -> Iterator[Callable[[Unit], int]]:

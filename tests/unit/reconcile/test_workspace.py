@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO
+from typing import TextIO
 
 import duckdb
 import pytest
@@ -77,7 +77,7 @@ def test_an_interrupted_statement_is_an_interrupt_and_leaves_nothing(
 def test_a_folder_that_cannot_be_written_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def full(out: IO[str], rows: Iterable[Row]) -> int:
+    def full(out: TextIO, rows: Iterable[Row]) -> int:
         write_rows(out, rows)
         raise OSError(number, os.strerror(number))
 
@@ -89,15 +89,18 @@ def test_a_folder_that_cannot_be_written_is_told(
     assert folders(tmp_path) == []
 
 
-def test_what_duckdb_cannot_write_is_no_fault_of_the_file(tmp_path: Path) -> None:
+def test_what_duckdb_cannot_write_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise duckdb.IOException("IO Error: Could not write file: No space left on device")
 
-    with Workspace(tmp_path) as one:
-        cursor = SimpleNamespace(execute=full)
-        one._database, database = SimpleNamespace(cursor=lambda: nullcontext(cursor)), one._database
+    cursor = SimpleNamespace(execute=full)
+    with Workspace(tmp_path) as one, monkeypatch.context() as patched:
+        database = SimpleNamespace(cursor=lambda: nullcontext(cursor))
+        patched.setattr(one, "_database", database)
         with pytest.raises(TillwireError) as error:
             one.run("SELECT 1", reading="till.csv")
-        one._database = database
+        patched.undo()
     assert "No space left on device" in error.value.detail
     assert "till.csv" not in error.value.detail
