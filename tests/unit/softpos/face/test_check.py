@@ -104,12 +104,32 @@ def test_each_type_has_its_word(kind: TransactionType, word: str) -> None:
 
 
 def test_the_newest_is_meant_and_one_that_never_got_there_only_alone() -> None:
-    first, second = changed(sale(), id="1"), changed(sale(None, state=State.DECLINED), id="2")
+    first, second = changed(sale(), id="1"), changed(sale(), id="2")
     never = changed(sale(None, state=State.FAILED), id="3", proof=Proof.NEVER_SENT)
     assert meant([second, first]) == second
     assert meant([never, second, first]) == second
     assert meant([never]) == never
     assert meant([]) is None
+
+
+@pytest.mark.parametrize("state", [State.DECLINED, State.CANCELLED])
+@pytest.mark.parametrize("before", [State.APPROVED, State.UNKNOWN])
+def test_what_was_or_may_have_been_paid_is_hidden_by_no_later_refusal(
+    state: State, before: State
+) -> None:
+    first = changed(sale(None, state=before), id="1")
+    later = changed(sale(None, state=state), id="2")
+    assert meant([later, first]) == first
+
+
+def test_what_was_taken_back_hides_nothing_that_stands() -> None:
+    first = changed(sale(), id="1")
+    twice = changed(sale(), id="2", reversed_at=AT)
+    reversal = changed(sale(), id="3", type=TransactionType.REVERSAL, original_id="2")
+    refused = changed(sale(None, state=State.DECLINED), id="0")
+    assert meant([reversal, twice, first]) == first
+    assert meant([reversal, twice, refused]) == twice
+    assert meant([changed(reversal, state=State.DECLINED, original_id="1"), first]) == first
 
 
 def test_a_reversal_shows_at_its_original() -> None:
@@ -163,8 +183,8 @@ async def test_what_was_paid_under_a_tid_is_found_wherever_the_tid_is_now(
     assert (await backend.check()).json()["status"] == "APPROVED"  # no terminal has the TID
     await change(shop, "t3", tid=TIDS["t1"])
     assert (await backend.check()).json()["status"] == "APPROVED"  # one that has sold nothing
-    await shop.sell(DECLINED, terminal="t3")
-    assert (await backend.check()).json()["status"] == "DECLINED"  # the newest, as always
+    await shop.sell(approved(900), terminal="t3", minor=900)
+    assert (await backend.check()).json()["amount"] == 900  # the newest, as always
     moved = await shop.register("moved till", tids=("30350099",))
     only_there = await moved.assertion(terminal_ids=("30350099",))
     assert (await moved.check(tid="30350099", assertion=only_there)).status == 404

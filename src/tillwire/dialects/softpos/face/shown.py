@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from tillwire.clock import Instant, utc
@@ -42,16 +42,23 @@ _NOTHING: Final = Outcome(Verdict.CANCELLED)
 
 
 def meant(newest_first: Sequence[Transaction]) -> Transaction | None:
-    """Of the transactions under one reference, the one that is asked for: the newest of which the
-    acquirer can know. One that provably never got there counts only if there is no other, and a
-    reversal shows at its original."""
-    known = [each for each in newest_first if each.proof is None] or list(newest_first)
-    if not known:
-        return None
-    newest = known[0]
-    if newest.type is TransactionType.REVERSAL:
-        return next((each for each in known if each.id == newest.original_id), newest)
-    return newest
+    """Of the transactions under one reference, the one that is asked for: the newest that stands,
+    or may; then the newest of which the acquirer can know. One that provably never got there counts
+    only if there is no other, and a reversal shows at its original."""
+    known = [each for each in newest_first if each.proof is None] or newest_first
+    there = {each.id for each in known}
+    told = [each for each in known if not _shows_at(each, there)]
+    return next(filter(_may_stand, told), told[0] if told else None)
+
+
+def _shows_at(known: Transaction, there: Collection[str]) -> bool:
+    """Whether it is a reversal whose original is there."""
+    return known.type is TransactionType.REVERSAL and known.original_id in there
+
+
+def _may_stand(known: Transaction) -> bool:
+    """Whether it has moved money that was not given back, or nobody can tell yet."""
+    return status_of(known) in (Status.APPROVED, Status.PENDING)
 
 
 def status_of(known: Transaction) -> Status:
