@@ -19,6 +19,8 @@ Instant = NewType("Instant", int)
 
 _RANDOM_DIGITS = 18
 _STEP_DIGITS = 9
+_LAST = 9_999_999_999_999
+"""The last millisecond of which there are ids, in the year 2286."""
 
 
 class TransactionIds:
@@ -38,6 +40,11 @@ class TransactionIds:
             fresh = self._last + 1 + int(self._random_digits(_STEP_DIGITS))
         self._last = fresh
         return f"{fresh:031d}"
+
+
+def first_id(moment: Instant) -> str:
+    """With what the ids of a moment begin: all of earlier ones are less, as text."""
+    return f"{min(max(moment, 0), _LAST):013d}"
 
 
 class SystemClock:

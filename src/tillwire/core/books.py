@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from tillwire.clock import Instant
+from tillwire.clock import Instant, first_id
 from tillwire.core.entries import Entry, Wanted
 from tillwire.core.errands import AskLast, Errand, Result
 from tillwire.core.model import Terminal, Transaction
@@ -191,7 +191,7 @@ async def _next(told: AsyncIterator[Entry]) -> Entry | None:
 
 
 def _listed(terminal_id: str, wanted: Wanted, reader: Reader) -> list[Transaction]:
-    first, behind = f"{wanted.begin:013d}", f"{wanted.end:013d}"
+    first, behind = first_id(wanted.begin), first_id(wanted.end)
     found: list[Transaction] = []
     while True:
         page = reader.transactions_between(terminal_id, first, behind, _PAGE)

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
-from tillwire.clock import Instant
+from tillwire.clock import Instant, first_id
 from tillwire.core import states
 from tillwire.core.aborting import Aborting
 from tillwire.core.admission import Admission, admit, check_amounts, earlier_of
@@ -512,7 +512,7 @@ class Engine:
     ) -> AsyncIterator[Transaction]:
         """The terminal's transactions that were accepted in [begin, end), as committed, newest
         first: read in pages, so as many as there are."""
-        first, behind = f"{begin:013d}", f"{end:013d}"
+        first, behind = first_id(begin), first_id(end)
         while True:
 
             def look(reader: Reader, behind: str = behind) -> list[Transaction]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
-from tillwire.clock import Instant
+from tillwire.clock import Instant, first_id
 from tillwire.core.estate import Estate
 from tillwire.core.letters import Letter, LetterState
 from tillwire.core.model import (
@@ -119,7 +119,7 @@ class SqlReader:
     def transactions_in(self, begin: Instant, end: Instant) -> Iterator[Transaction]:
         """All that were accepted in [begin, end), oldest first; to be read before the snapshot
         ends."""
-        values = {"first": f"{begin:013d}", "behind": f"{end:013d}"}
+        values = {"first": first_id(begin), "behind": first_id(end)}
         return map(rows.transaction, self._run("transactions_in", values))
 
     def newest_transactions(self, limit: int) -> list[Transaction]:

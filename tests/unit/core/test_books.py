@@ -181,6 +181,25 @@ async def test_a_listing_has_both_sides(tmp_path: Path) -> None:
         assert (quiet.journal, quiet.entries) == ([second, first], [])
 
 
+@pytest.mark.parametrize("end", [10**13 - 1, 10**13, 10_413_792_000_000, 17_200_000_000_000])
+@virtual()
+async def test_a_listing_has_no_last_year(tmp_path: Path, end: int) -> None:
+    """Ids have 13 digits of a moment, and people say that they mean all until the year 2300."""
+    driver = ScriptedDriver()
+    driver.at_once = approved()
+    async with on(tmp_path, driver) as engine:
+        sale = await sold(engine)
+        driver.booked = [Entry(name=sale.id, at=sale.created_at)]
+        for begin in (-(10**13), 0):
+            found = await engine.transactions("t1", wanted(begin=begin, end=end))
+            assert (found.journal, len(found.entries)) == ([sale], 1)
+            between = engine.accepted_between("t1", Instant(begin), Instant(end))
+            assert [each async for each in between] == [sale]
+            span = Instant(begin), Instant(end)
+            told = await engine.journal.read(lambda reader: list(reader.transactions_in(*span)))  # noqa: B023
+            assert told == [sale]
+
+
 @virtual()
 async def test_filters_are_of_both_sides(tmp_path: Path) -> None:
     driver = ScriptedDriver()
