@@ -170,6 +170,32 @@ async def test_a_reversal_is_told_by_its_own_id(counter: Counter) -> None:
     assert back.agrees_with(await counter.ended(order))
 
 
+@pytest.mark.parametrize(
+    ("own", "original", "words"),
+    [
+        ("APPROVED", "APPROVED", "the app may have reversed another payment"),
+        ("DECLINED", "REVERSED", "by something else"),
+        ("APPROVED", None, "does not know its original"),
+    ],
+)
+@at_a_counter()
+async def test_what_is_said_of_a_reversal_alone_says_nothing_of_its_original(
+    counter: Counter, own: str, original: str | None, words: str
+) -> None:
+    paid = await counter.paid(1250)
+    order = await counter.order(1250, _T.REVERSAL, original=paid)
+    counter.backend.pay(await counter.shown(order), status=own)
+    if original is None:
+        del counter.backend.known[TID, paid.id]
+    else:
+        counter.backend.known[TID, paid.id]["status"] = original
+    back = (await listed(counter))[0]
+    assert (back.name, back.type, back.amount) == (order.id, _T.REVERSAL, 1250)
+    assert back.outcome is None, "the reconciliation would end it by that"
+    assert back.words.startswith(own)
+    assert words in back.words
+
+
 @at_a_counter()
 async def test_a_reversal_without_a_word_of_its_own_is_told_by_its_original(
     counter: Counter,
@@ -198,8 +224,11 @@ async def test_of_two_reversals_none_is_told_by_the_original(counter: Counter) -
             counter.backend.known[TID, paid.id]["status"] = "REVERSED"
         await counter.come_back(link, back)
         ends.append(await counter.ended(order))
-        del counter.backend.known[TID, order.id]
     assert [each.state for each in ends] == [State.DECLINED, State.APPROVED]
+    told = [(each.name, each.verdict) for each in await listed(counter)]
+    assert told[:2] == [(ends[1].id, "APPROVED"), (ends[0].id, "DECLINED")]
+    for each in ends:
+        del counter.backend.known[TID, each.id]
     assert [each.name for each in await listed(counter)] == [ends[1].id, paid.id]
 
 

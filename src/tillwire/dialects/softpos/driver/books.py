@@ -67,35 +67,36 @@ async def _entry(check: Check, inbox: Inbox, transaction: Transaction) -> Entry 
         return None
     try:
         own = await check(transaction.id)
-        if own is not None:
-            return entry_of(own, transaction)
         if transaction.type is TransactionType.REVERSAL:
-            return await _reversal(check, inbox, transaction)
-        return None
+            return await _reversal(check, inbox, transaction, own)
+        return None if own is None else entry_of(own, transaction, _read(own, transaction))
     except RemoteProtocolError as error:
         # What it says of one must not hide what it says of the others.
         return msgspec.structs.replace(_named(transaction), words=error.detail[:LONGEST_WORDS])
 
 
-async def _reversal(check: Check, inbox: Inbox, transaction: Transaction) -> Entry | None:
-    """A reversal of which the backend knows nothing under its own id: that its original is
-    reversed tells of it, if nothing else of ours can have done that."""
+async def _reversal(
+    check: Check, inbox: Inbox, transaction: Transaction, own: Asked | None
+) -> Entry | None:
+    """A reversal, with what the backend knows under its own id: what became of it, its original
+    decides (`outcome.of_reversal`). Where it knows nothing of it, that its original is reversed
+    tells of it, if nothing else of ours can have done that."""
     assert transaction.original_id is not None, "a reversal has an original"
-    others = await inbox.follow_ups(transaction.original_id)
-    if [each.id for each in others if _may_have_reversed(each)] != [transaction.id]:
+    followers = await inbox.follow_ups(transaction.original_id)
+    others = [each for each in followers if _may_have_reversed(each) and each.id != transaction.id]
+    if own is None and (others or not _may_have_reversed(transaction)):
         return None
     original = await check(transaction.original_id)
-    if original is None or original.answer.status is not Status.REVERSED:
-        return None
-    read = outcome.of_reversal(None, original, transaction)
-    return msgspec.structs.replace(
-        _named(transaction),
-        outcome=read if isinstance(read, Outcome) else None,
-        amount=original.answer.amount,
-        currency=_currency(original.answer),
-        tid=original.terminal_id,
-        words=original.answer.status_word[:LONGEST_WORDS],
-    )
+    if own is None:
+        if original is None or original.answer.status is not Status.REVERSED:
+            return None
+        told = entry_of(original, transaction, outcome.of_reversal(None, original, transaction))
+        # Its time and its kind are the payment's.
+        return msgspec.structs.replace(told, type=None, at=None)
+    if others and own.answer.status is not Status.APPROVED:
+        # What reversed the original is known.
+        return entry_of(own, transaction, _read(own, transaction))
+    return entry_of(own, transaction, outcome.of_reversal(own, original, transaction))
 
 
 def _may_have_reversed(follower: Transaction) -> bool:
@@ -106,10 +107,11 @@ def _may_have_reversed(follower: Transaction) -> bool:
     )
 
 
-def entry_of(asked: Asked, transaction: Transaction) -> Entry:
-    """What the backend says of a transaction of ours, under its own id."""
-    answer = asked.answer
-    read, words = _read(asked, transaction), answer.status_word
+def entry_of(asked: Asked, transaction: Transaction, read: Outcome | Undecided) -> Entry:
+    """What the backend says of a transaction of ours, and how that is read."""
+    answer, words = asked.answer, asked.answer.status_word
+    if isinstance(read, Outcome):
+        read = msgspec.structs.replace(read, evidence=Evidence.RECOVERED)
     if isinstance(read, Undecided) and answer.status != UNMAPPED:
         words = f"{words}: {read.detail}" if words else read.detail
     return msgspec.structs.replace(
@@ -120,7 +122,11 @@ def entry_of(asked: Asked, transaction: Transaction) -> Entry:
         currency=_currency(answer),
         at=None if answer.at is None else Instant(answer.at),
         tid=asked.terminal_id,
-        reversed=isinstance(read, Outcome) and answer.status is Status.REVERSED,
+        reversed=(
+            isinstance(read, Outcome)
+            and transaction.type is TransactionType.PURCHASE
+            and answer.status is Status.REVERSED
+        ),
         words=words[:LONGEST_WORDS],
     )
 
@@ -140,13 +146,10 @@ def _read(asked: Asked, transaction: Transaction) -> Outcome | Undecided:
         amount=minor,
         operation_type="",
     )
-    read = outcome.of_payment(
+    return outcome.of_payment(
         msgspec.structs.replace(asked, answer=plain),
         msgspec.structs.replace(transaction, amount=Money(minor, transaction.amount.currency)),
     )
-    if isinstance(read, Outcome):
-        return msgspec.structs.replace(read, evidence=Evidence.RECOVERED)
-    return read
 
 
 def _currency(answer: CheckAnswer) -> str:
