@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 import typer
 
@@ -12,6 +14,8 @@ from tillwire.cli.output import say, say_json, say_table
 from tillwire.cli.times import in_utc
 from tillwire.cli.views import discrepancy_view
 from tillwire.clock import SystemClock
+from tillwire.core.model import Discrepancy
+from tillwire.core.ports import Unit
 from tillwire.errors import InvalidRequest, NotFound
 
 app = typer.Typer(
@@ -21,9 +25,20 @@ app = typer.Typer(
 )
 
 
+MOST_AT_ONCE: Final = 10_000
+"""Discrepancies that are closed in one commit, for which a gateway's sales wait."""
+_WANTED: Final = re.compile(r"([1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?")
+
+KindOption = Annotated[
+    str,
+    typer.Option("--kind", help="Only those of this kind, as the list has it.", show_default=False),
+]
+
+
 @app.command("list")
 def list_discrepancies(
     closed: Annotated[bool, typer.Option("--all", help="Closed ones, too.")] = False,
+    kind: KindOption = "",
     journal: JournalOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
@@ -31,7 +46,8 @@ def list_discrepancies(
 ) -> None:
     """List discrepancies, oldest first."""
     with opened(locate(journal, config, data)) as books:
-        found = books.read_now(lambda reader: reader.discrepancies(open_only=not closed))
+        known = books.read_now(lambda reader: reader.discrepancies(open_only=not closed))
+    found = [each for each in known if kind in ("", each.kind)]
     if as_json:
         say_json([discrepancy_view(each) for each in found])
         return
@@ -55,24 +71,64 @@ def list_discrepancies(
 
 @app.command()
 def close(
-    number: Annotated[
-        int,
-        typer.Argument(min=1, max=2**63 - 1, help="Its number in the list.", show_default=False),
+    numbers: Annotated[
+        list[str],
+        typer.Argument(help="Numbers of the list; 3-9: all from 3 to 9.", show_default=False),
     ],
     person: Annotated[str, typer.Option("--person", help="Who closes it.", show_default=False)],
     reason: Annotated[
         str, typer.Option("--reason", help="How it was settled.", show_default=False)
     ],
+    kind: KindOption = "",
     journal: JournalOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Close a discrepancy that was settled. The transaction stays as it is."""
+    """Close discrepancies that were settled, all or none. The transactions stay as they are."""
     for option, text in (("--person", person), ("--reason", reason)):
         if not text.strip():
             raise InvalidRequest(option, "it is empty", "a text that says who or why")
+    wanted = [_wanted(each) for each in numbers]
     now = SystemClock().now()
+
+    def closed(unit: Unit) -> list[int]:
+        chosen = _chosen(unit.discrepancies(), wanted, kind)
+        for number in chosen:
+            unit.close_discrepancy(number, now, person, reason)
+        return chosen
+
     with opened(locate(journal, config, data)) as books:
-        if not commit(books, lambda unit: unit.close_discrepancy(number, now, person, reason)):
-            raise NotFound(f"No open discrepancy {number}.")
-    say(f"Discrepancy {number} is closed.")
+        done = commit(books, closed)
+    if len(done) == 1:
+        say(f"Discrepancy {done[0]} is closed.")
+    else:
+        say(f"{len(done)} discrepancies are closed.")
+
+
+def _wanted(text: str) -> tuple[int, int]:
+    """The first and the last number that is meant."""
+    found = _WANTED.fullmatch(text)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    if last < first:
+        raise InvalidRequest("NUMBERS", f"{text[:40]!r} is no number", "such as 3, or 3-9")
+    return first, last
+
+
+def _chosen(
+    known: Sequence[Discrepancy], wanted: Sequence[tuple[int, int]], kind: str
+) -> list[int]:
+    """The numbers of those that are to be closed. Raises `NotFound` when something of what is
+    wanted names none."""
+    there = [each.id for each in known if kind in ("", each.kind)]
+    chosen: set[int] = set()
+    for first, last in wanted:
+        its = {number for number in there if first <= number <= last}
+        if not its:
+            called = str(first) if first == last else f"{first}-{last}"
+            of_kind = f" of the kind {kind}" if kind else ""
+            raise NotFound(f"No open discrepancy {called}{of_kind}. None was closed.")
+        chosen |= its
+    if len(chosen) > MOST_AT_ONCE:
+        allowed = f"up to {MOST_AT_ONCE} at once"
+        raise InvalidRequest("NUMBERS", f"these are {len(chosen)} discrepancies", allowed)
+    return sorted(chosen)

@@ -301,6 +301,7 @@ class Unit(Protocol):
     def is_disputed(self, transaction_id: str) -> bool:
         """Whether the transaction has an open discrepancy."""
 
+    def discrepancies(self, *, open_only: bool = True) -> list[Discrepancy]: ...
     def close_discrepancy(self, number: int, at: Instant, person: str, reason: str) -> bool:
         """Close an open one; False when there is none of this number."""
 
