@@ -240,7 +240,7 @@ def _say(report: Report, window: Window, new: int, *, dry_run: bool) -> None:
     say()
     labels = list(report.sources)
     say_table(
-        ["STORE", "TERMINAL", "DAY", *(f"{label.upper()}" for label in labels)],
+        ["STORE", "TERMINAL", "DAY", *(label.upper() for label in labels)],
         [
             *(
                 [
@@ -260,8 +260,18 @@ def _say(report: Report, window: Window, new: int, *, dry_run: bool) -> None:
     )
     if report.differences:
         say()
-        for result in report.differences[:_SHOWN]:
-            say(f"{result.kind.value} {result.name}: {reports.told(result, report.sources)}")
+        say_table(
+            ["DIFFERENCE", "TRANSACTION", *(label.upper() for label in labels)],
+            [
+                [
+                    reports.words(each),
+                    each.name,
+                    *(reports.fact(each.seen.get(label)) for label in labels),
+                ]
+                for each in report.differences[:_SHOWN]
+            ],
+            empty="",
+        )
         if (more := len(report.differences) - _SHOWN) > 0:
             remark(f"And {more} more; --out DIR writes all.")
     if report.resolved:

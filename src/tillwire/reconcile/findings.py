@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -27,7 +28,8 @@ _WORDS = {
     Kind.AMOUNT_DIFFERS: "The amounts differ.",
     Kind.STATUS_DIFFERS: "What became of it differs.",
 }
-_TOLD = ("reference", "terminal", "tid", "acquirer_reference", "stan")
+TOLD: Final = ("reference", "terminal", "tid", "acquirer_reference", "stan")
+"""Texts of a row by which people find it."""
 
 
 def findings(differences: Iterable[Result], sources: Mapping[str, str]) -> list[Finding]:
@@ -83,6 +85,6 @@ def heard(result: Result, sources: Mapping[str, str]) -> str:
 
 def described(row: Seen) -> str:
     """A row in words."""
-    names = [f"{name} {row.texts[name]}" for name in _TOLD if name in row.texts]
+    names = [f"{name} {row.texts[name]}" for name in TOLD if name in row.texts]
     moment = f"{utc(row.at):%Y-%m-%d %H:%M:%S} UTC"
     return f"{row.type.value} {row.amount} {row.status.value} ({', '.join([*names, moment])})"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ import msgspec
 
 from tillwire.clock import utc
 from tillwire.money import Money
-from tillwire.reconcile.findings import described, heard
+from tillwire.reconcile.findings import TOLD
 from tillwire.reconcile.match import GATEWAY, LABELS
 from tillwire.reconcile.profiles import TEXTS
 from tillwire.reconcile.results import Group, Kind, Result, Seen
@@ -119,12 +119,15 @@ def _seen_view(row: Seen | None) -> dict[str, Any] | None:
     }
 
 
-def told(result: Result, sources: Mapping[str, str]) -> str:
-    """A difference for people, in sentences: what each side has, and what is wrong with it."""
-    ours = result.seen.get(GATEWAY)
-    first = f"The gateway has {described(ours)}. " if ours else ""
-    twin = "" if result.twin is None else f" It repeats row {result.twin + 1}."
-    return first + heard(result, sources) + twin
+def fact(row: Seen | None) -> str:
+    """What one side has, as short as it can be told."""
+    return f"{row.type.value} {row.amount} {row.status.value}" if row else "\N{EN DASH}"
+
+
+def words(result: Result) -> str:
+    """What a comparison came to, for people."""
+    twin = "" if result.twin is None else f" of row {result.twin + 1}"
+    return ", ".join(WORDS[kind] for kind in result.kinds) + twin
 
 
 def asked_for(report: Report) -> list[Group]:
@@ -207,6 +210,26 @@ def _total_rows(report: Report) -> Iterable[Sequence[str]]:
 # --- the page -------------------------------------------------------------------------------
 
 
+class _Side(msgspec.Struct, frozen=True):
+    """What one side has of a difference: nothing, if `fact` is empty."""
+
+    fact: str = ""
+    names: str = ""
+    """Where its row is, and what it has besides in its own way."""
+    unlike: bool = True
+    """Whether it is not what the first one has."""
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    """A difference as the page has it."""
+
+    words: str
+    at: str
+    name: str
+    names: str
+    sides: list[_Side]
+
+
 def html(report: Report) -> str:
     """The page."""
     environment = jinja2.Environment(
@@ -217,28 +240,39 @@ def html(report: Report) -> str:
         lstrip_blocks=True,
     )
     labels = [label for label in LABELS if label in report.sources]
+    zone = report.window.zone
     return environment.get_template("report.html.j2").render(
         report=report,
         labels=labels,
-        kinds=[(words, report.kinds[kind]) for kind, words in WORDS.items()],
-        begin=_shown(report.window.begin, report.window.zone),
-        end=_shown(report.window.end, report.window.zone),
+        kinds=[(name, report.kinds[kind]) for kind, name in WORDS.items()],
+        begin=moment(report.window.begin, zone),
+        end=moment(report.window.end, zone),
         groups=[(each, day_of(each.day), *_cells(each, labels)) for each in asked_for(report)],
         sums=[(each, *_cells(each, labels)) for each in sums(report)],
         not_said=NOT_SAID,
-        shown=[
-            (each, _words(each), [(label, each.seen.get(label)) for label in labels])
-            for each in report.differences[:MOST_SHOWN]
-        ],
-        described=lambda row: legible(described(row)),
+        shown=[_shown(each, labels, zone) for each in report.differences[:MOST_SHOWN]],
         legible=legible,
         hidden=max(0, len(report.differences) - MOST_SHOWN),
     )
 
 
-def _words(result: Result) -> str:
-    twin = "" if result.twin is None else f" of row {result.twin + 1}"
-    return ", ".join(WORDS[kind] for kind in result.kinds) + twin
+def _shown(result: Result, labels: Sequence[str], zone: str) -> _Shown:
+    first = result.first
+    at, named = moment(first.at, zone), _named(first)
+    sides = []
+    for label in labels:
+        if (row := result.seen.get(label)) is None:
+            sides.append(_Side())
+            continue
+        own = [] if label == GATEWAY else [f"row {row.row}"]
+        own += [own_at] if (own_at := moment(row.at, zone)) != at else []
+        own += [each for each in _named(row) if each not in named]
+        sides.append(_Side(fact(row), ", ".join(own), fact(row) != fact(first)))
+    return _Shown(words(result), at, result.name, ", ".join(named), sides)
+
+
+def _named(row: Seen) -> list[str]:
+    return [f"{name} {row.texts[name]}" for name in TOLD if name in row.texts]
 
 
 def _cells(group: Group, labels: Sequence[str]) -> tuple[list[tuple[int, str]], int]:
@@ -271,5 +305,6 @@ def _rfc3339(moment: int) -> str:
     return shown.replace("+00:00", "Z")
 
 
-def _shown(moment: int, zone: str) -> str:
-    return f"{datetime.fromtimestamp(moment / 1000, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+def moment(at: int, zone: str) -> str:
+    """The time in a zone, to the second."""
+    return f"{datetime.fromtimestamp(at / 1000, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"

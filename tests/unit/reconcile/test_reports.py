@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ def test_the_page_escapes_what_the_files_said() -> None:
 def test_the_page_says_so_when_all_agrees_and_when_it_does_not_show_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert "None." in reports.html(compared([row(1)], [row(1)]))
+    page = reports.html(compared([row(1)], [row(1)]))
+    assert "No differences" in page
+    assert "<h2>Differences" not in page
     assert "No transactions within what was asked for." in reports.html(compared([], []))
     monkeypatch.setattr(reports, "MOST_SHOWN", 1)
     assert "And 2 more, in differences.csv" in reports.html(spoiled())
@@ -80,14 +83,29 @@ def test_no_text_steers_what_shows_it(tmp_path: Path) -> None:
 
 def test_a_difference_tells_what_each_side_has() -> None:
     report = compared([row(1)], [row(2), row(2)], None)
-    first, second, third = (reports.told(each, report.sources) for each in report.differences)
-    assert first.startswith("The gateway has PURCHASE 12.50 EUR APPROVED (reference sale-1, ")
-    assert first.endswith("The till does not have it.")
-    assert second.startswith("The till (till.csv, row 1) has PURCHASE 12.50 EUR APPROVED")
-    assert third.endswith("It comes more than once. It repeats row 1.")
+    first, second, third = report.differences
+    assert reports.fact(first.seen["gateway"]) == "PURCHASE 12.50 EUR APPROVED"
+    assert reports.fact(first.seen.get("till")) == "\N{EN DASH}"
+    assert [reports.words(each) for each in (first, second, third)] == [
+        "missing at the till", "missing at the gateway", "duplicate of row 1",
+    ]  # fmt: skip
     page = reports.html(report)
-    assert page.count("PURCHASE 12.50 EUR APPROVED") == 3
+    assert "3 differences" in page
+    assert page.count("<b>PURCHASE 12.50 EUR APPROVED</b>") == 3
     assert "duplicate of row 1" in page
+
+
+def test_the_page_marks_the_side_that_has_it_otherwise_and_tells_what_it_has_besides() -> None:
+    bank = row(1, at="2026-03-14T10:20:07Z", stan="7")
+    page = reports.html(compared([row(1)], [row(1, amount="12.05")], [bank]))
+    (shown,) = re.findall(r'<tr><td class="result">.*?</tr>', page, re.DOTALL)
+    cells = re.findall(r'<td class="said( unlike)?"><b>(.*?)</b>.*?<bdi>(.*?)</bdi>', shown)
+    assert cells == [
+        ("", "PURCHASE 12.50 EUR APPROVED", ""),
+        (" unlike", "PURCHASE 12.05 EUR APPROVED", "row 1"),
+        ("", "PURCHASE 12.50 EUR APPROVED", "row 1, 2026-03-14 10:20:07, stan 7"),
+    ]
+    assert shown.count("reference sale-1") == 1, "once for all of them"
 
 
 def test_sums_are_of_what_was_asked_for_in_each_currency() -> None:
