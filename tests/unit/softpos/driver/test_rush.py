@@ -14,6 +14,7 @@ from tests.unit.softpos.driver.backend import CHECK, KEYS, TOKEN, Backend
 from tests.unit.softpos.driver.counter import Counter, at_a_counter
 from tillwire.clock import Instant
 from tillwire.core.model import State
+from tillwire.core.recovery import ASK_WITHIN, LONGEST_PAUSE
 from tillwire.net.asgi import Reply
 
 HOUR = 3_600
@@ -102,3 +103,26 @@ async def test_a_clock_that_is_set_back_after_a_restart_proves_no_absence(counte
         await asyncio.sleep(3_600)
         assert len(counter.backend.of(CHECK)) - asked < 20
         assert (await counter.now(order)).state is State.UNKNOWN
+
+
+@at_a_counter(other_tid="30009999")
+async def test_many_phones_with_two_tids_are_all_found_out_about(counter: Counter) -> None:
+    """Each is asked for on both, and recovery gives up a question after half a minute."""
+    left = 64
+
+    async def find_out(number: int) -> None:
+        nonlocal left
+        while True:
+            try:
+                async with asyncio.timeout(ASK_WITHIN):
+                    await counter.driver.check(f"nothing-known-{number}")
+            except TimeoutError:
+                await asyncio.sleep(LONGEST_PAUSE)
+            else:
+                left -= 1
+                return
+
+    asking = asyncio.gather(*(find_out(number) for number in range(left)))
+    await asyncio.sleep(ASK_WITHIN + 1)
+    assert left < 40, "half of them, in their turn"
+    await asyncio.wait_for(asking, 120)

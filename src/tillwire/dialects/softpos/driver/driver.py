@@ -256,18 +256,28 @@ class SoftPosDriver:
         return await self._ask(caller_trx_id)
 
     async def _ask(self, caller_trx_id: str) -> Asked | None:
-        """On each TID of the phone. What two of them know is unclear."""
+        """On each TID of the phone, one right behind the other: whoever had to queue anew for the
+        second would give up behind many phones that do so, too. What both know is unclear."""
+        answers = await asyncio.gather(
+            *(self._asked(tid, caller_trx_id) for tid in self.tids), return_exceptions=True
+        )
         found: list[Asked] = []
-        for tid in self.tids:
-            try:
-                answer = await self._backend.check(tid, caller_trx_id, self.tids, self.settings)
-            except NoSuchTransaction:
-                continue
-            found.append(Asked(terminal_id=tid, caller_trx_id=caller_trx_id, answer=answer))
+        for each in answers:
+            if isinstance(each, BaseException):
+                raise each
+            if each is not None:
+                found.append(each)
         if len(found) > 1:
             told = ", ".join(f"{each.answer.status} on {each.terminal_id}" for each in found)
             raise KnownTwice(f"Both TIDs of the phone know it: {told}. It may be paid twice.")
         return found[0] if found else None
+
+    async def _asked(self, tid: str, caller_trx_id: str) -> Asked | None:
+        try:
+            answer = await self._backend.check(tid, caller_trx_id, self.tids, self.settings)
+        except NoSuchTransaction:
+            return None
+        return Asked(terminal_id=tid, caller_trx_id=caller_trx_id, answer=answer)
 
     # --- beside transactions ------------------------------------------------------------------
 
