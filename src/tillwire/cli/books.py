@@ -26,7 +26,7 @@ from tillwire.cli.views import View, entry_view, transaction_view
 from tillwire.cli.windows import DayOption, FromOption, ToOption, chosen
 from tillwire.clock import Instant
 from tillwire.core.books import LAST_WITHIN, MOST_LISTED
-from tillwire.core.entries import Entry, Lists, Wanted
+from tillwire.core.entries import Entry, Lists, Said, Wanted
 from tillwire.core.model import Terminal, Transaction, TransactionType
 from tillwire.core.ports import Reader
 from tillwire.errors import AnswerLost
@@ -106,8 +106,9 @@ def books(
         TransactionType | None, typer.Option("--type", help="Only of this type.")
     ] = None,
     verdict: Annotated[
-        str, typer.Option("--state", help="Only of this state: APPROVED, DECLINED ...")
-    ] = "",
+        Said | None,
+        typer.Option("--state", case_sensitive=False, help="Only those of which it says so."),
+    ] = None,
     reference: Annotated[
         str, typer.Option("--reference", "-r", help="Only with this reference of the till.")
     ] = "",
@@ -130,7 +131,7 @@ def books(
             begin=window.begin,
             end=window.end,
             types=frozenset() if kind is None else frozenset({kind}),
-            verdicts=frozenset({verdict.upper()} if verdict else ()),
+            verdicts=frozenset() if verdict is None else frozenset({verdict.value}),
             reference=reference,
             limit=limit,
         )
@@ -138,12 +139,14 @@ def books(
         entries = [each for each in listing.entries if wanted.takes_in_entry(each)]
         entries.sort(key=lambda each: (each.at or 0, each.name), reverse=True)
         rows = [(each, _known(found, each)) for each in entries[:limit]]
+        left_out = len(entries) - len(rows)
     if as_json:
         say_json(
             {
                 "terminal": place.name,
                 "lists": listing.lists,
                 "entries": [_compared(entry, known) for entry, known in rows],
+                "left_out": left_out,
                 "trouble": listing.trouble,
             }
         )
@@ -152,8 +155,12 @@ def books(
         say_table(
             ["AT", "TYPE", "AMOUNT", "SAYS", "JOURNAL", "REFERENCE", "NAME"],
             [_row(entry, known, window.zone) for entry, known in rows],
-            empty="It has none of that time.",
+            empty="It has none of that time."
+            if not listing.entries
+            else f"None of its {len(listing.entries):,} of that time is such a one.",
         )
+    if left_out:
+        remark(f"{left_out:,} more are left out: --limit shows them.")
     if listing.trouble:
         remark(f"Not all of it: {listing.trouble}" if rows else listing.trouble)
     if listing.lists is Lists.NAMED:

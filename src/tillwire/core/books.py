@@ -14,9 +14,9 @@ from typing import Final, Protocol
 import msgspec
 
 from tillwire.clock import Instant, first_id
-from tillwire.core.entries import Entry, Wanted
+from tillwire.core.entries import Entry, Said, Wanted
 from tillwire.core.errands import AskLast, Errand, Result
-from tillwire.core.model import Terminal, Transaction
+from tillwire.core.model import State, Terminal, Transaction
 from tillwire.core.patience import within
 from tillwire.core.ports import DriverOf, Journal, Reader
 from tillwire.errors import AnswerLost, InvalidRequest, PeerError, TillwireError
@@ -30,6 +30,7 @@ MOST_ENTRIES: Final = 100_000
 MOST_LISTED: Final = 10_000
 """Transactions of one listing."""
 _PAGE: Final = 500
+_VERDICTS: Final = frozenset({*State, *Said})
 _ID: Final = re.compile(r"[0-9]{31}")
 
 
@@ -170,6 +171,10 @@ def check(wanted: Wanted) -> None:
     """Raises `InvalidRequest` for what cannot be asked for."""
     if wanted.end <= wanted.begin:
         raise InvalidRequest("end", "it is not later than begin", "a later time")
+    if strange := sorted(wanted.verdicts - _VERDICTS):
+        raise InvalidRequest(
+            "verdicts", f"nobody says {strange[0]!r}", ", ".join(sorted(_VERDICTS))
+        )
     if not 1 <= wanted.limit <= MOST_LISTED:
         raise InvalidRequest("limit", f"{wanted.limit} is out of range", f"1 to {MOST_LISTED:,}")
 

@@ -25,6 +25,16 @@ class Lists(StrEnum):
     """Of all that it did in a time."""
 
 
+class Said(StrEnum):
+    """What an entry says became of it, in one word."""
+
+    APPROVED = "APPROVED"
+    DECLINED = "DECLINED"
+    CANCELLED = "CANCELLED"
+    REVERSED = "REVERSED"
+    UNKNOWN = "UNKNOWN"
+
+
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One transaction, as the other side has it."""
 
@@ -53,11 +63,11 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """Our transaction that it is; empty when nothing says which."""
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Said:
         """What became of it, in one word."""
         if self.outcome is None:
-            return "UNKNOWN"
-        return "REVERSED" if self.reversed else self.outcome.verdict.value
+            return Said.UNKNOWN
+        return Said.REVERSED if self.reversed else Said(self.outcome.verdict.value)
 
     def agrees_with(self, transaction: Transaction) -> bool | None:
         """Whether both say the same of the money; None as long as either does not know."""
@@ -78,7 +88,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     types: frozenset[TransactionType] = frozenset()
     """None given: all."""
     verdicts: frozenset[str] = frozenset()
-    """States of ours, as `State` and `Entry.verdict` have them; none given: all."""
+    """Words of `State` and `Said`; none given: all."""
     reference: str = ""
     """The till's own; empty: any."""
     limit: int = 100

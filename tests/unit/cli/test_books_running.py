@@ -53,6 +53,25 @@ def test_both_sides_of_what_was_paid(run: Run, sandbox: SandboxProcess) -> None:
     assert "APPROVED" in row
     none = run("transactions", "books", terminal, "--from", LONG_AGO, "--to", "2020-01-02", *here)
     assert (none.out, none.err) == ("", "It has none of that time.\n")
+    ran = run("transactions", "books", terminal, *ever, *here, "--type", "REFUND")
+    assert (ran.out, ran.err) == ("", "None of its 2 of that time is such a one.\n")
+    ran = run("transactions", "books", terminal, *ever, *here, "--state", "payed")
+    assert (ran.status, "'payed' is not one of" in ran.err) == (2, True)
+
+
+def test_what_is_left_out_of_a_long_list_is_said(run: Run, sandbox: SandboxProcess) -> None:
+    card, here = ("--card", sandbox.directory / "card.json"), ("--data", sandbox.directory)
+    for _ in range(2):
+        run("pay", "10.00", *card)
+    terminal = run("transactions", "list", *here, "--json").document[0]["terminal"]
+    ever = ("--from", LONG_AGO, "--to", FAR_OFF)
+    books = ("transactions", "books", terminal, *ever, *here)
+    count = len(run(*books, "--json").document["entries"])
+    ran = run(*books, "--limit", "1")
+    assert len(ran.out.splitlines()) == 2
+    assert f"{count - 1} more are left out" in ran.err
+    assert run(*books, "--limit", "1", "--json").document["left_out"] == count - 1
+    assert run(*books, "--json").document["left_out"] == 0
 
 
 def test_a_terminal_that_forgot_says_so_and_its_acquirer_does_not(

@@ -289,11 +289,13 @@ async def test_a_driver_is_let_go_by_who_wants_no_more(tmp_path: Path) -> None:
         assert not driver.telling
 
 
-@pytest.mark.parametrize("more", [{"begin": 5, "end": 5}, {"limit": 0}, {"limit": 10_001}])
+@pytest.mark.parametrize(
+    "more", [{"end": 0}, {"limit": 0}, {"limit": 10_001}, {"verdicts": ["PAID"]}]
+)
 @virtual()
-async def test_what_cannot_be_asked_for(tmp_path: Path, more: dict[str, int]) -> None:
+async def test_what_cannot_be_asked_for(tmp_path: Path, more: dict[str, object]) -> None:
     async with on(tmp_path, ScriptedDriver()) as engine:
-        with pytest.raises(InvalidRequest, match=r"end|limit"):
+        with pytest.raises(InvalidRequest, match=r"end|limit|verdicts"):
             await engine.transactions("t1", wanted(**more))
         with pytest.raises(NotFound):
             await engine.transactions("t9", wanted())
