@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from jwcrypto import jwk
 
 from tests.kit import counter, shop
 from tests.unit.softpos.driver.backend import CLIENT, PORT, SECRET, TID, URL, Backend, Json
+from tillwire.clock import Instant
 from tillwire.core.doubts import CANNOT_TELL, NEEDS_PERSON
 from tillwire.core.model import Lifecycle, State, Terminal, Transaction
 from tillwire.core.ports import HttpResponse
@@ -128,6 +130,17 @@ class Counter(counter.Counter):
         """Why it moved as it did."""
         events = self.gateway.events(order.id)
         return [str(each.detail["reason"]) for each in events if "reason" in each.detail]
+
+
+def set_by(counter: Counter, seconds: int) -> Any:
+    """The gateway's wall clock, set wrong, or a time that has come."""
+    clock = counter.gateway.clock
+    right = clock.now
+
+    def wrong() -> Instant:
+        return Instant(right() + seconds * 1000)
+
+    return mock.patch.object(clock, "now", wrong)
 
 
 at_a_counter: Final = counter.scenarios_at(Counter)

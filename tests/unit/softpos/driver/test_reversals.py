@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.softpos.driver.backend import TID
-from tests.unit.softpos.driver.counter import Counter, at_a_counter
+from tests.unit.softpos.driver.counter import Counter, at_a_counter, set_by
 from tillwire.core.model import State, TransactionType
 from tillwire.dialects.softpos.driver import phone
 from tillwire.errors import Proof
@@ -101,6 +101,18 @@ async def test_a_payment_that_was_reversed_stands_in_no_other_s_way(counter: Cou
     assert (await counter.ended(order, 20)).state is State.APPROVED
     again = await counter.order(1250, _T.REVERSAL, original=first)
     assert "neximpos://reversal" in await counter.shown(again)
+
+
+@at_a_counter()
+async def test_no_link_for_a_reversal_of_a_payment_of_another_month(counter: Counter) -> None:
+    """The app knows the payments of this month alone. It is March 14th."""
+    paid = await counter.paid(1250)
+    for days, state in ((19, State.FAILED), (17, State.SENT)):
+        with set_by(counter, days * 24 * HOUR):
+            order = await counter.order(1250, _T.REVERSAL, original=paid)
+            await asyncio.sleep(2)
+            assert (await counter.now(order)).state is state
+    assert phone.LINK in (await counter.now(order)).peer
 
 
 @at_a_counter(reverses_last=False)

@@ -5,31 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import Any
-from unittest import mock
 
 from tests.kit.scripted import Asked
 from tests.unit.softpos.driver import backend as there
 from tests.unit.softpos.driver.backend import CHECK, KEYS, TOKEN, Backend
-from tests.unit.softpos.driver.counter import Counter, at_a_counter
-from tillwire.clock import Instant
+from tests.unit.softpos.driver.counter import Counter, at_a_counter, set_by
 from tillwire.core.model import State
 from tillwire.core.recovery import ASK_WITHIN, LONGEST_PAUSE
 from tillwire.net.asgi import Reply
 
 HOUR = 3_600
 DAY = 24 * HOUR
-
-
-def set_by(counter: Counter, seconds: int) -> Any:
-    """The gateway's wall clock, set wrong."""
-    clock = counter.gateway.clock
-    right = clock.now
-
-    def wrong() -> Instant:
-        return Instant(right() + seconds * 1000)
-
-    return mock.patch.object(clock, "now", wrong)
 
 
 @at_a_counter()

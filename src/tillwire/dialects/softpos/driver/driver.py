@@ -127,6 +127,10 @@ class SoftPosDriver:
         tid = phone.paid_on(original)
         if not self.settings.reverses_last or tid == self.settings.other_tid:
             return
+        if not phone.is_of_this_month(original, self._clock):
+            raise NotDelivered(
+                "The app reverses payments of this month alone: refund it otherwise."
+            )
         for each in await self._inbox.newest_at(self._terminal.id, LOOKED_BACK):
             if each.id == original.id:
                 return

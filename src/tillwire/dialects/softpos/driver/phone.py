@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from tillwire.clock import local
@@ -94,10 +95,22 @@ def is_reversible(transaction: Transaction) -> bool:
     return paid and transaction.reversed_at is None
 
 
+def is_of_this_month(original: Transaction, clock: Clock) -> bool:
+    """Whether it was paid in the month that it is in the shop: the app of SoftPOS reverses none of
+    another one."""
+    paid, now = _paid_at(original), local(clock.now(), original.heading.time_zone)
+    return (paid.year, paid.month) == (now.year, now.month)
+
+
 def _stamp(original: Transaction) -> str:
+    return _paid_at(original).strftime("%d%m%y%H%M")
+
+
+def _paid_at(original: Transaction) -> datetime:
+    """By the shop's clock."""
     at = original.outcome.at if original.outcome is not None else None
     moment = at or original.ended_at or original.created_at
-    return local(moment, original.heading.time_zone).strftime("%d%m%y%H%M")
+    return local(moment, original.heading.time_zone)
 
 
 def is_shown(transaction: Transaction, settings: DriverSettings, clock: Clock) -> bool:
