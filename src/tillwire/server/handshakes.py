@@ -22,6 +22,10 @@ from tillwire.config import ListenerSettings
 from tillwire.core.ports import Clock
 from tillwire.net.per_minute import LimitedLog
 
+GOODBYE_WITHIN: Final = 1.0
+"""Seconds in which a peer must confirm, when the gateway stops, that the connection has ended. One
+that is kept for later is read by nobody meanwhile."""
+
 _NO_TLS: Final = {
     "HTTP_REQUEST": "it speaks HTTP without TLS",
     "HTTPS_PROXY_REQUEST": "it takes this for a proxy",
@@ -211,6 +215,13 @@ class TellingObject(ssl.SSLObject):
             self._handshake = _beginning.get()
         elif self._handshake is not None:
             self._handshake.heard = True
+
+
+def let_go(transport: asyncio.Transport) -> None:
+    """Wait for the peer's goodbye on a connection that was closed, since the gateway stops, but not
+    for long. Without TLS there is none."""
+    if transport.get_extra_info("ssl_object") is not None:
+        asyncio.get_running_loop().call_later(GOODBYE_WITHIN, transport.abort)
 
 
 def why(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from tillwire.config import Limits
 from tillwire.net.asgi import PEER_CERTIFICATE, PROBLEM, PeerCertificate
 from tillwire.net.problems import PHRASES, document
 from tillwire.server.coalescing import CoalescingTransport
+from tillwire.server.handshakes import let_go
 
 _PER_HEADER = 4
 """Octets on the wire beside a header's name and value: colon, space, line end."""
@@ -65,6 +66,11 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.transport.is_closing():
+            let_go(self.transport)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():

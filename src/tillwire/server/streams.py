@@ -19,7 +19,7 @@ from tillwire.clock import Instant
 from tillwire.config import Limits, ListenerSettings
 from tillwire.net.keepalive import USUAL, KeepAlive, keep_alive
 from tillwire.net.streams import StreamFace, StreamSession
-from tillwire.server.handshakes import Handshakes, peer_of
+from tillwire.server.handshakes import Handshakes, let_go, peer_of
 from tillwire.server.listeners import url_host
 
 CLOSE_WITHIN: Final = 10.0
@@ -361,6 +361,8 @@ class Connection(asyncio.Protocol):
         """The gateway is stopping."""
         if self._session is not None:
             self._guarded(self._session.stop)
+        if self._transport.is_closing():
+            let_go(self._transport)
 
     def cut(self) -> None:
         """End it at once."""

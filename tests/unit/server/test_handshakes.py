@@ -26,6 +26,7 @@ from tests.unit.server.test_tls import CLIENTS, SERVER, trusting
 from tillwire.config import FaceSettings, Limits, ListenerSettings, TlsSettings
 from tillwire.estate.certificates import Issued, issue, new_authority
 from tillwire.net import per_minute
+from tillwire.server import handshakes
 from tillwire.server.gateway import Gateway
 from tillwire.server.handshakes import why
 
@@ -148,14 +149,14 @@ async def hung_up(reader: asyncio.StreamReader) -> None:
 
 @asynccontextmanager
 async def gateway_in(
-    folder: Path, limits: Limits | None = None, *, mutual: bool = True
+    folder: Path, limits: Limits | None = None, *, mutual: bool = True, **changes: Any
 ) -> AsyncIterator[There]:
     clients = folder / "clients.pem"
     clients.write_bytes(authority().certificate)
     tls = TlsSettings(certificate=SERVER, key=SERVER, client_ca=str(clients) if mutual else "")
     more: dict[str, Any] = {"tls": tls, "limits": limits or Limits()}
     lanes = ListenerSettings(name="lanes", port=0, faces=(FaceSettings(name="lines"),), **more)
-    settings = rig.configuration(folder, rig.listener(**more), lanes)
+    settings = rig.configuration(folder, rig.listener(**more), lanes, **changes)
     kinds = rig.kinds(Echo(), Lines())
     with capture_logs() as logged:
         async with rig.running(settings, kinds) as gateway:
@@ -296,6 +297,33 @@ def test_a_handshake_under_way_delays_no_stop(tmp_path: Path, loop: str) -> None
                 await hung_up(reader)
                 writer.close()
         assert len(there.failures()) == 1
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(play())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("listener", ["front", "lanes"])
+def test_who_says_no_goodbye_delays_no_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop: str, listener: str
+) -> None:
+    monkeypatch.setattr(handshakes, "GOODBYE_WITHIN", 0.1)
+
+    def idle(port: int) -> ssl.SSLSocket:
+        """A connection in a pool: nobody reads there until the next request."""
+        connected = socket.create_connection(("127.0.0.1", port))
+        made = trusting().wrap_socket(connected, server_hostname="localhost")
+        made.sendall(b"GET /echo/x HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert made.recv(1)
+        return made
+
+    async def play() -> None:
+        with capture_logs() as logged:
+            async with asyncio.timeout(8):
+                async with gateway_in(tmp_path, mutual=False, stop_seconds=60.0) as there:
+                    held = await asyncio.to_thread(idle, there.port(listener))
+        held.close()
+        assert not [each for each in logged if each["log_level"] == "error"]
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(play())
