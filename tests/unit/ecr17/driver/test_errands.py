@@ -13,6 +13,7 @@ from tests.kit.virtual_loop import virtual_loop
 from tests.unit.ecr17.driver import pos
 from tests.unit.ecr17.driver.pos import PORT, TICKET, ack, both, nak, say, silent, wait
 from tests.unit.ecr17.driver.till import Till, payment, till
+from tillwire.clock import Instant
 from tillwire.core.entries import Entry
 from tillwire.core.errands import (
     Ability,
@@ -100,6 +101,22 @@ async def test_the_last_result_is_evidence_with_its_receipt() -> None:
     assert isinstance(again, Entry)
     assert again.name == ours.id
     assert again.outcome.at is not None
+
+
+@virtual()
+async def test_a_stan_of_another_day_is_not_ours() -> None:
+    """A terminal may begin again with its numbers, and others pay on it."""
+    counter = await till()
+    outcome = await counter.run(payment(4250))
+    ours = msgspec.structs.replace(payment(4250), state=State.APPROVED, outcome=outcome)
+    for days, name in ((0, ours.id), (1, "12345678/000124"), (-1, "12345678/000124")):
+        moved = Instant(ours.created_at + days * 86_400_000)
+        counter.notes.known = [
+            msgspec.structs.replace(ours, created_at=moved, sent_at=moved, ended_at=moved)
+        ]
+        seen = await perform(counter, AskLast())
+        assert isinstance(seen, Entry)
+        assert seen.name == name
 
 
 @pytest.mark.parametrize(

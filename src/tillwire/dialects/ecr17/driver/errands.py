@@ -30,12 +30,14 @@ from tillwire.dialects.ecr17.driver.reading import (
     MoneyResult,
     amount_told,
     described,
+    is_within,
     receipts_of,
 )
 from tillwire.dialects.ecr17.driver.settings import DriverSettings, ReceiptPlace
 from tillwire.dialects.ecr17.wire import (
     CloseSessionRequest,
     CloseSessionResult,
+    HostTime,
     TotalsRequest,
     TotalsResult,
     UnassignedResult,
@@ -98,7 +100,7 @@ class Errands:
         stan = getattr(result, "stan", "")
         if not stan and not result.approved:
             return None
-        ours = await self._transaction(stan)
+        ours = await self._transaction(stan, getattr(result, "host_time", None))
         if isinstance(result, UnassignedResult):
             outcome = Outcome(Verdict.APPROVED, stan=stan, card_last4=result.last_four)
             words = "Nobody can tell of which command it is."
@@ -121,10 +123,14 @@ class Errands:
             words=words,
         )
 
-    async def _transaction(self, stan: str) -> Transaction | None:
+    async def _transaction(self, stan: str, at: HostTime | None) -> Transaction | None:
+        """Ours that has this STAN, if the time that is told with it is that of ours: a terminal
+        may begin again with its numbers, and others may pay on it."""
         for each in await self._inbox.newest_at(self._terminal_id, LOOK_BACK):
             if each.outcome is not None and stan and each.outcome.stan == stan:
-                return each
+                end = each.ended_at or each.created_at
+                minutes = self._link.settings.clock_minutes
+                return each if at is None or is_within(at, each, end, minutes) else None
         return None
 
 
