@@ -108,6 +108,26 @@ async def test_the_last_transaction_is_evidence_of_nobody_s(counter: Counter) ->
     assert (seen.outcome.verdict, seen.outcome.approved_amount) == (Verdict.APPROVED, 1250)
     assert (seen.outcome.card_last4, seen.outcome.authorisation_code) == ("4417", "417302")
     assert "which register" in seen.outcome.reason
+    assert not seen.transaction_id
+
+
+@at_a_counter()
+async def test_the_last_transaction_is_ours_by_the_cloud_s_id(counter: Counter) -> None:
+    earlier, paid = await counter.pay(), await counter.pay()
+    told = {"TransactionResult": "OK-ACCEPTED", "Result": "OK", "AmountTotal": "1250"}
+    for one in (paid, earlier):
+        name = one.peer["transaction_id"]
+        counter.cloud.journal = {**told, "ReferenceId": name.upper()}
+        known = await counter.gateway.engine.last_transaction(LANE)
+        assert known.entry is not None
+        assert known.known == one
+        assert known.entry.agrees_with(one) is True
+        assert known.entry.outcome is not None
+        assert not known.entry.outcome.reason
+    counter.cloud.journal = told
+    known = await counter.gateway.engine.last_transaction(LANE)
+    assert known.entry is not None
+    assert known.known is None
 
 
 @pytest.mark.parametrize(

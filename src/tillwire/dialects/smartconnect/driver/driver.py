@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+import msgspec
+
 from tillwire import uuids
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry
@@ -52,6 +54,8 @@ CLOUD_ID: Final = "transaction_id"
 """In `Transaction.peer`: what the cloud calls it."""
 PATIENCE: Final = 5.0
 """Seconds for which a question of the ladder waits for its turn to poll."""
+LOOK_BACK: Final = 50
+"""Transactions among which the terminal's last one is looked for."""
 JOURNAL_PAUSES: Final = (0.1, 0.5, 2.0, 5.0)
 """Seconds between two tries to journal what the cloud has said."""
 DELAYED: Final = "The terminal is slow, or out of reach: its result will come."
@@ -228,7 +232,20 @@ class SmartConnectDriver:
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """Its last transaction, its last receipt once more, a logon to the acquirer."""
-        return await self._functions.perform(errand)
+        result = await self._functions.perform(errand)
+        return await self._identified(result) if isinstance(result, Entry) else result
+
+    async def _identified(self, entry: Entry) -> Entry:
+        """The entry, and which of ours it is, if the cloud's id of it is in the journal."""
+        for each in await self._inbox.newest_at(self._terminal.id, LOOK_BACK):
+            if entry.name and each.peer.get(CLOUD_ID, "").casefold() == entry.name.casefold():
+                return msgspec.structs.replace(
+                    entry,
+                    transaction_id=each.id,
+                    type=each.type,
+                    outcome=entry.outcome and msgspec.structs.replace(entry.outcome, reason=""),
+                )
+        return entry
 
 
 async def _kept(progress: Progress, peer: dict[str, str]) -> None:
