@@ -10,7 +10,7 @@ import typer
 
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
 from tillwire.cli.options import JsonOption
-from tillwire.cli.output import say, say_json, say_table
+from tillwire.cli.output import aligned, remark, say, say_json, say_table
 from tillwire.cli.times import in_utc
 from tillwire.cli.views import discrepancy_view
 from tillwire.clock import SystemClock
@@ -51,22 +51,58 @@ def list_discrepancies(
     if as_json:
         say_json([discrepancy_view(each) for each in found])
         return
+    ended = ["CLOSED"] if closed else []
     say_table(
-        ["NUMBER", "SINCE", "KIND", "TRANSACTION", "KNOWN", "HEARD", "CLOSED"],
+        ["NUMBER", "SINCE", "KIND", "TRANSACTION", "COMPARED WITH", *ended],
         [
             [
                 str(each.id),
                 in_utc(each.at),
                 each.kind,
                 each.transaction_id or "",
-                each.known,
-                each.heard,
-                f"{each.closed_by}: {each.reason}" if each.closed_at is not None else "",
+                each.source,
+                *([_closed(each)] if closed else []),
             ]
             for each in found
         ],
         empty="No discrepancies.",
     )
+    if found:
+        remark("What is known and what was heard: tillwire discrepancies show NUMBER")
+
+
+@app.command()
+def show(
+    number: Annotated[
+        int, typer.Argument(min=1, max=2**63 - 1, help="Of the list.", show_default=False)
+    ],
+    journal: JournalOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a discrepancy is about: what is known, and what was heard."""
+    with opened(locate(journal, config, data)) as books:
+        known = books.read_now(lambda reader: reader.discrepancies(open_only=False))
+    found = next((each for each in known if each.id == number), None)
+    if found is None:
+        raise NotFound(f"There is no discrepancy {number}.")
+    if as_json:
+        say_json(discrepancy_view(found))
+        return
+    facts = {
+        "kind": found.kind,
+        "since": in_utc(found.at),
+        "transaction": found.transaction_id or "",
+        "compared with": found.source,
+        "known": found.known,
+        "heard": found.heard,
+        "closed": _closed(found),
+    }
+    for line in aligned([[name, text] for name, text in facts.items() if text]):
+        say(line)
+    if found.closed_at is None:
+        remark(f"Settled? tillwire discrepancies close {number} --person NAME --reason WORDS")
 
 
 @app.command()
@@ -103,6 +139,13 @@ def close(
         say(f"Discrepancy {done[0]} is closed.")
     else:
         say(f"{len(done)} discrepancies are closed.")
+
+
+def _closed(discrepancy: Discrepancy) -> str:
+    """When, by whom and why it was closed; empty while it is open."""
+    if discrepancy.closed_at is None:
+        return ""
+    return f"{in_utc(discrepancy.closed_at)}, {discrepancy.closed_by}: {discrepancy.reason}"
 
 
 def _wanted(text: str) -> tuple[int, int]:

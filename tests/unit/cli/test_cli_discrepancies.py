@@ -104,3 +104,33 @@ def test_those_of_one_kind_are_listed(run: Run, books: Path) -> None:
     assert numbers(run, books, "--kind", "amount_differs") == [3]
     ran = run("discrepancies", "list", "--kind", "missing_at_till", "--journal", books)
     assert "No discrepancies." in ran.err
+
+
+def test_one_is_shown_with_what_is_known_and_what_was_heard(run: Run, journal: Path) -> None:
+    opened, wrong = SqliteJournal(journal), "The till has 19.00."
+    found = Finding(
+        key="k", kind="amount_differs", transaction_id=None,
+        known="The gateway has 20.00.", heard=wrong, source="till.csv",
+    )  # fmt: skip
+    opened.commit_now(partial(_report, found))
+    opened.close()
+    here = ("--journal", journal)
+    listed = run("discrepancies", "list", *here)
+    assert listed.out.splitlines()[1].split() == [
+        "1", "1970-01-01", "00:00:00.001", "UTC", "amount_differs", "till.csv",
+    ]  # fmt: skip
+    assert "discrepancies show NUMBER" in listed.err
+    shown = run("discrepancies", "show", "1", *here)
+    lines = [line.split(maxsplit=1) for line in shown.out.splitlines()]
+    assert ["known", "The gateway has 20.00."] in lines
+    assert ["heard", wrong] in lines
+    assert "closed" not in shown.out
+    assert "discrepancies close 1 --person NAME --reason WORDS" in shown.err
+    assert run("discrepancies", "close", "1", *ADA, *here).status == 0
+    shown = run("discrepancies", "show", "1", *here)
+    assert shown.out.splitlines()[-1].endswith(", Ada: All came a day later.")
+    assert shown.err == ""
+    assert run("discrepancies", "list", "--all", *here).out.count("Ada: All came a day later.") == 1
+    assert run("discrepancies", "show", "1", "--json", *here).document["heard"] == wrong
+    absent = run("discrepancies", "show", "2", *here)
+    assert (absent.status, absent.err) == (1, "Error: There is no discrepancy 2.\n")
