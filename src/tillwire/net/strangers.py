@@ -1,4 +1,6 @@
-"""Who tries and fails, counted by address, so that nobody can try secrets without end."""
+"""Who tries and fails, counted by address, and by what is tried where that is known, so that nobody
+can try secrets without end.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from tillwire.core.ports import Clock
 from tillwire.net.asgi import HttpError, Scope
 
 MOST: Final = 10_000
-"""Addresses that are remembered."""
+"""Addresses, each with what was tried from there, that are remembered."""
 _WINDOW: Final = 60.0
 """Seconds."""
 
@@ -22,11 +24,12 @@ class Strangers:
         self._clock = clock
         self._per_minute = per_minute
         self._what = what
-        self._failures: dict[str, tuple[float, int]] = {}
+        self._failures: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def check(self, scope: Scope) -> None:
-        """Raise `HttpError` (429) when this address has failed too often."""
-        begun, count = self._failures.get(address_of(scope), (0.0, 0))
+    def check(self, scope: Scope, tried: str = "") -> None:
+        """Raise `HttpError` (429) when this address has failed too often at what is `tried`: one
+        that many share, as behind a balancer, is then no one's to use up for the others."""
+        begun, count = self._failures.get((address_of(scope), tried), (0.0, 0))
         left = begun + _WINDOW - self._clock.monotonic()
         if count >= self._per_minute and left > 0:
             raise HttpError(
@@ -35,15 +38,15 @@ class Strangers:
                 [(b"retry-after", b"%d" % (int(left) + 1))],
             )
 
-    def failed(self, scope: Scope) -> None:
+    def failed(self, scope: Scope, tried: str = "") -> None:
         """Count one failure."""
-        address, now = address_of(scope), self._clock.monotonic()
-        begun, count = self._failures.pop(address, (now, 0))
+        name, now = (address_of(scope), tried), self._clock.monotonic()
+        begun, count = self._failures.pop(name, (now, 0))
         if now - begun >= _WINDOW:
             begun, count = now, 0
         if len(self._failures) >= MOST:
             del self._failures[next(iter(self._failures))]
-        self._failures[address] = begun, count + 1
+        self._failures[name] = begun, count + 1
 
 
 def address_of(scope: Scope) -> str:

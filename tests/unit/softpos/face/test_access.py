@@ -218,6 +218,17 @@ async def test_under_another_certificate_nobody_uses_up_its_tries(
     assert (await backend.token()).status == 200
 
 
+async def test_one_application_s_wrong_secret_is_not_the_others(
+    shop: Shop, backend: Backend
+) -> None:
+    other = await shop.register("other till")
+    shop.serving(failures_per_minute=3)
+    for _ in range(10):
+        await other.token(client_secret="of last year")
+    assert (await other.token()).status == 429
+    assert (await backend.token()).status == 200, "from the same address, as behind a balancer"
+
+
 @pytest.mark.parametrize("name", [b"authorization", b"client_assertion", b"client_id"])
 async def test_a_header_that_is_there_twice_is_refused(
     shop: Shop, backend: Backend, name: bytes

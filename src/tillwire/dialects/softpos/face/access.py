@@ -50,9 +50,9 @@ def _by_secret(context: Context, scope: Scope, asked: TokenRequest) -> ClientApp
     # Before the secret: under another certificate nobody guesses it, nor uses up the tries of who
     # has the right one.
     _check_certificate(context, scope, app)
-    context.strangers.check(scope)
+    context.strangers.check(scope, app.id)
     if not hmac.compare_digest(app.secret_digest, digest_of(asked.client_secret)):
-        context.strangers.failed(scope)
+        context.strangers.failed(scope, app.id)
         raise Unknown("client secret")
     return app
 

@@ -31,8 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     token_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 3_600
     """How long a bearer token is good for."""
     failures_per_minute: Annotated[int, Meta(ge=1, le=100_000)] = 60
-    """Wrong secrets from one address, under an application's own certificate, after which more are
-    refused with 429."""
+    """Wrong secrets of one application, under its own certificate, from one address, after which
+    more are refused with 429."""
 
     without_caller_id: Literal["refuse", "latest"] = "refuse"
     """What a request without `callerTrxId` gets: 400, or the newest transaction on the TID."""
