@@ -110,8 +110,9 @@ def test_a_phone_is_asked_by_a_code_that_its_camera_opens(
     assert run("terminals", "activate", "30351234", "p7", *here).status == 0
     ask = ("transactions", "last", "30351234", "--at-terminal", "--wait", "1", *here)
     end = time.monotonic() + PATIENCE
-    while (ran := run(*ask)).status and time.monotonic() < end:
-        assert "No terminal" in ran.err  # the gateway looks soon whether the estate has changed
+    # The gateway looks soon whether the estate has changed, and may need its time for the link.
+    while "neximpos:" not in (ran := run(*ask)).err and time.monotonic() < end:
+        assert ran.status == 0 or "No terminal" in ran.err
     link, *code = ran.err.splitlines()
     assert link.startswith("Open this link on the phone: neximpos://last_transaction?")
     assert len({len(line) for line in code}) == 1
