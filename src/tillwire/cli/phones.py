@@ -7,6 +7,7 @@ app. None is shown of what is over, lost, or waiting for too long: it could be p
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ from tillwire.cli.options import JsonOption, terminal_of
 from tillwire.cli.output import remark, say, say_json
 from tillwire.cli.terminals import TerminalArgument
 from tillwire.clock import SystemClock
-from tillwire.core.model import Terminal, Transaction
+from tillwire.core.model import Terminal, Transaction, TransactionType
 from tillwire.dialects.softpos.driver import phone
 from tillwire.dialects.softpos.driver.backend import Backends, NoSuchTransaction
 from tillwire.dialects.softpos.driver.inquiries import PURPOSE
@@ -55,6 +56,9 @@ INQUIRIES: Final = {
     "last-transaction": Operation.LAST_TRANSACTION,
     "accounting-closure": Operation.ACCOUNTING_CLOSURE,
 }
+
+Answers = dict[str, CheckAnswer | None]
+"""TID -> what the backend says; None: it does not know it."""
 
 TransactionArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The transaction's id.", show_default=False)
@@ -124,13 +128,48 @@ def check(
     transaction, terminal = _found(path, transaction_id)
     settings = _settings(terminal)
     vault = KeyFileVault(key_file(path, config))
-    answers = asyncio.run(_asked(transaction, terminal, settings, vault))
+    ids = [transaction.id]
+    if transaction.type is TransactionType.REVERSAL and transaction.original_id:
+        ids.append(transaction.original_id)
+    if not as_json:
+        _say_returned(transaction)
+    own, *original = asyncio.run(_asked(ids, terminal, settings, vault))
     if as_json:
-        say_json({tid: _view(answer) for tid, answer in answers.items()})
+        returned = transaction.peer.get(phone.RETURNED)
+        say_json(
+            {
+                "answers": _views(own),
+                "original": _views(original[0]) if original else None,
+                "returned": returned and msgspec.json.decode(returned),
+            }
+        )
         return
+    _say_answers(own, "given back" if original else "paid")
+    if original:
+        say(f"Its original {transaction.original_id}, which decides:")
+        _say_answers(original[0], "paid")
+
+
+def _say_returned(transaction: Transaction) -> None:
+    """What the phone brought back last, if anything."""
+    if phone.UNREAD in transaction.peer:
+        say("The phone came back with something that nobody can read.")
+    if (told := transaction.peer.get(phone.RETURNED)) is None:
+        return
+    returned = msgspec.json.decode(told)
+    say(
+        f"The phone came back with: {returned['words']} ({returned['result']}), "
+        f"{returned['amount']} minor units"
+    )
+    for key, value in returned.get("fields", {}).items():
+        say(f"  {key} = {value}")
+    remark("What a phone brings back can be forged. The backend, asked now:")
+
+
+def _say_answers(answers: Answers, done: str) -> None:
     for tid, answer in answers.items():
         if answer is None:
-            say(f"On {tid} the backend does not know it, which is no proof that it was not paid.")
+            say(f"On {tid} the backend does not know it, which is no proof that it was not {done}.")
             continue
         amount = "no amount" if answer.amount is None else f"{answer.amount} minor units"
         say(f"On {tid}: {answer.status} ({answer.status_word or 'no status'}), {amount}")
@@ -178,21 +217,29 @@ def _settings(terminal: Terminal) -> DriverSettings:
 
 
 async def _asked(
-    transaction: Transaction, terminal: Terminal, settings: DriverSettings, vault: KeyFileVault
-) -> dict[str, CheckAnswer | None]:
+    ids: Sequence[str], terminal: Terminal, settings: DriverSettings, vault: KeyFileVault
+) -> list[Answers]:
+    """What the backend says of each, by the TID."""
     backends = Backends(AiohttpClient, SystemClock(), vault)
     backend = backends.of(settings)
     tids = phone.tids(terminal.tid, settings)
-    answers: dict[str, CheckAnswer | None] = {}
+    found: list[Answers] = []
     try:
-        for tid in tids:
-            try:
-                answers[tid] = await backend.check(tid, transaction.id, tids, settings)
-            except NoSuchTransaction:
-                answers[tid] = None
-        return answers
+        for name in ids:
+            answers: Answers = {}
+            for tid in tids:
+                try:
+                    answers[tid] = await backend.check(tid, name, tids, settings)
+                except NoSuchTransaction:
+                    answers[tid] = None
+            found.append(answers)
+        return found
     finally:
         await backends.close()
+
+
+def _views(answers: Answers) -> dict[str, object]:
+    return {tid: _view(answer) for tid, answer in answers.items()}
 
 
 def _view(answer: CheckAnswer | None) -> dict[str, object] | None:

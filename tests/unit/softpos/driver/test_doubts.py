@@ -154,6 +154,20 @@ async def test_a_forged_return_does_not_approve(counter: Counter) -> None:
     assert "tells of a payment" in counter.words(order)[-1]
 
 
+@at_a_counter(horizon_seconds=HOUR)
+async def test_what_the_phone_said_is_told_and_proves_nothing(counter: Counter) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    told = {"callerTrxId": order.id, "operationType": "PAYMENT", "result": "-16", "amount": "1250"}
+    await counter.come_back(link, told)
+    await counter.lost(order)
+    await asyncio.sleep(60)
+    assert 'The phone came back with "NFC is off".' in counter.words(order)[-1]
+    await asyncio.sleep(HOUR - 300)
+    assert (await counter.now(order)).state is State.UNKNOWN
+    assert (await counter.ended(order, 600)).state is State.FAILED
+
+
 @at_a_counter()
 async def test_a_forged_refusal_does_not_hide_a_payment(counter: Counter) -> None:
     order = await counter.order()

@@ -237,7 +237,7 @@ class SoftPosDriver:
         elif over and (horizon := self.settings.horizon_seconds):
             return Absent(f"{detail} It was asked until {horizon:g} seconds after it was sent.")
         else:
-            told = "The link may still be opened."
+            told = f"{phone.last_words(transaction)}The link may still be opened."
         return CannotTell(f"{detail} {told}", needs_person=over)
 
     def _is_over(self, transaction: Transaction) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Final
 
@@ -120,6 +121,14 @@ def is_shown(transaction: Transaction, settings: DriverSettings, clock: Clock) -
     if transaction.is_settled or transaction.sent_at is None or came_back:
         return False
     return clock.now() <= transaction.sent_at + round(settings.link_seconds * 1000)
+
+
+def last_words(transaction: Transaction) -> str:
+    """What the phone said last, for people, with a space behind it; empty if nothing."""
+    returned = transaction.peer.get(RETURNED)
+    if returned is None:
+        return ""
+    return f'The phone came back with "{json.loads(returned)["words"]}". '
 
 
 def inquiry(

@@ -210,7 +210,8 @@ def _hints(returned: Returned | None, driver: SoftPosDriver | None) -> dict[str,
     """What is remembered of it."""
     if returned is None:
         return {phone.UNREAD: "yes"}
-    hints = {phone.RETURNED: json.dumps(_told(returned))}
+    told = {**_told(returned), "fields": dict(returned.fields)}
+    hints = {phone.RETURNED: json.dumps(told)}
     if returned.result == links.AUTHORISED:
         hints[phone.CLAIMED] = "yes"
     if driver is not None and returned.terminal_id not in ("", *driver.tids):
