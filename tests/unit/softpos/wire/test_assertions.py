@@ -205,6 +205,16 @@ def test_times_are_strict_to_the_second(iat: int, exp: int, reason: Reason) -> N
     assert read(at(NOW, NOW + 900)).expires_at == NOW + 900
 
 
+def test_what_is_said_to_be_good_later_is_not_good_yet() -> None:
+    def from_(moment: Any) -> str:
+        members = json.loads(msgspec.json.encode(CLAIMS)) | {"nbf": moment}
+        return sealed(signed(json.dumps(members).encode()))
+
+    assert read(from_(NOW + 60)).not_before == NOW + 60
+    assert refused(from_(NOW + 61)) is Reason.NOT_YET
+    assert refused(from_("now")) is Reason.CLAIMS
+
+
 @pytest.mark.parametrize(
     ("audience", "good"),
     [
@@ -223,7 +233,10 @@ def test_the_audience_is_the_base_url(audience: str, good: bool) -> None:
     if good:
         assert read(token) == claims
     else:
-        assert refused(token) is Reason.AUDIENCE
+        with pytest.raises(AssertionRefused) as caught:
+            read(token)
+        assert caught.value.reason is Reason.AUDIENCE
+        assert repr(audience) in caught.value.detail, "whose developer looks for it in the log"
 
 
 def test_a_point_of_sale_counts_where_both_have_one() -> None:

@@ -109,6 +109,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Seconds since 1970; so is `expires_at`."""
     expires_at: _Moment = msgspec.field(name="exp")
     token_id: _Text = msgspec.field(name="jti")
+    not_before: _Moment = msgspec.field(name="nbf", default=0)
+    """Of RFC 7519; source 001 has none."""
 
 
 _claims: Final = msgspec.json.Decoder(Claims)
@@ -202,7 +204,7 @@ def read_assertion(
     _check_whose(claims, client_id, point_of_sale)
     meant = {each.rstrip("/") for each in audiences}
     if claims.audience.rstrip("/") not in meant:
-        raise AssertionRefused(Reason.AUDIENCE)
+        raise AssertionRefused(Reason.AUDIENCE, f"it is for {claims.audience!r}")
     _check_times(claims, now)
     return claims
 
@@ -288,7 +290,7 @@ def _check_whose(claims: Claims, client_id: str, point_of_sale: str) -> None:
 def _check_times(claims: Claims, now: int) -> None:
     if claims.expires_at <= claims.issued_at:
         raise AssertionRefused(Reason.CLAIMS, "exp is not behind iat")
-    if claims.issued_at > now + LEEWAY:
+    if max(claims.issued_at, claims.not_before) > now + LEEWAY:
         raise AssertionRefused(Reason.NOT_YET)
     if claims.expires_at <= now - LEEWAY:
         raise AssertionRefused(Reason.EXPIRED)
