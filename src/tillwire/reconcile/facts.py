@@ -60,6 +60,9 @@ class Window(msgspec.Struct, frozen=True):
     """In which days begin."""
     terminals: frozenset[str] = frozenset()
     """Names and TIDs, in small letters; empty: all."""
+    stores: frozenset[str] = frozenset()
+    """Names of stores that count wholly, in small letters: by them is known what names no
+    terminal."""
 
 
 def typed(
@@ -74,7 +77,7 @@ def typed(
         f"{_moment(profile, found)} AS ms FROM ({read})"
     )
     scaled = f"SELECT *, {_scaled(profile)} AS scaled, {_unit()} AS unit FROM ({words})"
-    below = "starts_with(amount_, '-')" if profile.amount.negative == "refund" else "false"
+    below = "starts_with(cleaned, '-')" if profile.amount.negative == "refund" else "false"
     numbers = (
         f"SELECT *, {_minor(profile, below)} AS minor, "
         f"CASE WHEN {below} AND told NOT IN ({_indexes(_BACK)}) "
@@ -137,16 +140,30 @@ def _type(profile: Profile, found: Mapping[str, str]) -> str:
 
 
 def _clean(profile: Profile) -> str:
-    """The amount's digits and point; NULL when it is not written as the profile says."""
+    """The amount's digits and point; NULL when it is not written as the profile says. What needs
+    tidying is looked at apart, since it is seldom: blanks around it, a plus, a minus behind."""
+    tidy = "trim(translate(amount_, chr(160) || chr(8239), '  '))"
+    tidy = f"regexp_replace({tidy}, '^[+]([0-9])', '\\1')"
+    if profile.amount.negative == "refund":
+        tidy = f"regexp_replace({tidy}, '^(.*[0-9]) ?-$', '-\\1')"
+    cases = " ".join(
+        f"WHEN {condition} THEN {text}"
+        for condition, text in (_shaped(profile, "amount_"), _shaped(profile, tidy))
+    )
+    return f"CASE {cases} END"
+
+
+def _shaped(profile: Profile, amount: str) -> tuple[str, str]:
+    """Whether an amount is written as the profile says, and its digits and point."""
     shape = profile.amount
     sign = "-?" if shape.negative == "refund" else ""
     if shape.unit == "minor":
-        return f"CASE WHEN regexp_full_match(amount_, '{sign}[0-9]{{1,15}}') THEN amount_ END"
+        return f"regexp_full_match({amount}, '{sign}[0-9]{{1,15}}')", amount
     decimal = r"\." if shape.decimal == "." else ","
     whole = "[0-9]{1,14}"
-    text = told = "amount_"
+    text = told = amount
     if shape.thousands == " ":  # of one kind or another
-        text = told = "translate(amount_, chr(160) || chr(8239), '  ')"
+        text = told = f"translate({amount}, chr(160) || chr(8239), '  ')"
     if shape.thousands:
         mark = r"\." if shape.thousands == "." else shape.thousands
         whole = f"(?:[0-9]{{1,3}}(?:{mark}[0-9]{{3}}){{1,4}}|{whole})"
@@ -154,7 +171,7 @@ def _clean(profile: Profile) -> str:
     if shape.decimal == ",":
         text = f"replace({text}, ',', '.')"
     pattern = quoted(f"{sign}{whole}(?:{decimal}[0-9]{{1,4}})?")
-    return f"CASE WHEN regexp_full_match({told}, {pattern}) THEN {text} END"
+    return f"regexp_full_match({told}, {pattern})", text
 
 
 def _scaled(profile: Profile) -> str:
@@ -267,6 +284,9 @@ def _inside(source: str, found: Mapping[str, str], window: Window) -> str:
         return within
     names = ", ".join(quoted(name) for name in sorted(window.terminals))
     places = [name for name in ("tid", "terminal") if name in found]
+    if not places and window.stores and "store" in found:
+        places = ["store"]
+        names = ", ".join(quoted(name) for name in sorted(window.stores))
     if not places:
         raise InvalidRequest(
             source, "it does not say of which terminal its rows are", "all terminals"

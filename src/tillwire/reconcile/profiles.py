@@ -30,6 +30,8 @@ DIRECTIVES: Final = frozenset(
 )
 """What a format of times may have in it."""
 
+_NUMBER: Final = re.compile("[1-9][0-9]{0,3}")
+
 W = TypeVar("W")
 
 
@@ -63,10 +65,13 @@ TEXTS: Final = (
     "authorisation_code", "stan", "card_last4",
 )  # fmt: skip
 """Columns of a side that are kept as they are written."""
-COLUMNS: Final = (*TEXTS, "type", "status", "amount", "currency", "at", "time")
-"""What a column of a file can be; `time` is the time of day where `at` is only the date."""
+COLUMNS: Final = (*TEXTS, "type", "status", "amount", "refund", "currency", "at", "time")
+"""What a column of a file can be; `time` is the time of day where `at` is only the date, and
+`refund` the amount of what was given back, where that has a column of its own."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)] | Annotated[int, Meta(ge=1, le=1000)]
+Constant = Annotated[str, Meta(max_length=200)]
+Word = Annotated[str, Meta(max_length=200, pattern=r"^(?!\s*\*\s*$)")]
 
 
 class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,6 +83,8 @@ class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encoding: Annotated[str, Meta(min_length=1, max_length=40)] = "utf-8"
     header: bool = True
     """Whether the first line of a CSV file names the columns; else they are numbered from 1."""
+    above: Annotated[int, Meta(ge=0, le=100)] = 0
+    """Lines of a CSV file above the one that names the columns."""
     list: str = ""
     """Of JSON: the member that holds the list; empty: the document is the list."""
 
@@ -116,6 +123,13 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     time: Times = Times()
     currency: str = ""
     """Of all amounts, where no column has it."""
+    store: Constant = ""
+    """Of all rows, where no column has it; so are the next two."""
+    terminal: Constant = ""
+    tid: Constant = ""
+    ignore: dict[str, list[Word]] = {}
+    """By the file's column: words of rows that are no transactions. One that ends in `*` is the
+    beginning of such words."""
     statuses: dict[str, Status] = {}
     """The file's words for statuses, in any case of letters, beside our own."""
     types: dict[str, TransactionType] = {}
@@ -132,6 +146,11 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         """The names that one of our columns may have in the file."""
         names = self.columns.get(column, [])
         return names if isinstance(names, list) else [names]
+
+    def constants(self) -> dict[str, str]:
+        """What all rows have, by our columns."""
+        told = {"store": self.store, "terminal": self.terminal, "tid": self.tid}
+        return {column: text for column, text in told.items() if text}
 
     def meant_by_statuses(self) -> dict[str, Status]:
         """The file's words for statuses, in capitals."""
@@ -197,6 +216,31 @@ def _check_columns(profile: Profile, source: str) -> None:
             raise strict_toml.mistake(
                 source, f"columns.{needed}", "this setting is missing", "the column's name"
             )
+
+    _check_rows(profile, source)
+
+
+def _check_rows(profile: Profile, source: str) -> None:
+    if "refund" in profile.columns and profile.amount.negative != "refund":
+        raise strict_toml.mistake(
+            source, "columns.refund", "nothing is given back here", 'amount.negative = "refund"'
+        )
+    for column in profile.constants():
+        if column in profile.columns:
+            raise strict_toml.mistake(
+                source, column, "there is a column for it, too", "one of both"
+            )
+    shape = profile.file
+    if shape.above and not (shape.header and shape.format == "csv"):
+        raise strict_toml.mistake(
+            source, "file.above", "there are no headings to stand above", "0, or CSV with headings"
+        )
+    for name, words in profile.ignore.items():
+        if not words:
+            raise strict_toml.mistake(source, f"ignore.{name}", "it has no word", "a list of some")
+        if shape.format == "csv" and not shape.header and not _NUMBER.fullmatch(name):
+            allowed = "the column's number, from 1"
+            raise strict_toml.mistake(source, f"ignore.{name}", "there are no headings", allowed)
 
 
 def _check_values(profile: Profile, source: str) -> None:

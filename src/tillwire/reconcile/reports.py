@@ -75,6 +75,7 @@ def view(report: Report) -> dict[str, Any]:
         "to": _rfc3339(window.end),
         "time_zone": window.zone,
         "sources": report.sources,
+        "left_out": report.left_out,
         "kinds": {kind.value: report.kinds[kind] for kind in WORDS},
         "totals": [_group_view(each) for each in report.groups],
         "differences": [difference_view(each) for each in report.differences],

@@ -55,6 +55,8 @@ class Report(msgspec.Struct, frozen=True):
     """Transactions that were UNKNOWN, and are not any more."""
     resolvable: list[str]
     """Those that are, and about which the acquirer's word is definite."""
+    left_out: Mapping[str, int] = {}
+    """How many rows of a side's file are no transactions, as its profile says."""
 
     @property
     def agrees(self) -> bool:
@@ -125,6 +127,7 @@ def reconcile(
         differences=differences,
         resolved=sorted(resolved),
         resolvable=sorted(resolvable - resolved),
+        left_out={label: n for label, each in sides.items() if (n := each.prepared.left_out)},
     )
 
 

@@ -26,6 +26,7 @@ LARGEST_JSON: Final = 64 << 20
 MOST_COLUMNS: Final = 1000
 LONGEST_LINE: Final = 2 << 20
 
+AMOUNTS: Final = ("amount", "refund")
 MOST_DIGITS: Final = 30
 """Of a JSON number that is written out: one of few characters may be of millions."""
 _NO_HEADINGS: Final = "its first line has no headings, or too many"
@@ -75,6 +76,8 @@ class Prepared(msgspec.Struct, frozen=True):
     """The file whose lines a mistake is told by; None when it has none."""
     table: Table | None = None
     """The CSV file that the relation reads, if it is one."""
+    left_out: int = 0
+    """Rows of the file that are no transactions, as its profile says."""
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -137,16 +140,25 @@ class File:
         self.name = path.name
         self.profile = profile
         self._path = path
+        self._left_out = 0
 
     def prepare(self, workspace: Workspace, side: str) -> Prepared:
         """Look at its columns; write it anew where DuckDB cannot read it itself."""
+        prepared = self._prepared(workspace, side)
+        constants = {name: quoted(text) for name, text in self.profile.constants().items()}
+        found = {**prepared.found, **constants}
+        if back := found.pop("refund", ""):
+            found["amount"] = _signed(found["amount"], back)
+        return msgspec.structs.replace(prepared, found=found, left_out=self._left_out)
+
+    def _prepared(self, workspace: Workspace, side: str) -> Prepared:
         if self._is_parquet():
             return self._parquet(workspace, side)
         if self.profile.file.format == "json":
             return self._json(workspace, side)
         line, names = self._header()
         places = _places(self.profile, names, self.name)
-        if _is_utf8(self.profile) and line == 1:
+        if _is_utf8(self.profile) and line == 1 and not self.profile.ignore:
             link = workspace.link(self._path, f"{side}.csv")
             shape = self.profile.file
             found = {column: f"c{index}" for column, index in places.items()}
@@ -178,6 +190,8 @@ class File:
         link = workspace.link(self._path, f"{side}.parquet")
         relation = f"read_parquet({quoted(str(link))})"
         columns = workspace.columns_of(relation, self.name)
+        if self.profile.ignore:
+            relation = self._left(workspace, relation, [name for name, _ in columns])
         found = {
             column: self._written(column, *columns[index])
             for column, index in _places(
@@ -186,19 +200,46 @@ class File:
         }
         return Prepared(relation, found, None)
 
+    def _left(self, workspace: Workspace, relation: str, names: Sequence[str]) -> str:
+        """The relation without the rows that are no transactions."""
+        ignored = " OR ".join(
+            f"starts_with({text}, {quoted(word[:-1])})"
+            if word.endswith("*")
+            else f"{text} = {quoted(word)}"
+            for place, words in self._ignored(names)
+            for text in (f"trim(coalesce(CAST({identifier(names[place])} AS VARCHAR), ''))",)
+            for word in words
+        )
+        ((self._left_out,),) = workspace.run(
+            f"SELECT count(*) FILTER ({ignored}) FROM {relation}", reading=self.name
+        )
+        return f"(SELECT * FROM {relation} WHERE NOT ({ignored}))"
+
+    def _ignored(self, names: Sequence[str]) -> list[tuple[int, list[str]]]:
+        """Where it is looked which rows are no transactions, and for which words. Raises
+        `InvalidRequest` when there is no such column."""
+        found = []
+        for name, words in self.profile.ignore.items():
+            its = [int(name) - 1] if not self.profile.file.header else _place(name, names)
+            if len(its) != 1:
+                problem = f"there is no one column {name!r}, by which rows are ignored"
+                raise InvalidRequest(self.name, problem, "one of its columns")
+            found.append((its[0], [word.strip() for word in words]))
+        return found
+
     def _written(self, column: str, name: str, kind: str) -> str:
         """A typed column as the profile would have it written."""
         if kind.startswith(("STRUCT", "MAP", "UNION")) or kind.endswith("]"):
             problem = f"column {cut(name)[:40]!r} holds lists or objects"
             raise InvalidRequest(self.name, problem, "text, numbers or times")
         text = f"CAST({identifier(name)} AS VARCHAR)"
-        is_amount = column == "amount" and kind.startswith("DECIMAL")
+        is_amount = column in AMOUNTS and kind.startswith("DECIMAL")
         if not (is_amount or kind in ("DOUBLE", "FLOAT")):
             return text
         plain = f"contains({text}, '.') AND NOT contains({text}, 'e')"
         text = f"CASE WHEN {plain} THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
         mark = self.profile.amount.decimal
-        return f"replace({text}, '.', '{mark}')" if column == "amount" else text
+        return f"replace({text}, '.', '{mark}')" if column in AMOUNTS else text
 
     # --- text ---------------------------------------------------------------------------------
 
@@ -209,12 +250,21 @@ class File:
         )
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
-        """The records of a CSV file behind its headings, each with the line on which it ends.
-        Raises `InvalidRequest`."""
+        """The records of a CSV file behind its headings that are transactions, each with the line
+        on which it ends. Raises `InvalidRequest`."""
         records = self._all_records()
+        names: list[str] = []
         if self.profile.file.header:
-            next(records, None)
-        return records
+            _, names = next(records, (0, names))
+        ignored = self._ignored([name.strip() for name in names])
+        self._left_out = 0
+        for line, record in records:
+            if any(
+                place < len(record) and _is_one(record[place], words) for place, words in ignored
+            ):
+                self._left_out += 1
+            else:
+                yield line, record
 
     def _all_records(self) -> Iterator[tuple[int, list[str]]]:
         shape = self.profile.file
@@ -229,16 +279,16 @@ class File:
             try:
                 for record in reader:
                     if record:
-                        yield reader.line_num, record
+                        yield shape.above + reader.line_num, record
             except UnicodeError as error:
                 encoding = getattr(error, "encoding", self.profile.file.encoding)
                 raise InvalidRequest(
                     self.name,
-                    f"line {reader.line_num + 1} is not {encoding} text",
+                    f"line {shape.above + reader.line_num + 1} is not {encoding} text",
                     "the encoding that the profile names under [file]",
                 ) from None
             except csv.Error as error:
-                problem = f"line {reader.line_num}: {error}"
+                problem = f"line {shape.above + reader.line_num}: {error}"
                 raise InvalidRequest(self.name, problem, "CSV as its profile says") from None
 
     def _lines(self, text: TextIO) -> Iterator[str]:
@@ -249,7 +299,9 @@ class File:
                 raise InvalidRequest(
                     self.name, f"line {number}: it is too long", "lines of up to 2 MB"
                 )
-            yield line
+            if number > self.profile.file.above:
+                # Encodings that name their order of octets leave the mark where it is.
+                yield line.removeprefix("\ufeff") if number == 1 else line
 
     def _header(self) -> tuple[int, list[str]]:
         """The columns' names, and on which line they end."""
@@ -275,7 +327,7 @@ class File:
     # --- JSON ---------------------------------------------------------------------------------
 
     def _json(self, workspace: Workspace, side: str) -> Prepared:
-        items = self._objects()
+        items = list(self._transactions())
         rows = {
             column: [_chosen(item, self.profile, column) for item in items]
             for column in COLUMNS
@@ -283,7 +335,9 @@ class File:
         }
         for column, values in rows.items():
             # What a text says may be unknown of all; what decides may not be guessed for all.
-            guessed = column in TEXTS or (column == "currency" and self.profile.currency)
+            guessed = column in (*TEXTS, "refund") or (
+                column == "currency" and self.profile.currency
+            )
             if items and not guessed and all(value is None for value in values):
                 raise _missing(self.name, self.profile.names_of(column), column)
         # A list without any object lacks nothing.
@@ -295,6 +349,18 @@ class File:
         return self._anew(
             workspace, side, there, zip(*(rows[column] for column in there), strict=True), None
         )
+
+    def _transactions(self) -> Iterator[dict[str, Any]]:
+        """Those objects that are."""
+        ignored = {
+            name: [word.strip() for word in words] for name, words in self.profile.ignore.items()
+        }
+        self._left_out = 0
+        for item in self._objects():
+            if any(_is_one(_plain(item.get(name)), words) for name, words in ignored.items()):
+                self._left_out += 1
+            else:
+                yield item
 
     def _objects(self) -> list[dict[str, Any]]:
         """The objects of a JSON list."""
@@ -354,7 +420,7 @@ class File:
                 raise InvalidRequest(self.name, problem, "text of whole ones")
             case str():
                 return cut(value)
-            case Decimal() if column == "amount" and abs(value.adjusted()) < MOST_DIGITS:
+            case Decimal() if column in AMOUNTS and abs(value.adjusted()) < MOST_DIGITS:
                 plain = f"{value:f}"
                 plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
                 return cut(plain.replace(".", self.profile.amount.decimal))
@@ -417,6 +483,27 @@ def _missing(
     there = ", ".join(cut(name)[:40] for name in names[:20])
     problem = f"there is no column {called}, which is to be {column}"
     return InvalidRequest(source, problem, f"one of its columns: {there}" if there else "")
+
+
+def _signed(amount: str, back: str) -> str:
+    """The amount where two columns have it: below zero if it is in the one for refunds. What is in
+    both is none."""
+    nothing = [f"regexp_full_match(coalesce({text}, ''), '[ 0.,]*')" for text in (amount, back)]
+    return (
+        f"CASE WHEN {nothing[1]} THEN {amount} WHEN {nothing[0]} THEN '-' || trim({back}) "
+        f"ELSE {amount} || ' and ' || {back} END"
+    )
+
+
+def _is_one(text: str, words: Sequence[str]) -> bool:
+    """Whether it is one of these words, or begins as one that ends in `*`."""
+    text = text.strip(" ")
+    return any(text.startswith(word[:-1]) if word.endswith("*") else text == word for word in words)
+
+
+def _plain(value: object) -> str:
+    """A value of JSON as a text to be looked at."""
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _is_utf8(profile: Profile) -> bool:

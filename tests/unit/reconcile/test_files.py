@@ -68,8 +68,8 @@ def test_a_file_that_is_no_such_file_is_refused(tmp_path: Path, octets: bytes, t
     assert told.lower() in refused(tmp_path, octets).lower()
 
 
-AMOUNTS = ["1.234,56", "12,50", "1e3", "12.505", "12.340000000000001", "-5.00", "+5.00", "",
-           "12.50 EUR", "NaN", "0x10", " 12.50", "1_000", "9999999999999999.00",
+AMOUNTS = ["1.234,56", "12,50", "1e3", "12.505", "12.340000000000001", "-5.00", "5.00-", "",
+           "12.50 EUR", "NaN", "0x10", "12 .50", "++5.00", "1_000", "9999999999999999.00",
            "１２.50"]  # fmt: skip
 
 

@@ -10,6 +10,15 @@ from tests.unit.reconcile.books import SMALL, profile
 from tillwire.errors import ConfigurationError
 from tillwire.reconcile import profiles
 
+NUMBERED = """
+currency = "EUR"
+[file]
+header = false
+[columns]
+amount = 1
+at = 2
+"""
+
 
 @pytest.mark.parametrize("name", profiles.shipped())
 def test_each_shipped_profile_is_sound_and_says_what_it_is_for(name: str) -> None:
@@ -45,6 +54,14 @@ def test_those_of_the_sources_and_our_own_are_shipped() -> None:
         (SMALL + '[time]\nformat = "%d %%z"\n', "time.zone: times without an offset need a zone"),
         (SMALL + '[statuses]\nok = "APPROVED"\nOK = "DECLINED"\n', "it is there twice"),
         (SMALL + '[statuses]\nok = "PAID"\n', "statuses"),
+        (SMALL + "[file]\nabove = 1\nheader = false\n", "file"),
+        (SMALL + '[file]\nabove = 1\nformat = "json"\n', "file.above: there are no headings"),
+        (SMALL + "[ignore]\nKind = []\n", "ignore.Kind: it has no word"),
+        (SMALL + '[ignore]\nKind = ["*"]\n', "ignore"),
+        (SMALL + '[ignore]\nKind = "FEE"\n', "ignore"),
+        (NUMBERED + '[ignore]\nKind = ["FEE"]\n', "ignore.Kind: there are no headings"),
+        (SMALL + 'refund = "Back"\n', "columns.refund: nothing is given back here"),
+        ('tid = "1"\n' + SMALL + 'tid = "Tid"\n', "tid: there is a column for it, too"),
         (SMALL + "[colums]\n", "did you mean 'columns'?"),
         ("keys = 1", "keys"),
         ("= 1", "it is not valid TOML"),
