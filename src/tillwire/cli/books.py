@@ -23,7 +23,7 @@ from tillwire.cli.output import remark, say, say_json, say_table
 from tillwire.cli.terminals import TerminalArgument
 from tillwire.cli.times import in_zone
 from tillwire.cli.views import View, entry_view, transaction_view
-from tillwire.cli.windows import DayOption, FromOption, ToOption, chosen
+from tillwire.cli.windows import DayOption, FromOption, Places, ToOption, chosen
 from tillwire.clock import Instant
 from tillwire.core.books import LAST_WITHIN, MOST_LISTED
 from tillwire.core.entries import Entry, Lists, Said, Wanted
@@ -126,7 +126,7 @@ def books(
     with opened(path) as found:
         estate = found.read_now(lambda reader: reader.estate())
         place = terminal_of(estate, terminal)
-        window, _ = chosen(estate, day, begin, end, "", place.id)
+        window, _ = chosen(estate, day, begin, end, Places(terminal=place.id))
         wanted = Wanted(
             begin=window.begin,
             end=window.end,

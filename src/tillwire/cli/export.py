@@ -13,10 +13,12 @@ from typing import Annotated
 import typer
 
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
+from tillwire.cli.options import OwnerOption
 from tillwire.cli.output import remark
 from tillwire.cli.windows import (
     DayOption,
     FromOption,
+    Places,
     StoreOption,
     TerminalOption,
     ToOption,
@@ -35,6 +37,7 @@ def export(
     day: DayOption = "",
     begin: FromOption = "",
     end: ToOption = "",
+    organisation: OwnerOption = "",
     store: StoreOption = "",
     terminal: TerminalOption = "",
     journal: JournalOption = None,
@@ -49,7 +52,7 @@ def export(
         raise InvalidRequest("--parquet", "one file is written at a time", "--csv, or --parquet")
     with opened(locate(journal, config, data)) as books:
         estate = books.read_now(lambda reader: reader.estate())
-        window, terminals = chosen(estate, day, begin, end, store, terminal)
+        window, terminals = chosen(estate, day, begin, end, Places(organisation, store, terminal))
 
         def written(reader: Reader) -> int:
             found = rows_of(reader.transactions_in(window.begin, window.end), ids_of(terminals))

@@ -26,12 +26,13 @@ from tillwire.cli.journals import (
     locate,
     opened,
 )
-from tillwire.cli.options import JsonOption
+from tillwire.cli.options import JsonOption, OwnerOption
 from tillwire.cli.output import remark, say, say_json, say_table
 from tillwire.cli.told_side import ask_terminals
 from tillwire.cli.windows import (
     DayOption,
     FromOption,
+    Places,
     StoreOption,
     TerminalOption,
     ToOption,
@@ -77,6 +78,7 @@ def run(
     day: DayOption = "",
     begin: FromOption = "",
     end: ToOption = "",
+    organisation: OwnerOption = "",
     store: StoreOption = "",
     terminal: TerminalOption = "",
     out: Annotated[
@@ -123,7 +125,7 @@ def run(
     path = locate(journal, config, data)
     with opened(path) as books:
         estate = books.read_now(lambda reader: reader.estate())
-        window, terminals = chosen(estate, day, begin, end, store, terminal)
+        window, terminals = chosen(estate, day, begin, end, Places(organisation, store, terminal))
         theirs: TheirSide | None = None
         if asks:
             now = SystemClock().now()
@@ -232,6 +234,8 @@ def _report(books: SqliteJournal, found: list[Finding]) -> int:
 
 def _say(report: Report, window: Window, new: int, *, dry_run: bool) -> None:
     say(f"Compared: {', '.join(f'{label} ({name})' for label, name in report.sources.items())}.")
+    for label, count in report.left_out.items():
+        say(f"Rows of {report.sources[label]} left out, as its profile says: {count}.")
     say()
     kinds: Iterable[tuple[str, int]] = (
         (words, report.kinds[kind]) for kind, words in reports.WORDS.items()

@@ -1,15 +1,16 @@
-"""Which transactions a command is about: a day or a time, a store, a terminal."""
+"""Which transactions a command is about: a day or a time, an organisation, a store, a
+terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, datetime, time, timedelta
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo
 
 import typer
 
-from tillwire.cli.options import store_of, terminal_of
+from tillwire.cli.options import organisation_of, store_of, terminal_of
 from tillwire.cli.times import parse_moment
 from tillwire.clock import Instant, instant
 from tillwire.core.estate import Estate
@@ -24,14 +25,22 @@ StoreOption = Annotated[str, typer.Option("--store", "-s", help="Only of this on
 TerminalOption = Annotated[str, typer.Option("--terminal", "-t", help="Only of this one.")]
 
 
+class Places(NamedTuple):
+    """Which terminals are meant; empty: all."""
+
+    organisation: str = ""
+    store: str = ""
+    terminal: str = ""
+
+
 def chosen(
-    estate: Estate, day: str, begin: str, end: str, store: str, terminal: str
+    estate: Estate, day: str, begin: str, end: str, places: Places
 ) -> tuple[Window, list[Terminal] | None]:
     """The time and the terminals that the options mean; None: all terminals. Raises
     `InvalidRequest`, `NotFound`."""
-    terminals = _terminals(estate, store, terminal)
-    places = list(estate.terminals.values()) if terminals is None else terminals
-    zones = sorted({estate.stores[each.store_id].time_zone for each in places})
+    terminals = _terminals(estate, places)
+    counted = list(estate.terminals.values()) if terminals is None else terminals
+    zones = sorted({estate.stores[each.store_id].time_zone for each in counted})
     zone = zones[0] if len(zones) == 1 else "UTC"
     if bool(day) == bool(begin or end):
         raise InvalidRequest("--day", "say which time is meant", "--day, or --from with --to")
@@ -48,7 +57,9 @@ def chosen(
     if behind <= first:
         raise InvalidRequest("--to", "it is not later than --from", "a later time")
     names = {name.lower() for each in terminals or [] for name in (each.name, each.tid) if name}
-    return Window(first, behind, zone, frozenset(names)), terminals
+    wholly = [] if places.terminal else [each.store_id for each in terminals or []]
+    stores = {estate.stores[store_id].name.lower() for store_id in wholly}
+    return Window(first, behind, zone, frozenset(names), frozenset(stores)), terminals
 
 
 def ids_of(terminals: list[Terminal] | None) -> Collection[str] | None:
@@ -56,20 +67,29 @@ def ids_of(terminals: list[Terminal] | None) -> Collection[str] | None:
     return None if terminals is None else {each.id for each in terminals}
 
 
-def _terminals(estate: Estate, store: str, terminal: str) -> list[Terminal] | None:
-    place = store_of(estate, store) if store else None
-    if terminal:
-        found = terminal_of(estate, terminal)
-        if place is not None and found.store_id != place.id:
-            there = estate.stores[found.store_id].name
-            raise InvalidRequest("--terminal", f"{found.name} is not in that store", f"in {there}")
+def _terminals(estate: Estate, places: Places) -> list[Terminal] | None:
+    owner = organisation_of(estate, places.organisation).id if places.organisation else ""
+    place = store_of(estate, places.store) if places.store else None
+    its = [
+        each
+        for each in estate.terminals.values()
+        if owner in ("", each.organisation_id) and (place is None or each.store_id == place.id)
+    ]
+    if places.terminal:
+        found = terminal_of(estate, places.terminal)
+        if found not in its:
+            raise InvalidRequest(
+                "--terminal",
+                f"{found.name} is not in that {'store' if place else 'organisation'}",
+                f"in {estate.stores[found.store_id].name if place else found.organisation_id}",
+            )
         return [found]
-    if place is not None:
-        its = [each for each in estate.terminals.values() if each.store_id == place.id]
-        if not its:  # or all would be meant
-            raise InvalidRequest("--store", f"{place.name} has no terminal", "a store with some")
-        return its
-    return None
+    if not owner and place is None:
+        return None
+    if not its:  # or all would be meant
+        option, name = ("--store", place.name) if place else ("--organisation", owner)
+        raise InvalidRequest(option, f"{name} has no terminal", "one with some")
+    return its
 
 
 def _day(text: str, zone: str) -> tuple[Instant, Instant]:

@@ -241,3 +241,21 @@ def test_a_bad_file_changes_nothing(run: Run, journal: Path, tmp_path: Path) -> 
     assert ran.status == 2
     assert "there is no column 'original_id'" in ran.err
     assert run("discrepancies", "list", "--all", "--json", "--journal", journal).document == []
+
+
+def test_an_organisation_is_compared_without_the_others(run: Run, shop: Shop) -> None:
+    shop.sell("TILLWIRE-V1-0001", "ours-1", "10.00")
+    whole = shop.export()
+    own = ("--organisation", "sandbox-shop", *ALWAYS, *shop.here)
+    rows = run("transactions", "export", *own).out
+    assert rows.count("\n") == len(whole) + 1
+    ran = run("transactions", "export", "--organisation", "nobody", *ALWAYS, *shop.here)
+    assert (ran.status, ran.out) == (1, "")
+    assert "No organisation 'nobody'" in ran.err
+    other = ("--organisation", "sandbox-other", *ALWAYS, *shop.here)
+    assert run("transactions", "export", *other).out.count("\n") == 1
+    ran = run("reconcile", "--till", shop.till, "--dry-run", "--json", *other)
+    assert ran.document["kinds"]["matched"] == 0
+    assert ran.document["kinds"]["outside"] == len(whole)
+    ran = run("transactions", "export", *other, "--terminal", "TILLWIRE-V1-0001")
+    assert "is not in that organisation. Allowed: in sandbox-shop." in ran.err
