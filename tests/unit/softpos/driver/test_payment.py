@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 
 from tests.kit.scripted import Asked
@@ -306,6 +309,37 @@ async def test_a_key_that_was_rotated_away_is_replaced_at_once(counter: Counter)
     counter.backend.keys = ["enc-2", "enc-1b"]
     assert await counter.driver.check("nothing-known") is None
     assert len(counter.backend.of(KEYS)) == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "audience"),
+        (-30, "audience"),
+        (-400, "Our clock is 400 seconds ahead of the backend's."),
+        (400, "Our clock is 400 seconds behind the backend's."),
+    ],
+)
+@at_a_counter()
+async def test_a_refusal_says_where_to_look(
+    counter: Counter, seconds: int | None, words: str
+) -> None:
+    """The backend never does."""
+    refusal = there.answers(401, b'{"statusCode":"401","message":"Unauthorized"}')
+
+    async def refuses(backend: there.Backend, asked: Asked) -> Reply:
+        reply = await refusal(backend, asked)
+        if seconds is None:
+            return reply
+        theirs = datetime.fromtimestamp(counter.gateway.clock.now() / 1000 + seconds, UTC)
+        stamp = format_datetime(theirs, usegmt=True).encode()
+        return msgspec.structs.replace(reply, headers=[(b"date", stamp)])
+
+    counter.backend.checks.extend([refuses] * 2)
+    failed = await counter.ended(await counter.order(), 60)
+    assert failed.state is State.FAILED
+    assert "401 Unauthorized" in counter.reasons(failed)[-1]
+    assert words in counter.reasons(failed)[-1]
 
 
 @at_a_counter()

@@ -9,7 +9,9 @@ for again at any time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
+from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -55,13 +57,14 @@ FAULTS: Final = frozenset({408, 429})
 class Refused(PeerError):
     """The backend refused the request."""
 
-    def __init__(self, status: int, body: bytes) -> None:
-        """`status` is that of HTTP."""
+    def __init__(self, status: int, body: bytes, hint: str = "") -> None:
+        """`status` is that of HTTP; `hint` is for whoever set us up."""
         told = errors.read_refusal(status, body)
         self.status = status
+        code = "" if told.status_code == str(status) else told.status_code
         fields = "; ".join(f"{each.field}: {each.message}" for each in told.field_errors)
-        words = " ".join(f"{told.status_code} {told.message} {fields}".split())
-        super().__init__(f"{status} {words}"[:LONGEST_WORDS].strip())
+        words = " ".join(f"{status} {code} {told.message} {fields}".split())
+        super().__init__(f"{words[:LONGEST_WORDS]} {hint}".strip())
 
 
 class NoSuchTransaction(PeerError):
@@ -219,10 +222,24 @@ class Backend:
                 continue
             if response.status == 404 and errors.is_standard(response.body):
                 raise NoSuchTransaction(Refused(404, response.body).detail)
+            if response.status == 401:
+                raise Refused(401, response.body, f"({self._where_to_look(response)})")
             if response.status != 200:
                 raise Refused(response.status, response.body)
             return aliases.read_answer(response.body, question.settings.table)
         raise AssertionError("the second answer is the last one")
+
+    def _where_to_look(self, response: HttpResponse) -> str:
+        """What may be wrong when a new token and a new assertion are refused, which the backend
+        does not say. Its `Date` tells of a wrong clock."""
+        skew = 0.0
+        with contextlib.suppress(ValueError, OverflowError):
+            stamp = {name.lower(): value for name, value in response.headers}.get("date", "")
+            skew = self._clock.now() / 1000 - parsedate_to_datetime(stamp).timestamp()
+        if abs(skew) > assertions.LEEWAY:
+            side = "ahead of" if skew > 0 else "behind"
+            return f"Our clock is {abs(skew):.0f} seconds {side} the backend's."
+        return "Look at audience, point_of_sale, the TIDs, the certificate and our clock."
 
     async def _turn(self, patience: asyncio.Timeout) -> None:
         """Wait until the next question may be asked, which does not try our patience. Who gives up
