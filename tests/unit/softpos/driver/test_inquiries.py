@@ -139,6 +139,8 @@ async def test_what_a_forger_says_moves_nothing(counter: Counter) -> None:
         ({"result": "-41"}, ""),
         ({"result": "-7", "amount": "0"}, "TID suspended"),
         ({"result": "20", "amount": "0"}, "cancelled"),
+        ({"result": "-6"}, "login needed"),
+        ({"result": "-8", "amount": ""}, "no TID"),
     ],
 )
 @at_a_counter()
@@ -185,6 +187,21 @@ async def test_the_first_answer_counts(counter: Counter) -> None:
     assert told.known is not None
     late = await counter.come_back(links[0], {**slip(links[0]), **receipt(paid)})
     assert late.status == 200  # noted, and nobody waits for it
+
+
+@at_a_counter()
+async def test_an_answer_to_another_question_is_none(counter: Counter) -> None:
+    """As the app gives it when its accounts are closed."""
+    told = await ask(
+        counter,
+        lambda _: {
+            "operationType": "ACCOUNTING_CLOSURE",
+            "hostTotal": "1250",
+            "terminalTotal": "1250",
+        },
+    )
+    assert told.entry is None
+    assert "ACCOUNTING_CLOSURE" in told.trouble
 
 
 @at_a_counter()

@@ -22,7 +22,7 @@ from tillwire.core.model import Evidence, Outcome, Transaction, TransactionType,
 from tillwire.core.ports import Inbox, Vault
 from tillwire.dialects.softpos.driver.outcome import Asked
 from tillwire.dialects.softpos.wire import links
-from tillwire.dialects.softpos.wire.links import Returned
+from tillwire.dialects.softpos.wire.links import Operation, Returned
 from tillwire.errors import LocalProtocolError, PeerError, RemoteProtocolError
 from tillwire.net.secret_paths import SecretPaths
 
@@ -89,6 +89,8 @@ async def last_on_phone(
     with inquiries.expected(name) as answer:
         tell(SCAN + link)
         returned = await answer
+    if returned.operation is not Operation.LAST_TRANSACTION:
+        raise RemoteProtocolError(f"The phone answered with {returned.operation}.")
     if returned.result == links.EMPTY:
         return None
     if returned.result != links.AUTHORISED:

@@ -187,6 +187,8 @@ def read_return(query: str) -> Returned:
     if not _RESULT.match(result):
         raise RemoteProtocolError("Its result is no number.")
     closure = operation is Operation.ACCOUNTING_CLOSURE
+    # A last transaction that is not told has no receipt to take it from.
+    needed = operation is not Operation.LAST_TRANSACTION or int(result) == AUTHORISED
     terminal = fields.get("f41") or fields.get("terminalId") or ""
     if terminal and not _TID.match(terminal):
         raise RemoteProtocolError("Its terminal is no TID of 8 digits.")
@@ -196,7 +198,7 @@ def read_return(query: str) -> Returned:
         operation=operation,
         caller_trx_id=caller,
         result=int(result),
-        amount=None if closure else _amount(fields, "amount", needed=int(result) != EMPTY),
+        amount=None if closure else _amount(fields, "amount", needed=needed),
         terminal_id=terminal,
         host_total=_amount(fields, "hostTotal", needed=False) if closure else None,
         terminal_total=_amount(fields, "terminalTotal", needed=False) if closure else None,
