@@ -9,6 +9,7 @@ assertions are encrypted to are ours: at least two live ones, whose private halv
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import uuid
@@ -20,6 +21,7 @@ import msgspec
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tillwire.clock import Instant, instant
 from tillwire.core.estate import Estate
@@ -174,7 +176,7 @@ def revoked(estate: Estate, client_id: str, now: Instant) -> ClientApp:
 def read_certificate(pem: bytes, now: Instant) -> tuple[str, bytes]:
     """The certificate in the one form in which it is kept (PEM), and the SHA-256 of its DER. Of a
     chain, the first one counts. Raises `InvalidRequest` (field `certificate`), also when it has
-    expired: no handshake would take it."""
+    expired or is for something else: no handshake would take it."""
     if b"PRIVATE KEY" in pem:
         problem = "there is a private key in it, which stays with the application"
         raise InvalidRequest("certificate", problem, _CERTIFICATE_ALLOWED)
@@ -201,6 +203,22 @@ def _problem_of(certificate: x509.Certificate, pem: bytes, now: Instant) -> str:
         return "its key cannot be read"
     except InvalidRequest as error:
         return error.problem
+    try:
+        return _unfit(certificate.extensions)
+    except ValueError:
+        return "its extensions cannot be read"
+
+
+def _unfit(extensions: x509.Extensions) -> str:
+    """Why OpenSSL takes it for no client's. One that says nothing of its use is for everything."""
+    with contextlib.suppress(x509.ExtensionNotFound):
+        uses = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        if ExtendedKeyUsageOID.CLIENT_AUTH not in uses:
+            return "it is none for clients (clientAuth)"
+    with contextlib.suppress(x509.ExtensionNotFound):
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+        if not (usage.digital_signature or usage.key_agreement):
+            return "its key is not for handshakes (digitalSignature)"
     return ""
 
 

@@ -11,17 +11,19 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509 import ExtendedKeyUsage
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.test_cli_keys import estate_in
 from tests.unit.estate.test_applications import private, public
-from tillwire.estate.certificates import APP_LIVES, Issued, begun, issue, named
+from tillwire.estate.certificates import APP_LIVES, Issued, begun, issue, named, usage
 from tillwire.estate.keys import digest_of
 from tillwire.journal.vault import KeyFileVault
 
+EVERYTHING = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 TID = "30350002"
 ADD = ("softpos", "add", "-o", "shop", "--name", "Backend", "--tid", TID)
 
@@ -176,6 +178,42 @@ def test_an_authority_is_no_application_and_an_application_no_authority(
     ran = run(*ADD, "--generate", tmp_path / "new", "--ca", leaf, "--journal", journal)
     assert (ran.status, ran.out) == (2, "")
     assert "ca: key and certificate are no authority" in ran.err
+
+
+def certificate_for(*more: x509.ExtensionType) -> bytes:
+    """An RSA key's, with these extensions."""
+    key, now = rsa.generate_private_key(65537, 2048), datetime.now(UTC)
+    subject = named("app")
+    made = begun(subject, subject, key.public_key(), now, now + APP_LIVES)
+    for each in more:
+        made = made.add_extension(each, critical=False)
+    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    ("extension", "says"),
+    [
+        (ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), " is none for clients (clientAuth)"),
+        (ExtendedKeyUsage([EVERYTHING]), " is none for clients (clientAuth)"),
+        (usage(of_authority=True), "s key is not for handshakes (digitalSignature)"),
+    ],
+)
+def test_a_certificate_that_no_handshake_would_take_is_refused(
+    run: Run, journal: Path, tmp_path: Path, extension: x509.ExtensionType, says: str
+) -> None:
+    unfit = tmp_path / "unfit.crt"
+    unfit.write_bytes(certificate_for(extension))
+    ran = run(*ADD, "--certificate", unfit, "--journal", journal)
+    assert (ran.status, ran.out) == (2, "")
+    assert f"certificate: it{says}" in ran.err
+
+
+def test_a_certificate_that_says_nothing_of_its_use_is_taken(
+    run: Run, journal: Path, tmp_path: Path
+) -> None:
+    plain = tmp_path / "plain.crt"
+    plain.write_bytes(certificate_for())
+    assert run(*ADD, "--certificate", plain, "--journal", journal).status == 0
 
 
 def leaf_of_elliptic_curve() -> bytes:
