@@ -14,7 +14,7 @@ import msgspec
 
 from tillwire.core.model import Evidence, Outcome, TransactionType, Verdict
 from tillwire.reconcile import profiles
-from tillwire.reconcile.facts import FACTS, MOVED, NOTHING, OPEN, Window
+from tillwire.reconcile.facts import FACTS, MOVED, NOTHING, OPEN, REVERSED, Window
 from tillwire.reconcile.match import ACQUIRER, GATEWAY, LABELS, NEAR, match
 from tillwire.reconcile.profiles import Key, Status
 from tillwire.reconcile.results import (
@@ -109,16 +109,10 @@ def reconcile(
         workspace.seal()
         say("Comparing.")
         match(workspace, sides)
+        totals, differences = _found(workspace, others, most)
         resolvable, resolved = _resolve(workspace, others, resolve)
-        totals = Totals()
-        count_agreed(workspace, others, totals)
-        differences = []
-        for result in results(workspace, others):
-            totals.add(result)
-            if result.kind not in (Kind.MATCHED, Kind.OUTSIDE):
-                differences.append(result)
-                if len(differences) > most:
-                    raise too_many(most)
+        if resolved:
+            totals, differences = _found(workspace, others, most)
     return Report(
         window=window,
         sources={label: sources[label].name for label in (GATEWAY, *others)},
@@ -129,6 +123,20 @@ def reconcile(
         resolvable=sorted(resolvable - resolved),
         left_out={label: n for label, each in sides.items() if (n := each.prepared.left_out)},
     )
+
+
+def _found(workspace: Workspace, others: list[str], most: int) -> tuple[Totals, list[Result]]:
+    """The sums, and the differences. Raises `TillwireError` when there are too many."""
+    totals = Totals()
+    count_agreed(workspace, others, totals)
+    differences = []
+    for result in results(workspace, others):
+        totals.add(result)
+        if result.kind not in (Kind.MATCHED, Kind.OUTSIDE):
+            differences.append(result)
+            if len(differences) > most:
+                raise too_many(most)
+    return totals, differences
 
 
 # --- what is UNKNOWN ------------------------------------------------------------------------
@@ -163,18 +171,20 @@ def _resolve(
 
 def _undisputed(workspace: Workspace) -> str:
     """The condition of those UNKNOWN to us of which the acquirer has no other row than the one that
-    was found: none that takes the sale back, as a terminal may do whose answer was lost, and none
-    that was charged where the one that was found was declined."""
+    was found: none that takes the sale back, as a terminal may do whose answer was lost, none that
+    says that it was, or that it is not over, and none that was charged where the one that was found
+    was declined."""
     workspace.run(
-        "CREATE TABLE rest AS SELECT n, direction, original_id, acquirer_reference, reference, tid "
+        "CREATE TABLE rest AS SELECT n, direction, class, original_id, acquirer_reference, "
+        "reference, lower(tid) AS tid "
         f"FROM rows_acquirer WHERE n IN (SELECT n FROM odd_acquirer) AND class <> {NOTHING} "
         f"AND n NOT IN (SELECT b FROM pairs_{GATEWAY}_{ACQUIRER})"
     )
-    told = f"(o.direction = 1 OR acquirer.class = {NOTHING})"
+    told = f"(o.direction = 1 OR o.class IN ({REVERSED}, {OPEN}) OR acquirer.class = {NOTHING})"
     same = (
         "o.original_id = gateway.transaction_id",
         "o.acquirer_reference = acquirer.acquirer_reference",
-        "o.reference = gateway.reference AND coalesce(o.tid = gateway.tid, true)",
+        "o.reference = gateway.reference AND coalesce(o.tid = lower(gateway.tid), true)",
     )
     others = [f"NOT EXISTS (SELECT 1 FROM rest o WHERE {each} AND {told})" for each in same]
     unknown = f"gateway.class = {OPEN} AND gateway.inside AND c.acquirer IS NOT NULL"

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.unit.reconcile.books import WINDOW, all_of, row, sides, small
+from tillwire.errors import TillwireError
 from tillwire.reconcile.match import ACQUIRER, GATEWAY
-from tillwire.reconcile.run import Report, gateway_rows, reconcile
+from tillwire.reconcile.run import Report, Resolution, gateway_rows, reconcile
 from tillwire.reconcile.sources import Row
 
 LOST = row(1, status="UNKNOWN", acquirer_reference="", authorisation_code="", stan="")
@@ -68,3 +70,35 @@ def test_a_reference_may_be_another_sales_on_another_day(at: str) -> None:
 def test_what_was_settled_within_a_day_is_proof() -> None:
     settled = row(1, transaction_id="", at="2026-03-15T09:00:00Z")
     assert resolved([LOST], [settled]).resolved == [LOST.transaction_id]
+
+
+@pytest.mark.parametrize("status", ["REVERSED", "UNKNOWN"])
+def test_a_sale_that_the_acquirer_says_something_else_of_elsewhere_is_not_resolved(
+    status: str,
+) -> None:
+    paid = row(1, transaction_id="")
+    also = row(1, transaction_id="", reference="", stan="", authorisation_code="", status=status)
+    report = resolved([LOST], [paid, also])
+    assert (report.resolved, report.resolvable) == ([], [])
+
+
+def test_a_sale_that_was_taken_back_is_so_however_its_terminal_is_written() -> None:
+    paid = row(1, transaction_id="", tid="ab12")
+    back = row(2, transaction_id="", tid="ab12", reference="sale-1", type="REVERSAL")
+    lost = msgspec.structs.replace(LOST, tid="AB12")
+    report = resolved([lost], [paid, back])
+    assert (report.resolved, report.resolvable) == ([], [])
+    assert resolved([lost], [paid]).resolved == [LOST.transaction_id]
+
+
+def test_where_there_is_too_much_nothing_is_resolved_either() -> None:
+    def resolve(known: list[Resolution]) -> set[str]:
+        raise AssertionError("it was told")
+
+    with pytest.raises(TillwireError, match="more than 2 differences"):
+        reconcile(
+            sides([LOST], None, [row(each) for each in range(1, 5)]),
+            WINDOW,
+            resolve=resolve,
+            most=2,
+        )
