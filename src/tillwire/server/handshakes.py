@@ -59,6 +59,7 @@ _VERDICTS: Final = {
 _HUNG_UP: Final = (
     "it hung up in the middle of the handshake; one that does not trust our certificate may do so"
 )
+_NO_ROOM: Final = "more handshakes are under way than connections are allowed"
 _TOO_SLOW: Final = "the handshake was not done in time"
 
 _beginning: ContextVar[Handshake | None] = ContextVar("handshake", default=None)
@@ -100,7 +101,10 @@ class Handshakes:
 
     def begun(self, handshake: Handshake) -> bool:
         """Whether there is room for one more."""
-        if self._stopping or len(self.under_way) >= self._most:
+        if self._stopping:
+            return False
+        if len(self.under_way) >= self._most:
+            self.failed(handshake.peer, _NO_ROOM)
             return False
         self.under_way[handshake] = None
         return True
@@ -120,7 +124,7 @@ class Handshakes:
 class Handshake(asyncio.Protocol):
     """The beginning of one connection."""
 
-    __slots__ = ("_all", "_is_told", "_peer", "_protocol", "_transport", "heard")
+    __slots__ = ("_all", "_is_told", "_protocol", "_transport", "heard", "peer")
 
     _transport: asyncio.BaseTransport
 
@@ -128,14 +132,15 @@ class Handshake(asyncio.Protocol):
         self._all = handshakes
         self._protocol = protocol
         self._is_told = False
-        self._peer = ""
+        self.peer = ""
+        """`address:port` of the other side."""
         self.heard = False
         """Whether the peer has sent anything."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand the connection over to the loop's TLS."""
         self._transport = transport
-        self._peer = peer_of(transport)  # which a connection that is gone does not tell
+        self.peer = peer_of(transport)  # which a connection that is gone does not tell
         if not self._all.begun(self):
             self.cut()
             return
@@ -163,7 +168,7 @@ class Handshake(asyncio.Protocol):
         if self._is_told or (isinstance(error, ConnectionResetError) and not self.heard):
             return
         self._is_told = True
-        self._all.failed(self._peer, why(error))
+        self._all.failed(self.peer, why(error))
 
     def cut(self) -> None:
         """End the connection at once, without a word."""

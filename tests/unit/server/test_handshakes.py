@@ -279,6 +279,10 @@ async def test_handshakes_have_room_for_as_many_as_connections(tmp_path: Path) -
         first = await asyncio.open_connection("127.0.0.1", there.port("front"))
         second = await asyncio.open_connection("127.0.0.1", there.port("front"))
         await hung_up(second[0])
+        (told,) = await there.told(1)
+        assert told["peer"].endswith(f":{second[1].get_extra_info('sockname')[1]}")
+        assert told["reason"] == "more handshakes are under way than connections are allowed"
+        assert there.counted("front") == 1
         first[1].close()
         second[1].close()
 
