@@ -352,6 +352,16 @@ async def test_each_question_has_an_assertion_of_its_own(counter: Counter) -> No
     assert all(later - earlier >= 0.5 for earlier, later in itertools.pairwise(times))
 
 
+@at_a_counter(merchant_username="till7@shop.example", device_id="6f1d-sdk")
+async def test_with_cloud_authentication_assertions_say_who_is_at_the_phone(
+    counter: Counter,
+) -> None:
+    assert await counter.driver.check("nothing-known") is None
+    (claims,) = counter.backend.claims
+    assert claims["app_username_merchant"] == "till7@shop.example"
+    assert claims["app_deviceid"] == "6f1d-sdk"
+
+
 @pytest.mark.parametrize(
     "fault", [there.answers(500), there.answers(503, b"<html>"), there.answers(429), there.hangs]
 )

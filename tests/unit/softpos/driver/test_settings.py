@@ -53,6 +53,8 @@ def test_the_vendor_s_host_is_the_default(tmp_path: Path, profile: Profile) -> N
         ({"certificate_file": ""}, "certificate_file"),
         ({"private_key_file": None}, "private_key_file"),
         ({"point_of_sale": "a b"}, "point_of_sale"),
+        ({"merchant_username": "till 7"}, "merchant_username"),
+        ({"device_id": "a\nb"}, "device_id"),
         ({"other_tid": "123"}, "other_tid"),
         ({"return_url": None}, "return_url"),
         ({"return_url": "myapp://done"}, "return_url"),

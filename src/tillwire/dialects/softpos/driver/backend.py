@@ -119,10 +119,6 @@ class _Keys(NamedTuple):
     until: float
 
 
-_Named = tuple[tuple[str, ...], str]
-"""TIDs and the point of sale, as assertions name them."""
-
-
 class _Answered(NamedTuple):
     whose: Ours
     at: float
@@ -146,8 +142,8 @@ class Backend:
         self._account = account
         self._clock = clock
         self._us = Credentials(account, connect, clock)
-        self._answered: dict[_Named, _Answered] = {}
-        """Those about which the last question was answered."""
+        self._answered: dict[tuple[str, ...], _Answered] = {}
+        """Those who got an answer to their last question, by what assertions say of them."""
         self._token: _Token | None = None
         self._keys: _Keys | None = None
         self._preparing = asyncio.Lock()
@@ -166,7 +162,7 @@ class Backend:
         """See to it that it would give us a token. Whether it answers what is asked about these
         TIDs by who we are now, by what happened lately. Raises `PeerError`."""
         await self.ready(settings)
-        last = self._answered.get((named, settings.point_of_sale))
+        last = self._answered.get(_who(named, settings))
         if last is None or self._token is None or last.whose is not self._token.whose:
             return False
         return self._clock.monotonic() < last.at + ANSWERED_SECONDS
@@ -190,7 +186,7 @@ class Backend:
         except TimeoutError:
             raise AnswerLost(f"Not within {ASK_WITHIN:g} seconds.") from None
         finally:
-            name, token = (named, settings.point_of_sale), self._token
+            name, token = _who(named, settings), self._token
             if answered and token is not None:
                 self._answered[name] = _Answered(token.whose, self._clock.monotonic())
             else:
@@ -275,6 +271,8 @@ class Backend:
             now=self._clock.now() // 1000,
             jti=str(UUID(int=int(self._clock.random_digits(36)), version=4)),
             point_of_sale=question.settings.point_of_sale,
+            merchant_username=question.settings.merchant_username,
+            device_id=question.settings.device_id,
         )
         return assertions.make_assertion(claims, ours.key, recipients.found[0])
 
@@ -330,6 +328,11 @@ class Backend:
             connect_within=settings.connect_seconds,
             limit=reading.LARGEST_ANSWER,
         )
+
+
+def _who(named: tuple[str, ...], settings: DriverSettings) -> tuple[str, ...]:
+    """What assertions say of a phone."""
+    return (settings.point_of_sale, settings.merchant_username, settings.device_id, *named)
 
 
 async def _within(seconds: float, work: Awaitable[T]) -> T:

@@ -59,6 +59,12 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ca_file: Optional = ""
     """PEM: who vouches for the backend; empty: the system's authorities."""
     point_of_sale: Annotated[str, Meta(pattern=r"^[0-9A-Za-z]{0,32}\Z")] = ""
+    merchant_username: Annotated[
+        str, Meta(pattern=r"^([!-?A-~]+@[!-?A-~]+)?\Z", max_length=256)
+    ] = ""
+    """With Cloud Authentication alone: an e-mail address, of this TID's own; so is `device_id`."""
+    device_id: Annotated[str, Meta(pattern=r"^[!-~]*\Z", max_length=256)] = ""
+    """As the vendor's SDK made it on the phone."""
     other_tid: Annotated[str, Meta(pattern=r"^([0-9]{8})?\Z")] = ""
     """The TID of the mobile POS on the same phone: the app pays on the one that was selected
     last."""
