@@ -82,6 +82,11 @@ def link(
     transaction, terminal = _found(path, transaction_id)
     settings = _settings(terminal)
     sealed = transaction.peer.get(phone.LINK)
+    if not sealed and not transaction.is_settled:
+        raise Conflict(
+            f"It is {transaction.state.value}, and has no link yet: the backend must answer first. "
+            "Ask again in a moment."
+        )
     if not sealed or not phone.is_shown(transaction, settings, SystemClock()):
         state = transaction.state.value
         raise Conflict(

@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 
 from tests.kit.gateway import JOURNAL
 from tests.kit.machine import found_journal
-from tests.unit.softpos.driver.backend import CHECK, TID, answers
+from tests.kit.scripted import Asked
+from tests.unit.softpos.driver.backend import CHECK, TID, Backend, answers, tells
 from tests.unit.softpos.driver.counter import Counter
 from tillwire.cli import application
 from tillwire.core.model import State, TransactionType
 from tillwire.dialects.softpos.driver import backend
 from tillwire.errors import Conflict
+from tillwire.net.asgi import Reply
 
 
 @pytest.fixture
@@ -59,6 +61,24 @@ async def test_the_link_is_shown_while_the_phone_is_waited_for(counter: Counter)
     refused = await run(counter, "softpos", "link", order.id)
     assert isinstance(refused.exception, Conflict)
     assert "neximpos" not in refused.output
+
+
+async def test_a_link_that_is_not_there_yet_is_told_apart_from_one_that_is_over(
+    counter: Counter,
+) -> None:
+    asked = asyncio.Event()
+
+    async def slowly(there: Backend, request: Asked) -> Reply:
+        await asked.wait()
+        return await tells(there, request)
+
+    counter.backend.checks.append(slowly)
+    order = await counter.order(1250)
+    early = await run(counter, "softpos", "link", order.id)
+    assert "no link yet" in str(early.exception)
+    asked.set()
+    await counter.shown(order)
+    assert (await run(counter, "softpos", "link", order.id)).exit_code == 0
 
 
 async def test_a_person_is_shown_what_the_phone_brought_back(counter: Counter) -> None:
