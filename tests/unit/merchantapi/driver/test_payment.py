@@ -9,11 +9,12 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.merchantapi.driver import system as there
-from tests.unit.merchantapi.driver.counter import LANE, Counter, at_a_counter
+from tests.unit.merchantapi.driver.counter import LANE, SERIAL, Counter, at_a_counter
 from tests.unit.merchantapi.driver.system import KEY, LIST
 from tillwire import clock
 from tillwire.core.entries import Lists
@@ -22,8 +23,9 @@ from tillwire.core.model import Evidence, State, Terms, TransactionType
 from tillwire.core.ports import AbortResult
 from tillwire.core.recovery import CALLED_OFF
 from tillwire.dialects.merchantapi.driver import orders
-from tillwire.errors import Proof
+from tillwire.errors import PeerError, Proof
 from tillwire.money import Money
+from tillwire.net.asgi import Reply
 
 _T = TransactionType
 
@@ -418,6 +420,61 @@ async def test_the_list_of_a_time_is_told_page_by_page(counter: Counter) -> None
     assert {each.words for each in found[1:]} == {"CLEARED APPROVED"}
     pages = [each.query["page"] for each in counter.system.of("GET") if each.path == LIST]
     assert pages == ["1", "2", "3", "4"], "and no further than an hour before"
+
+
+def _page(*entries: there.Json) -> there.Act:
+    async def act(system: there.System, asked: there.Asked) -> Reply:
+        return there.page_of(list(entries), asked)
+
+    return act
+
+
+async def _listed(counter: Counter, terminal: str) -> dict[str, str]:
+    """What is told of the terminal, by its name there, and as which of ours."""
+    now = virtual_loop().clock.now()
+    span = type(now)(now - 3_600_000), type(now)(now + 1)
+    told = counter.gateway.engine.entries(terminal, *span)
+    return {each.name: each.transaction_id async for each in told}
+
+
+@at_a_counter()
+async def test_what_was_paid_before_a_swap_is_in_the_books_after_it(counter: Counter) -> None:
+    """The system lists by device: what ours were sent to is asked, too, for ours alone."""
+    earlier, other = there.older(1)[0], there.older(1)[0].told_as()
+    paid = await counter.pay()
+    counter.system.tasks.insert(0, earlier)
+    mine = counter.system.tasks[1].id
+    await counter.swap("PL0919CQ00999")
+    counter.system.gets.append(_page({**other, "id": "1" * 31}))
+    assert await _listed(counter, LANE) == {mine: paid.id, "1" * 31: ""}
+    counter.system.gets.append(_page())
+    counter.system.lists.append(there.answer(404))
+    with pytest.raises(PeerError, match=f"{SERIAL}.* 404"):
+        await _listed(counter, LANE)
+
+
+@at_a_counter()
+async def test_what_was_paid_on_a_device_elsewhere_is_not_of_where_it_stands_now(
+    counter: Counter,
+) -> None:
+    paid = await counter.pay()
+    counter.system.tasks.extend(there.older(1))
+    await counter.swap("PL0919CQ00999")
+    here = msgspec.structs.replace(counter.terminal(), id="lane-2", serial=SERIAL, tid="")
+    await counter.gateway.engine.change_estate(lambda unit: unit.put(here))
+    assert await _listed(counter, here.id) == {counter.system.tasks[1].id: ""}
+    counter.system.gets.append(_page())
+    assert await _listed(counter, LANE) == {counter.system.tasks[0].id: paid.id}
+
+
+@at_a_counter()
+async def test_books_that_were_kept_by_another_system_are_not_told_of(counter: Counter) -> None:
+    await counter.pay()
+    moved = counter.driver.settings.url.replace("/pos/v1", "/pos/v2")
+    await counter.swap(SERIAL, url=moved)
+    counter.system.gets.append(_page())
+    with pytest.raises(PeerError, match="another system"):
+        await _listed(counter, LANE)
 
 
 @at_a_counter()

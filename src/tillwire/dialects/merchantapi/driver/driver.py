@@ -38,6 +38,7 @@ from tillwire.dialects.merchantapi.driver.cloud import (
     Later,
     NoSuch,
     Refused,
+    System,
     Systems,
 )
 from tillwire.dialects.merchantapi.driver.ladder import Ladder
@@ -214,12 +215,42 @@ class MerchantApiDriver:
 
     async def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
         """What the system lists of the terminal as created or done in [begin, end): the journal
-        has it by the one, and it may have waited for its terminal until the other."""
-        async for page in self._system.listed(Instant(begin - UNDER_WAY)):
+        has it by the one, and it may have waited for its terminal until the other.
+
+        The system lists by device. What it lists of the one that stands here and is another
+        terminal's of ours was done there; of those that stood here, what is ours.
+        """
+        since = Instant(begin - UNDER_WAY)
+        former: dict[str, set[str]] = {}
+        async for each in self._inbox.accepted_between(self._terminal.id, since, end):
+            if (address := each.peer.get(LIST, self._system.list)) != self._system.list:
+                former.setdefault(address, set()).add(each.id)
+        async for entry in self._listed(self._system, since, begin, end):
+            if await self._may_be_here(entry):
+                yield entry
+        for address, ours in former.items():
+            system = self._system.listing(address)
+            if system.list != address:
+                raise PeerError(f"Some were sent to another system, to {address}.")
+            try:
+                async for entry in self._listed(system, since, begin, end):
+                    if entry.transaction_id in ours:
+                        yield entry
+            except PeerError as error:
+                raise PeerError(f"Some were sent to {address}. {error.detail}") from error
+
+    async def _listed(
+        self, system: System, since: Instant, begin: Instant, end: Instant
+    ) -> AsyncIterator[Entry]:
+        async for page in system.listed(since):
             for each in page.entries:
                 moments = outcome.moments_of(each)
                 if not moments or any(begin <= moment < end for moment in moments):
                     yield outcome.entry_of(each)
+
+    async def _may_be_here(self, entry: Entry) -> bool:
+        known = await self._inbox.find(entry.transaction_id) if entry.transaction_id else None
+        return known is None or known.terminal_id == self._terminal.id
 
 
 async def _call_off(ladder: Ladder, transaction: Transaction) -> AbortResult:
