@@ -50,10 +50,8 @@ class Workspace:
         )
         self._linked: list[Path] = []
         _sweep(Path(tempfile.gettempdir()) if folder is None else folder)
-        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
-        self._lock = os.open(self._folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        self._folder, self._lock = _made(folder)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
             self._database = duckdb.connect(
                 config={
                     "autoinstall_known_extensions": "false",
@@ -177,6 +175,17 @@ def _unusable(folder: Path, number: int) -> TillwireError:
         f"{folder}, the folder for temporary files (TMPDIR), cannot be used: "
         f"{os.strerror(number)}. Nothing was imported."
     )
+
+
+def _made(home: Path | None) -> tuple[Path, int]:
+    """A new folder, and its lock, which is held."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
+        lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / _LOCK).exists():
+            return folder, lock
+        os.close(lock)  # another run took it for one that was left behind, before it was locked
 
 
 def _sweep(home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 from tests.unit.reconcile.books import WINDOW, row, sides
 from tillwire.errors import TillwireError
-from tillwire.reconcile import sources
+from tillwire.reconcile import sources, workspace
 from tillwire.reconcile.run import reconcile
 from tillwire.reconcile.sources import Row, write_rows
 from tillwire.reconcile.workspace import Workspace
@@ -51,6 +52,23 @@ def test_who_still_works_is_not_disturbed_nor_is_anything_else(tmp_path: Path) -
         assert len(folders(tmp_path)) == 3
         assert (one.run("SELECT 1"), other.run("SELECT 2")) == ([(1,)], [(2,)])
     assert len(folders(tmp_path)) == 1
+
+
+def test_a_folder_that_another_run_sweeps_up_as_it_is_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, sweeps = fcntl.flock, [workspace._sweep]
+
+    def late(descriptor: int, how: int) -> None:
+        if how == fcntl.LOCK_EX and sweeps:
+            sweeps.pop()(tmp_path)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with Workspace(tmp_path) as one:
+        assert not sweeps
+        assert folders(tmp_path) == [one.file("").resolve()]
+        assert one.run("SELECT 1") == [(1,)]
 
 
 def test_its_folder_is_its_users_alone(tmp_path: Path) -> None:
