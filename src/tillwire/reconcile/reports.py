@@ -8,6 +8,8 @@ characters that steer have a sign in their place.
 from __future__ import annotations
 
 import csv
+import io
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
@@ -56,12 +58,23 @@ def write(report: Report, folder: Path) -> list[Path]:
     contents = {
         "report.html": html(report),
         "report.json": msgspec.json.format(msgspec.json.encode(view(report)), indent=2).decode(),
+        # With its mark, without which Excel takes UTF-8 for something else.
+        "differences.csv": "\ufeff" + _csv(_difference_rows(report)),
+        "totals.csv": "\ufeff" + _csv(_total_rows(report)),
     }
     for name, text in contents.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    _write_csv(folder / "differences.csv", _difference_rows(report))
-    _write_csv(folder / "totals.csv", _total_rows(report))
-    return [folder / name for name in (*contents, "differences.csv", "totals.csv")]
+        _put(folder / name, text)
+    return [folder / name for name in contents]
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file of which nobody ever sees a half."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        half.write_text(text, encoding="utf-8", newline="")
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 # --- JSON -----------------------------------------------------------------------------------
@@ -164,10 +177,10 @@ def legible(text: str) -> str:
     )
 
 
-def _write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    # With its mark, without which Excel takes UTF-8 for something else.
-    with path.open("w", encoding="utf-8-sig", newline="") as out:
-        csv.writer(out, lineterminator="\n").writerows(rows)
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()
 
 
 def _difference_rows(report: Report) -> Iterable[Sequence[str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -33,6 +35,24 @@ def test_all_reports_are_written_and_written_again(tmp_path: Path) -> None:
     assert set(first) == {"report.html", "report.json", "differences.csv", "totals.csv"}
     second = {each.name: each.read_bytes() for each in reports.write(spoiled(), tmp_path / "out")}
     assert first == second
+
+
+def test_a_report_is_there_as_a_whole_or_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = reports.write(spoiled(), tmp_path)
+    before = [each.read_bytes() for each in written]
+    write_text = Path.write_text
+
+    def full(path: Path, text: str, **how: str) -> int:
+        write_text(path, text[:100], **how)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        reports.write(compared([row(1)], [row(1)]), tmp_path)
+    assert [each.read_bytes() for each in written] == before
+    assert sorted(tmp_path.iterdir()) == sorted(written)
 
 
 def test_the_page_escapes_what_the_files_said() -> None:
