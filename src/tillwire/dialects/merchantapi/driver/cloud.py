@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -201,9 +202,13 @@ class System:
         return await asyncio.to_thread(told.read_page, response.body, response.headers)
 
     async def newest(self) -> Told | None:
-        """The first of the terminal's list, which is taken to be the newest. Raises `PeerError`."""
-        entries, _ = await self._page(1, 1)
-        return entries[0] if entries else None
+        """The newest of the terminal's list, in whatever order that is. Raises `PeerError`."""
+        found = [each async for page in self.listed(self._clock.now()) for each in page.entries]
+        return max(found, key=_made, default=None)
+
+    async def check_known(self) -> None:
+        """Ask for as little as there is of the terminal's list. Raises `PeerError`."""
+        await self._page(1, 1)
 
     def _named(self, called: str) -> str:
         return f"{self.list}/{quote(called, safe='')}"
@@ -258,6 +263,11 @@ class System:
         # What it says of a refusal is written down, and some repeat the key in it.
         words = response.body.replace(key.encode("latin-1"), b"***")
         return msgspec.structs.replace(response, body=words)
+
+
+def _made(each: Told) -> float:
+    """When it was created; of two at once, the one that is listed first is the newer."""
+    return -math.inf if each.created_at is None else clocks.instant(each.created_at)
 
 
 def _rest(headers: Sequence[tuple[str, str]]) -> float:

@@ -199,7 +199,7 @@ class MerchantApiDriver:
     async def status(self) -> TerminalStatus:
         """Whether the system knows us and the terminal. It does not say whether that polls."""
         try:
-            await self._system.newest()
+            await self._system.check_known()
         except NoSuch as unknown:
             return TerminalStatus(False, f"It is not known there: {unknown.detail}.")
         except PeerError as error:
