@@ -291,8 +291,15 @@ def rotate_keys(
     client_apps.check_profile(profile)
     path = locate(journal, config, data)
     with opened(path) as books:
-        vault = KeyFileVault(key_file(path, config))
-        made = client_apps.new_sealed_key(profile, vault, SystemClock())
+        file = key_file(path, config)
+        known = books.read_now(lambda reader: reader.estate()).sealed_keys
+        if known and not file.exists():
+            raise ConfigurationError(
+                f"The key file {file} is missing, and a new one would open none of the keys that "
+                "are sealed: name the configuration that says where it is with --config, or put it "
+                "back from the backup. If it is lost, start the gateway, which makes a new one."
+            )
+        made = client_apps.new_sealed_key(profile, KeyFileVault(file), SystemClock())
         live = commit(books, lambda unit: client_apps.add_key(unit, made))
     if as_json:
         say_json([_key_view(each) for each in live])

@@ -246,6 +246,18 @@ def test_a_terminal_that_was_removed_stays_the_application_s(
     assert run(*ADD, "--certificate", made / "app.crt", "--journal", journal).status == 1
 
 
+def test_no_key_is_sealed_with_another_key_file(run: Run, journal: Path) -> None:
+    assert run("softpos", "rotate-keys", "--journal", journal).status == 0
+    file = journal.with_name("journal.db.key")
+    file.rename(journal.with_name("elsewhere"))  # where the configuration, which is not named, says
+    refused = run("softpos", "rotate-keys", "--journal", journal)
+    assert (refused.status, refused.out) == (2, "")
+    assert f"The key file {file} is missing" in refused.err
+    assert "--config" in refused.err
+    assert not file.exists()
+    assert len(estate_in(journal).sealed_keys) == 1
+
+
 def test_keys_are_rotated(run: Run, journal: Path) -> None:
     def rotated() -> list[str]:
         told = run("softpos", "rotate-keys", "--json", "--journal", journal).document

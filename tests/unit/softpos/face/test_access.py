@@ -21,6 +21,7 @@ from tillwire.dialects.softpos.face.face import KEYS, TOKEN
 from tillwire.dialects.softpos.face.settings import Settings
 from tillwire.dialects.softpos.wire.assertions import make_assertion
 from tillwire.estate import client_apps
+from tillwire.journal.vault import KeyFileVault
 from tillwire.net.asgi import Receive, Scope, Send
 from tillwire.net.per_minute import LOGGED_A_MINUTE
 from tillwire.watch.masking import processor
@@ -304,6 +305,21 @@ async def test_keys_that_cannot_be_opened_are_a_fault_that_is_not_told(tmp_path:
         answer = await shop.client("till").get(KEYS)
     assert answer.status == 500
     assert answer.json() == {"statusCode": "500", "message": "Internal Server Error"}
+
+
+async def test_a_key_that_cannot_be_opened_keeps_no_other_one_closed(
+    shop: Shop, backend: Backend, tmp_path: Path
+) -> None:
+    newest, _ = await backend.live_keys()
+    elsewhere = KeyFileVault(tmp_path / "another.key")
+    made = client_apps.new_sealed_key("staging", elsewhere, shop.clock)
+    await shop.engine.change_estate(lambda unit: client_apps.add_key(unit, made))
+    with capture_logs() as logged:
+        assert [each.kid for each in await backend.live_keys()] == [newest.kid]
+        assert (await backend.check()).status == 404
+    (told,) = (each for each in logged if each["log_level"] == "error")
+    assert (told["event"], told["key"]) == ("a key cannot be opened", made.id)
+    assert "put the right key file there" in told["reason"]
 
 
 async def test_a_pushed_request_needs_a_registered_address(backend: Backend) -> None:

@@ -8,11 +8,15 @@ process, and the keys here with it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+
+import structlog
 
 from tillwire.core.engine import Engine
 from tillwire.core.model import SealedKey
 from tillwire.core.ports import Clock, Unit, Vault
 from tillwire.dialects.softpos.wire.keys import NamedKey, load
+from tillwire.errors import JournalError
 from tillwire.estate import client_apps
 
 
@@ -29,8 +33,8 @@ class KeySet:
         self._opened: tuple[NamedKey, ...] = ()
 
     async def live(self) -> tuple[NamedKey, ...]:
-        """The keys that are live, newest first: as many as there should be at least. Raises
-        `JournalError` when they cannot be opened or made."""
+        """The keys that are live and can be opened, newest first. Raises `JournalError` when none
+        can, or none can be made."""
         found = self._known()
         if len(found) < client_apps.LIVE_KEYS:
             async with self._making:
@@ -38,11 +42,26 @@ class KeySet:
                     await self._make()
             found = self._known()
         if found != self._sealed:
-            self._opened = tuple(
-                NamedKey(each.id, load(self._vault.open(each.sealed))) for each in found
-            )
+            self._opened = self._open(found)
             self._sealed = found
         return self._opened
+
+    def _open(self, sealed: Sequence[SealedKey]) -> tuple[NamedKey, ...]:
+        """Those that can be opened. One that cannot be, since it was sealed with another key file,
+        must not keep the others from being used."""
+        opened: list[NamedKey] = []
+        failed: JournalError | None = None
+        for each in sealed:
+            try:
+                opened.append(NamedKey(each.id, load(self._vault.open(each.sealed))))
+            except JournalError as error:
+                structlog.get_logger().error(
+                    "a key cannot be opened", key=each.id, reason=error.detail
+                )
+                failed = error
+        if failed is not None and not opened:
+            raise failed
+        return tuple(opened)
 
     def _known(self) -> list[SealedKey]:
         return self._engine.estate.live_keys(client_apps.purpose(self._profile))
