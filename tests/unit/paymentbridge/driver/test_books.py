@@ -614,7 +614,7 @@ async def last(counter: Counter) -> Entry | None:
 
 
 @at_a_counter()
-async def test_the_last_transaction_is_the_newest_of_a_day(counter: Counter) -> None:
+async def test_the_last_transaction_is_the_newest(counter: Counter) -> None:
     assert await last(counter) is None
     row = foreign(counter, 100)
     foreign(counter, 200, context=context(tid=ELSEWHERE))
@@ -633,8 +633,18 @@ async def test_the_last_transaction_is_the_newest_of_a_day(counter: Counter) -> 
     found = await last(counter)
     assert found is not None
     assert found.transaction_id == back.id
-    await asyncio.sleep(DAY + 60)
-    assert await last(counter) is None
+
+
+@at_a_counter()
+async def test_the_last_transaction_may_be_a_month_old(counter: Counter) -> None:
+    """After a closed Sunday, or a winter in the drawer."""
+    seen = []
+    for days in (32, 30, 6, 1):
+        moment = stamp(virtual_loop().clock.now() - days * DAY * 1000)
+        foreign(counter, days, createdAt=moment, updatedAt=moment)
+        found = await last(counter)
+        seen.append(found and found.amount)
+    assert seen == [None, 30, 6, 1]
 
 
 @at_a_counter()

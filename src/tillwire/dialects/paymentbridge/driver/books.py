@@ -40,7 +40,7 @@ from tillwire.errors import RemoteProtocolError
 _T = TransactionType
 _HOUR: Final = 3_600_000
 _DAY: Final = 24 * _HOUR
-LAST_WITHIN: Final = (_HOUR, _DAY)
+LAST_WITHIN: Final = (_HOUR, _DAY, 7 * _DAY, 31 * _DAY)
 """Milliseconds in which the last transaction is looked for, one after the other."""
 MOST_PAGES: Final = 20
 """Of the list of a part: few, so that it is told in good time."""
@@ -72,14 +72,16 @@ class CloudBooks:
         self._terminal = terminal
 
     async def last(self) -> Entry | None:
-        """The newest of the terminal within a day, if there is one. The cloud does not say in
+        """The newest of the terminal within a month, if there is one. The cloud does not say in
         which order it lists, so all are looked at. Raises `PeerError`."""
         now = self._clock.now()
-        ahead = Instant(now + round(self._settings.clock_seconds * 1000) + 1)
+        end = Instant(now + round(self._settings.clock_seconds * 1000) + 1)
         for back in LAST_WITHIN:
-            found = [each async for each in self.told(Instant(now - back), ahead)]
+            begin = Instant(now - back)
+            found = [each async for each in self.told(begin, end)]
             if found:
                 return max(found, key=_place)
+            end = begin
         return None
 
     async def told(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
