@@ -173,12 +173,14 @@ def _undisputed(workspace: Workspace) -> str:
     """The condition of those UNKNOWN to us of which the acquirer has no other row than the one that
     was found: none that takes the sale back, as a terminal may do whose answer was lost, none that
     says that it was, or that it is not over, and none that was charged where the one that was found
-    was declined."""
+    was declined. A row is no other transaction's as long as that is UNKNOWN, too, but by our id."""
     workspace.run(
         "CREATE TABLE rest AS SELECT n, direction, class, original_id, acquirer_reference, "
         "reference, lower(tid) AS tid "
         f"FROM rows_acquirer WHERE n IN (SELECT n FROM odd_acquirer) AND class <> {NOTHING} "
-        f"AND n NOT IN (SELECT b FROM pairs_{GATEWAY}_{ACQUIRER})"
+        f"AND n NOT IN (SELECT p.b FROM pairs_{GATEWAY}_{ACQUIRER} p "
+        "JOIN rows_gateway g ON g.n = p.a JOIN rows_acquirer a ON a.n = p.b "
+        f"WHERE p.key = '{Key.ID.value}' OR (g.class = a.class AND g.class <> {OPEN}))"
     )
     told = f"(o.direction = 1 OR o.class IN ({REVERSED}, {OPEN}) OR acquirer.class = {NOTHING})"
     same = (
@@ -186,7 +188,10 @@ def _undisputed(workspace: Workspace) -> str:
         "o.acquirer_reference = acquirer.acquirer_reference",
         "o.reference = gateway.reference AND coalesce(o.tid = lower(gateway.tid), true)",
     )
-    others = [f"NOT EXISTS (SELECT 1 FROM rest o WHERE {each} AND {told})" for each in same]
+    others = [
+        f"NOT EXISTS (SELECT 1 FROM rest o WHERE o.n <> c.acquirer AND {each} AND {told})"
+        for each in same
+    ]
     unknown = f"gateway.class = {OPEN} AND gateway.inside AND c.acquirer IS NOT NULL"
     return " AND ".join([unknown, *others])
 

@@ -91,6 +91,21 @@ def test_a_sale_that_was_taken_back_is_so_however_its_terminal_is_written() -> N
     assert resolved([lost], [paid]).resolved == [LOST.transaction_id]
 
 
+def test_what_may_have_taken_the_sale_back_is_not_taken_for_a_refund_that_is_unknown_too() -> None:
+    refund = msgspec.structs.replace(
+        LOST, transaction_id=row(2).transaction_id, type="REFUND", at="2026-03-14T10:05:00Z"
+    )
+    paid = row(1, transaction_id="")
+    for kind, first in (("REVERSAL", []), ("REFUND", [refund.transaction_id])):
+        back = row(2, transaction_id="", reference="sale-1", type=kind)
+        assert resolved([LOST, refund], [paid, back]).resolved == first
+    known = msgspec.structs.replace(refund, status="APPROVED")
+    assert resolved([LOST, known], [paid, back]).resolved == [LOST.transaction_id]
+    named = msgspec.structs.replace(back, transaction_id=refund.transaction_id)
+    both = [LOST.transaction_id, refund.transaction_id]
+    assert resolved([LOST, refund], [paid, named]).resolved == both
+
+
 def test_where_there_is_too_much_nothing_is_resolved_either() -> None:
     def resolve(known: list[Resolution]) -> set[str]:
         raise AssertionError("it was told")
