@@ -11,7 +11,7 @@ import pytest
 from tests.kit.scripted import Asked
 from tests.unit.softpos.driver.backend import CHECK, Backend, tells
 from tests.unit.softpos.driver.counter import Counter, at_a_counter
-from tillwire.core.model import State
+from tillwire.core.model import State, Verdict
 from tillwire.dialects.softpos.driver import phone
 from tillwire.net.asgi import Reply
 
@@ -114,6 +114,23 @@ async def test_a_declined_payment_that_was_paid_after_all_is_a_discrepancy(
     assert (await counter.ended(order, 20)).state is State.DECLINED
     await counter.come_back(link, counter.backend.pay(link))
     assert (await counter.now(order)).state is State.DECLINED, "what was told is not rewritten"
+    assert len(counter.discrepancies()) == 1
+
+
+@at_a_counter()
+async def test_what_was_decided_and_is_paid_after_all_is_a_discrepancy_at_once(
+    counter: Counter,
+) -> None:
+    """However lately it was asked for while it was UNKNOWN."""
+    order = await counter.order()
+    link = await counter.shown(order)
+    await counter.lost(order)
+    await asyncio.sleep(5)
+    await counter.gateway.engine.decide(
+        order.id, Verdict.CANCELLED, person="Ada", reason="Nobody paid."
+    )
+    await counter.come_back(link, counter.backend.pay(link))
+    assert (await counter.now(order)).state is State.CANCELLED
     assert len(counter.discrepancies()) == 1
 
 

@@ -31,6 +31,8 @@ class Paces:
         self._due: dict[str, float] = {}
         """Without end while it is asked for."""
         self._words: dict[str, str] = {}
+        self._resting: dict[str, float] = {}
+        """Until when those that have ended are not asked for again."""
 
     def begin(self, transaction_id: str) -> None:
         """It was sent just now."""
@@ -74,8 +76,18 @@ class Paces:
             known.pop(transaction_id, None)
 
     def rest(self, transaction_id: str) -> None:
-        """It has ended: it is not due again so soon, whatever is said of it."""
-        self._put(transaction_id, self._clock.monotonic() + EVERY)
+        """It has ended, and was asked for: not again so soon, whatever is said of it."""
+        now = self._clock.monotonic()
+        if len(self._resting) >= MOST:
+            self._resting = {key: each for key, each in self._resting.items() if each > now}
+        if len(self._resting) >= MOST:
+            self._resting.clear()
+        self._resting[transaction_id] = now + EVERY
+
+    def is_resting(self, transaction_id: str) -> bool:
+        """Whether it has ended, and was asked for lately. That it was before it ended is no
+        reason not to: a person may have decided it since."""
+        return self._resting.get(transaction_id, 0.0) > self._clock.monotonic()
 
     def hurry(self, transaction_id: str) -> None:
         """There is news of it: it is due."""

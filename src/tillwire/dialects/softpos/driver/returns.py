@@ -131,7 +131,7 @@ class ReturnsFace:
         not often: an old address must not use up our questions, or the journal."""
         paces = self._backends.paces
         if transaction.is_final and (
-            _agrees(returned, transaction) or not paces.is_due(transaction.id)
+            _agrees(returned, transaction) or paces.is_resting(transaction.id)
         ):
             return
         driver = self._driver(transaction)
