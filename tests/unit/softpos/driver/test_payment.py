@@ -115,6 +115,15 @@ async def test_other_names_of_fields_come_from_the_settings(counter: Counter) ->
 # --- reversals --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("currency", ["978", 978, "eur", None])
+@at_a_counter()
+async def test_the_euro_under_its_other_names(counter: Counter, currency: str | int | None) -> None:
+    order = await counter.order()
+    link = await counter.shown(order)
+    await counter.come_back(link, counter.backend.pay(link, currency=currency))
+    assert (await counter.ended(order, 20)).state is State.APPROVED
+
+
 @at_a_counter()
 async def test_a_reversal_is_confirmed_at_its_original(counter: Counter) -> None:
     paid = await counter.paid(1250)

@@ -133,6 +133,7 @@ def read_answer(octets: bytes, table: Aliases) -> CheckAnswer:
     unclear: list[str] = []
     found = {name: _found(members, name, table, unclear) for name in FIELDS}
     texts = {name: _text(value, name, unclear) for name, value in found.items()}
+    texts["currency"] = _currency(texts["currency"])
     amount = _amount(found["amount"], texts["currency"] or "EUR", table, unclear)
     word = texts["status"]
     status: StatusWord = table.words.get(word.strip().upper(), UNMAPPED) if word else UNMAPPED
@@ -232,6 +233,13 @@ def _text(value: Any, field: str, unclear: list[str]) -> str:
         unclear.append(field)
         return ""
     return text
+
+
+def _currency(text: str) -> str:
+    """Its letters, where it has others: the vendor's apps take euro alone, which ISO 4217 numbers
+    978. As it came, if nobody knows it."""
+    letters = "EUR" if text == "978" else text.upper()
+    return letters if letters in CURRENCIES else text
 
 
 def _amount(value: Any, currency: str, table: Aliases, unclear: list[str]) -> int | None:
