@@ -132,6 +132,24 @@ def test_what_was_taken_back_hides_nothing_that_stands() -> None:
     assert meant([changed(reversal, state=State.DECLINED, original_id="1"), first]) == first
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        changed(sale(None, state=State.DECLINED), id="2"),
+        changed(sale(None, state=State.FAILED), id="2", proof=Proof.NEVER_SENT),
+    ],
+)
+def test_a_reference_that_comes_again_the_next_day_is_another_sale(later: Transaction) -> None:
+    def at(hours: float) -> Transaction:
+        return changed(later, created_at=Instant(first.created_at + round(hours * 3_600_000)))
+
+    first = changed(sale(), id="1")
+    assert meant([at(12), first]) == first
+    assert meant([at(12.1), first]) == at(12.1)
+    of_it = changed(at(30), type=TransactionType.REVERSAL, original_id="1")
+    assert meant([of_it, first]) == first, "whenever it is taken back"
+
+
 def test_a_reversal_shows_at_its_original() -> None:
     original = changed(sale(), id="1", reversed_at=AT)
     reversal = changed(sale(), id="2", type=TransactionType.REVERSAL, original_id="1")

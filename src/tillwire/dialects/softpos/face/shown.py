@@ -19,6 +19,10 @@ from tillwire.core.model import (
 from tillwire.dialects.softpos.face.settings import Settings
 from tillwire.dialects.softpos.wire.check import RESULT_CODES, CheckTransactionResponse, Status
 
+SAME_SALE_WITHIN: Final = 12 * 3_600_000
+"""Milliseconds in which a reference that comes again is another try of the same sale. Tills that
+count from 1 each day use it again later."""
+
 _OPERATIONS: Final[Mapping[TransactionType, str]] = {
     TransactionType.PURCHASE: "PAYMENT",
     TransactionType.CASH_ADVANCE: "PAYMENT",
@@ -42,13 +46,22 @@ _NOTHING: Final = Outcome(Verdict.CANCELLED)
 
 
 def meant(newest_first: Sequence[Transaction]) -> Transaction | None:
-    """Of the transactions under one reference, the one that is asked for: the newest that stands,
-    or may; then the newest of which the acquirer can know. One that provably never got there counts
-    only if there is no other, and a reversal shows at its original."""
-    known = [each for each in newest_first if each.proof is None] or newest_first
+    """Of the transactions under one reference, the one that is asked for. Of the tries of the same
+    sale it is the newest that stands, or may; then the newest of which the acquirer can know. One
+    that provably never got there counts only if there is no other, and a reversal shows at its
+    original."""
+    tries = _of_one_sale(newest_first)
+    known = [each for each in tries if each.proof is None] or tries
     there = {each.id for each in known}
     told = [each for each in known if not _shows_at(each, there)]
     return next(filter(_may_stand, told), told[0] if told else None)
+
+
+def _of_one_sale(newest_first: Sequence[Transaction]) -> Sequence[Transaction]:
+    """Those that belong to the newest: what was begun shortly before it, and what that is about."""
+    since = max((each.created_at for each in newest_first), default=0) - SAME_SALE_WITHIN
+    about = {each.original_id for each in newest_first if each.created_at >= since}
+    return [each for each in newest_first if each.created_at >= since or each.id in about]
 
 
 def _shows_at(known: Transaction, there: Collection[str]) -> bool:
