@@ -43,6 +43,7 @@ from tillwire.errors import (
     Conflict,
     InvalidRequest,
     NotFound,
+    PeerError,
     RemoteProtocolError,
     Unsupported,
 )
@@ -138,7 +139,13 @@ def check(
         ids.append(transaction.original_id)
     if not as_json:
         _say_returned(transaction)
-    own, *original = asyncio.run(_asked(ids, terminal, settings, vault))
+    try:
+        own, *original = asyncio.run(_asked(ids, terminal, settings, vault))
+    except PeerError:
+        if not as_json and (kept := transaction.peer.get(phone.ANSWER)):
+            say("It does not tell now. What it said last:")
+            say(kept)
+        raise
     if as_json:
         returned = transaction.peer.get(phone.RETURNED)
         say_json(

@@ -18,7 +18,7 @@ from tests.unit.softpos.driver.backend import CHECK, TID, Backend, answers, tell
 from tests.unit.softpos.driver.counter import Counter
 from tillwire.cli import application
 from tillwire.core.model import State, TransactionType
-from tillwire.dialects.softpos.driver import backend
+from tillwire.dialects.softpos.driver import backend, phone
 from tillwire.errors import Conflict
 from tillwire.net.asgi import Reply
 
@@ -91,13 +91,18 @@ async def test_a_person_is_shown_what_the_phone_brought_back(counter: Counter) -
         "amount": "1250",
         "resultDescription": "NFC spento, gi\u00e0 detto",
     }
+    counter.backend.pay(link, status="SOSPESA")
     assert (await counter.come_back(link, told)).status == 200
+    await counter.gateway.engine.wait(order.id, lambda each: phone.ANSWER in each.peer, 20)
     counter.backend.checks.extend([answers(500)] * 9)
     checked = await run(counter, "softpos", "check", order.id)
     assert checked.exit_code, "the backend does not answer"
     assert "The phone came back with: NFC is off (-16), 1250 minor units\n" in checked.stdout
     assert "  resultDescription = NFC spento, gi\u00e0 detto\n" in checked.stdout
+    assert "What it said last:\n{" in checked.stdout
+    assert '"status":"SOSPESA"' in checked.stdout
     counter.backend.checks.clear()
+    counter.backend.known.clear()
     checked = await run(counter, "softpos", "check", order.id)
     assert "no proof that it was not paid" in checked.stdout
     shown = json.loads((await run(counter, "softpos", "check", order.id, "--json")).stdout)
