@@ -59,7 +59,7 @@ _VERDICTS: Final = {
 _HUNG_UP: Final = (
     "it hung up in the middle of the handshake; one that does not trust our certificate may do so"
 )
-_NO_ROOM: Final = "more handshakes are under way than connections are allowed"
+_SLOWEST: Final = "it was the slowest when more came than connections are allowed"
 _TOO_SLOW: Final = "the handshake was not done in time"
 
 _beginning: ContextVar[Handshake | None] = ContextVar("handshake", default=None)
@@ -100,12 +100,15 @@ class Handshakes:
         return Handshake(self, protocol)
 
     def begun(self, handshake: Handshake) -> bool:
-        """Whether there is room for one more."""
+        """Whether one more may begin. Where there is no room, the slowest has had its chance: those
+        who only hold connections open keep nobody out who means it."""
         if self._stopping:
             return False
         if len(self.under_way) >= self._most:
-            self.failed(handshake.peer, _NO_ROOM)
-            return False
+            slowest = next(iter(self.under_way))
+            del self.under_way[slowest]
+            slowest.cut()
+            self.failed(slowest.peer, _SLOWEST)
         self.under_way[handshake] = None
         return True
 

@@ -274,17 +274,29 @@ async def test_the_log_is_not_theirs_to_fill(
         assert (len(there.failures()), there.counted("front")) == (3, 5)
 
 
-async def test_handshakes_have_room_for_as_many_as_connections(tmp_path: Path) -> None:
-    async with gateway_in(tmp_path, Limits(connections=1)) as there:
-        first = await asyncio.open_connection("127.0.0.1", there.port("front"))
-        second = await asyncio.open_connection("127.0.0.1", there.port("front"))
-        await hung_up(second[0])
-        (told,) = await there.told(1)
-        assert told["peer"].endswith(f":{second[1].get_extra_info('sockname')[1]}")
-        assert told["reason"] == "more handshakes are under way than connections are allowed"
-        assert there.counted("front") == 1
-        first[1].close()
-        second[1].close()
+@pytest.mark.parametrize("loop", LOOPS)
+def test_who_dawdles_makes_room_for_who_does_not(tmp_path: Path, loop: str) -> None:
+    async def play() -> None:
+        async with gateway_in(tmp_path, Limits(connections=2)) as there:
+            port = there.port("lanes")
+            held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+            reader, writer = await asyncio.open_connection(
+                "localhost", port, ssl=issued(tmp_path, 1)
+            )
+            writer.write(b"one\n")
+            assert await reader.readline() == b"one\n"
+            await hung_up(held[0][0])
+            (told,) = await there.told(1)
+            assert told["peer"].endswith(f":{held[0][1].get_extra_info('sockname')[1]}")
+            assert (
+                told["reason"] == "it was the slowest when more came than connections are allowed"
+            )
+            assert there.counted("lanes") == 1
+            for _, each in (*held, (reader, writer)):
+                each.close()
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(play())
 
 
 @pytest.mark.parametrize("loop", LOOPS)
