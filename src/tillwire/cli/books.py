@@ -64,7 +64,9 @@ def last(
     """
     path = locate(journal, config, data)
     with opened(path) as books:
-        place = terminal_of(books.read_now(lambda reader: reader.estate()), terminal)
+        estate = books.read_now(lambda reader: reader.estate())
+        place = terminal_of(estate, terminal)
+        zone = estate.stores[place.store_id].time_zone
         entry: Entry | None = None
         trouble = NOT_RUNNING
         for line in told(path, "/last", LastOrder(place.id, wait, at_terminal)):
@@ -91,7 +93,7 @@ def last(
         )
         return
     say(f"The journal: {_ours(newest) if newest else 'no transaction.'}")
-    say(f"{place.name}: {_theirs(entry) if entry else trouble or 'it remembers none.'}")
+    say(f"{place.name}: {_theirs(entry, zone) if entry else trouble or 'it remembers none.'}")
     if entry is not None:
         say(_comparison(entry, known))
         remark(EVIDENCE)
@@ -243,10 +245,10 @@ def _ours(transaction: Transaction) -> str:
     return ", ".join(facts)
 
 
-def _theirs(entry: Entry) -> str:
+def _theirs(entry: Entry, zone: str) -> str:
     amount = _amount(entry)
     facts = (
-        "" if entry.at is None else in_zone(entry.at, "UTC"),
+        "" if entry.at is None else in_zone(entry.at, zone),
         "" if entry.type is None else entry.type.value,
         amount or "no amount told",
         entry.verdict,

@@ -37,6 +37,8 @@ def test_both_sides_of_what_was_paid(run: Run, sandbox: SandboxProcess) -> None:
         f"It is {declined['id']}, and the journal says the same: DECLINED.",
     )
     assert "evidence" in ran.err
+    zones = [line.split(",")[0].split()[-1] for line in ran.out.splitlines()[:2]]
+    assert zones[0] == zones[1] != "UTC", "both by the shop's clock"
     last = run("transactions", "last", terminal, *here, "--json").document
     assert last["journal"]["id"] == last["entry"]["transaction"] == declined["id"]
     assert (last["entry"]["says"], last["entry"]["agrees"]) == ("DECLINED", True)
