@@ -7,8 +7,11 @@ changed for the sake of spreadsheets.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile
+from typing import IO, Annotated, Final
 
 import typer
 
@@ -29,6 +32,10 @@ from tillwire.core.ports import Reader
 from tillwire.errors import ConfigurationError, InvalidRequest
 from tillwire.reconcile.exports import write_csv, write_parquet
 from tillwire.reconcile.journal_side import rows_of
+from tillwire.reconcile.sources import Row
+
+KEPT_IN_MEMORY: Final = 16 << 20
+"""Characters of a table that are not put on the disk before they are handed on."""
 
 
 def export(
@@ -54,20 +61,31 @@ def export(
         estate = books.read_now(lambda reader: reader.estate())
         window, terminals = chosen(estate, day, begin, end, Places(organisation, store, terminal))
 
-        def written(reader: Reader) -> int:
-            found = rows_of(reader.transactions_in(window.begin, window.end), ids_of(terminals))
-            if parquet is not None:
-                return write_parquet(parquet, found)
-            if csv is None:
-                return write_csv(sys.stdout, found)
-            with csv.open("w", encoding="utf-8", newline="") as out:
-                return write_csv(out, found)
+        def rows(reader: Reader) -> Iterator[Row]:
+            return rows_of(reader.transactions_in(window.begin, window.end), ids_of(terminals))
 
         try:
-            count = books.read_now(written)
+            if parquet is not None:
+                count = books.read_now(lambda reader: write_parquet(parquet, rows(reader)))
+            else:
+                # Whoever reads standard output, a pager perhaps, has all the time there is.
+                with SpooledTemporaryFile(
+                    KEPT_IN_MEMORY, "w+", encoding="utf-8", newline=""
+                ) as table:
+                    count = books.read_now(lambda reader: write_csv(table, rows(reader)))
+                    table.seek(0)
+                    _copy(table, csv)
         except OSError as error:
             raise ConfigurationError(
                 f"{csv or parquet or 'standard output'}: it cannot be written: "
                 f"{error.strerror or error}."
             ) from None
     remark(f"{count} transactions.")
+
+
+def _copy(table: IO[str], path: Path | None) -> None:
+    if path is None:
+        copyfileobj(table, sys.stdout)
+        return
+    with path.open("w", encoding="utf-8", newline="") as out:
+        copyfileobj(table, out)

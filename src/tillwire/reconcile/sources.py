@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Protocol, TextIO
+from typing import IO, Any, Final, Protocol, TextIO
 
 import msgspec
 
@@ -439,7 +439,7 @@ def cut(text: str) -> str:
     return pan.masked(text) if pan.is_in(text) else text
 
 
-def write_rows(out: TextIO, rows: Iterable[Row]) -> int:
+def write_rows(out: IO[str], rows: Iterable[Row]) -> int:
     """Write rows as our own export has them; how many there were."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(ROW_COLUMNS)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.kit.sandbox_process import SandboxProcess, start_sandbox
 from tests.unit.cli.conftest import Run
+from tillwire.cli import export
+from tillwire.clock import Instant
+from tillwire.core.model import Finding
+from tillwire.journal.sqlite import SqliteJournal
 
 PATIENCE = 30.0
 ALWAYS = ("--from", "2020-01-01", "--to", "2099-01-01")
@@ -150,6 +156,28 @@ def test_a_terminal_of_another_store_is_not_compared_for_this_one(run: Run, shop
     ran = run("transactions", "export", *chosen, *shop.here)
     assert (ran.status, ran.out) == (2, "")
     assert "TILLWIRE-V1-0001 is not in that store. Allowed: in Tillwire Corner Shop." in ran.err
+
+
+def test_who_reads_an_export_slowly_does_not_hold_the_journal(
+    run: Run, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = Finding(key="1", kind="", transaction_id=None, known="", heard="", source="")
+    folded: list[bool] = []
+
+    def slowly(text: str) -> int:
+        books = SqliteJournal(journal)
+        books.commit_now(lambda unit: unit.report(finding, Instant(1)))
+        connection = sqlite3.connect(journal, timeout=0)
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        folded.append(not busy)
+        connection.close()
+        books.close()
+        return len(text)
+
+    monkeypatch.setattr(export.sys, "stdout", SimpleNamespace(write=slowly, flush=lambda: None))
+    run("transactions", "export", *ALWAYS, "--journal", journal)
+    assert folded
+    assert all(folded)
 
 
 def test_what_cannot_be_exported_is_told(run: Run, shop: Shop) -> None:
