@@ -167,14 +167,21 @@ def test_a_damaged_answer_is_read_or_refused(data: st.DataObject) -> None:
 def test_a_page() -> None:
     octets = json.dumps([WHOLE, {"id": "2"}]).encode()
     entries, total = told.read_page(octets, [("X-Total-Count", " 67 "), ("Link", "")])
-    assert ([each.id for each in entries], total) == (["5456485215432746823746654987115", "2"], 67)
+    assert ([each and each.id for each in entries], total) == ([WHOLE["id"], "2"], 67)
     assert told.read_page(b"[]", [("x-total-count", "0")]) == ([], 0)
+
+
+def test_one_that_cannot_be_read_hides_no_other() -> None:
+    for strange in (7, None, [], {}, {"id": 7}, {"id": "../x"}):
+        octets = json.dumps([strange, {"id": "2"}]).encode()
+        entries, _ = told.read_page(octets, [("X-Total-Count", "2")])
+        assert [each and each.id for each in entries] == [None, "2"]
 
 
 @pytest.mark.parametrize(
     ("octets", "headers"),
     [(b"{}", ["1"]), (b"[]", []), (b"[]", [""]), (b"[]", ["-1"]), (b"[]", ["1", "1"]),
-     (b"[]", ["\u0661"]), (b"[]", ["9" * 16]), (b"[7]", ["1"]), (b"[{}]", ["1"]), (b"[", ["1"])],
+     (b"[]", ["\u0661"]), (b"[]", ["9" * 16]), (b"[7]", ["0"]), (b"[{}]", [""]), (b"[", ["1"])],
 )  # fmt: skip
 def test_what_is_no_page_is_refused(octets: bytes, headers: list[str]) -> None:
     with pytest.raises(RemoteProtocolError):

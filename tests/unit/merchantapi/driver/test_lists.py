@@ -10,8 +10,10 @@ import pytest
 
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.merchantapi.driver import system as there
-from tests.unit.merchantapi.driver.counter import Counter, at_a_counter
+from tests.unit.merchantapi.driver.counter import LANE, Counter, at_a_counter
 from tests.unit.merchantapi.driver.system import LIST, Act
+from tillwire.clock import Instant
+from tillwire.core.entries import Wanted
 from tillwire.core.model import State
 from tillwire.dialects.merchantapi.driver import cloud, orders
 from tillwire.errors import Proof
@@ -201,6 +203,95 @@ async def test_a_list_that_is_not_whole_proves_nothing(counter: Counter, act: Ac
     assert (await counter.now(order)).state is State.UNKNOWN
     counter.system.lists.clear()
     assert (await counter.ended(order, 60)).proof is Proof.ABSENT_AT_PEER
+
+
+# --- entries that cannot be read ------------------------------------------------------------------
+
+
+def _with(*rows: Any, behind: int = 0) -> Act:
+    """Its list has these, too, behind so many of its newest."""
+
+    async def act(system: there.System, asked: there.Asked) -> Any:
+        entries = [each.told_as() for each in reversed(system.tasks)]
+        return there.page_of([*entries[:behind], *rows, *entries[behind:]], asked)
+
+    return act
+
+
+@at_a_counter()
+async def test_one_that_cannot_be_read_does_not_hide_what_was_paid(counter: Counter) -> None:
+    counter.system.lists.extend([_with({"id": 7})] * 1_000)
+    counter.system.posts.append(there.done_then(there.cut))
+    order = await counter.order()
+    await counter.lost(order)
+    assert (await counter.ended(order)).state is State.APPROVED
+
+
+@pytest.mark.parametrize("result", ["DECLINED", None, "lost"])
+@at_a_counter(clock_seconds=60)
+async def test_one_that_cannot_be_read_may_be_a_double_that_was_paid(
+    counter: Counter, result: str | None
+) -> None:
+    """So neither a cancellation nor an absence is believed, but in a list that has it no more, or
+    behind older ones."""
+    counter.system.tasks.extend(there.older(120))
+    counter.system.terminal = there.ends("CANCELLED", result)
+    counter.system.lists.extend([_with(7)] * 1_000)
+    if result == "lost":
+        counter.system.posts.append(there.cut)
+    order = await counter.order()
+    await counter.lost(order)
+    await asyncio.sleep(300)
+    assert "1 of its list cannot be read" in counter.doubts(order)
+    counter.system.lists.clear()
+    counter.system.lists.extend([_with(7, behind=3)] * 1_000)
+    ended = await counter.ended(order, 60)
+    expected = {"DECLINED": State.DECLINED, None: State.CANCELLED, "lost": State.FAILED}
+    assert ended.state is expected[result]
+
+
+@at_a_counter()
+async def test_one_that_cannot_be_read_for_long_is_for_a_person(counter: Counter) -> None:
+    counter.system.lists.extend([_with(7)] * 1_000)
+    counter.system.terminal = there.ends("CANCELLED", "DECLINED")
+    order = await counter.order()
+    await counter.lost(order)
+    assert "1 of its list cannot be read" in await counter.for_a_person(order)
+
+
+@at_a_counter()
+async def test_one_that_cannot_be_read_is_said_behind_the_books(counter: Counter) -> None:
+    counter.system.tasks.extend(there.older(70))
+    paid = await counter.pay()
+    wanted = Wanted(begin=paid.created_at, end=Instant(paid.created_at + 60_000))
+    for behind, words in ((0, "1 of its list cannot be read"), (65, "")):
+        counter.system.lists.extend([_with(7, behind=behind)] * 2)
+        found = await counter.gateway.engine.transactions(LANE, wanted)
+        assert [each.transaction_id for each in found.entries] == [paid.id]
+        assert words in found.trouble
+        assert bool(words) == bool(found.trouble)
+        counter.system.lists.clear()
+    counter.system.lists.append(_with(7))
+    known = await counter.gateway.engine.last_transaction(LANE)
+    assert (known.entry, "cannot be read" in known.trouble) == (None, True)
+
+
+@at_a_counter(clock_seconds=86_400)
+async def test_a_list_is_read_to_its_end_if_one_of_it_is_met_twice(counter: Counter) -> None:
+    """A new one comes while it is read, so what cannot be read moves to the next page."""
+    counter.system.posts.append(there.done_then(there.cut))
+    order = await counter.order()
+    mine = counter.system.tasks
+
+    async def moving(system: there.System, asked: there.Asked) -> Any:
+        first = asked.query["page"] == "1"
+        others = [each.told_as() for each in reversed(there.older(98))]
+        rows = [*([] if first else [{**others[0], "id": "9"}]), *others[:49], 7, *others[49:]]
+        return there.page_of([*rows, *(each.told_as() for each in mine)], asked, 100)
+
+    counter.system.lists.extend([moving] * 1_000)
+    await counter.lost(order)
+    assert (await counter.ended(order)).state is State.APPROVED
 
 
 # --- names that the system has changed ------------------------------------------------------------

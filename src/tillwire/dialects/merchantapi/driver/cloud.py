@@ -73,6 +73,36 @@ class Page(NamedTuple):
     number: int
     entries: list[Told]
     """Those that stood on no page before."""
+    unreadable: int = 0
+    """Those that nobody can tell what they are, and that may be of the time that is looked at."""
+
+
+class _Order:
+    """Whether a list is newest first so far, and has come to what is older than `begin`."""
+
+    def __init__(self, begin: Instant) -> None:
+        self._begin = begin
+        self._oldest: Instant | None = None
+        self._is_orderly = True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what follows is older, too."""
+        return self._is_orderly and self._oldest is not None and self._oldest < self._begin
+
+    def follow(self, rows: Sequence[Told | None]) -> int:
+        """The next page; how many there cannot be read, and may not be older."""
+        unreadable = early = 0
+        for each in rows:
+            if each is None:
+                unreadable += 1
+                early += not self.is_over
+                continue
+            made = None if each.created_at is None else clocks.instant(each.created_at)
+            older = made is not None and (self._oldest is None or made <= self._oldest)
+            self._is_orderly = self._is_orderly and older
+            self._oldest = made
+        return early if self._is_orderly else unreadable
 
 
 class Account:
@@ -176,34 +206,42 @@ class System:
 
         It ends there if the list is newest first so far, as source 004's order is taken to be, else
         when all that it was said to have was read. Raises `PeerError` unless it can be read so far:
-        what was on no page is not there, if the list did not change from page to page.
+        what was on no page is not there, if the list did not change from page to page, and nothing
+        of it was unreadable.
         """
         seen: set[str] = set()
-        promised, oldest, orderly = 0, None, True
+        promised, met, is_whole, order = 0, 0, True, _Order(begin)
         for number in range(1, MOST_PAGES + 1):
-            entries, total = await self._page(number)
+            rows, total = await self._page(number)
             promised = promised if number > 1 else total
-            fresh = [each for each in entries if each.id not in seen]
+            new = [each for each in rows if each is None or each.id not in seen]
+            fresh = [each for each in new if each is not None]
             seen.update(each.id for each in fresh)
-            yield Page(number, fresh)
-            for each in fresh:
-                made = None if each.created_at is None else clocks.instant(each.created_at)
-                orderly = orderly and made is not None and (oldest is None or made <= oldest)
-                oldest = made
-            if len(seen) >= promised or (orderly and oldest is not None and oldest < begin):
+            is_whole = is_whole and None not in rows
+            yield Page(number, fresh, order.follow(new))
+            if len(seen) >= promised or order.is_over:
                 return
-            if not fresh:
+            # One that cannot be read may be met on two pages. So where all were met, there is an
+            # end when nothing new comes.
+            met += len(rows)
+            if not (fresh or is_whole) and met >= promised:
+                return
+            if not fresh and (is_whole or not rows):
                 raise RemoteProtocolError(f"Its list ends after {len(seen)} of {promised} entries.")
         raise RemoteProtocolError(f"Its list has no end within {MOST_PAGES} pages.")
 
-    async def _page(self, number: int, size: int = PAGE) -> tuple[list[Told], int]:
+    async def _page(self, number: int, size: int = PAGE) -> tuple[list[Told | None], int]:
         response = await self._asked(f"{self.list}?page={number}&size={size}")
         # A page of receipts takes a while to be read: in a thread, it keeps nobody waiting.
         return await asyncio.to_thread(told.read_page, response.body, response.headers)
 
     async def newest(self) -> Told | None:
         """The newest of the terminal's list, in whatever order that is. Raises `PeerError`."""
-        found = [each async for page in self.listed(self._clock.now()) for each in page.entries]
+        found: list[Told] = []
+        async for page in self.listed(self._clock.now()):
+            if page.unreadable:
+                raise RemoteProtocolError(f"{page.unreadable} of its list cannot be read.")
+            found += page.entries
         return max(found, key=_made, default=None)
 
     async def check_known(self) -> None:

@@ -52,6 +52,7 @@ from tillwire.errors import (
     NotDelivered,
     PeerError,
     Proof,
+    RemoteProtocolError,
     Unsupported,
 )
 from tillwire.estate.driver_settings import settings_of
@@ -242,11 +243,15 @@ class MerchantApiDriver:
     async def _listed(
         self, system: System, since: Instant, begin: Instant, end: Instant
     ) -> AsyncIterator[Entry]:
+        unreadable = 0
         async for page in system.listed(since):
+            unreadable += page.unreadable
             for each in page.entries:
                 moments = outcome.moments_of(each)
                 if not moments or any(begin <= moment < end for moment in moments):
                     yield outcome.entry_of(each)
+        if unreadable:
+            raise RemoteProtocolError(f"{unreadable} of its list cannot be read.")
 
     async def _may_be_here(self, entry: Entry) -> bool:
         known = await self._inbox.find(entry.transaction_id) if entry.transaction_id else None

@@ -26,7 +26,7 @@ from tillwire.dialects.merchantapi.driver.orders import (
     TAKEN,
     transaction_of,
 )
-from tillwire.dialects.merchantapi.driver.outcome import Pending, Reading, all_read, read
+from tillwire.dialects.merchantapi.driver.outcome import Pending, Reading, Unclear, all_read, read
 from tillwire.dialects.merchantapi.driver.settings import DriverSettings
 from tillwire.dialects.merchantapi.wire.told import Told
 from tillwire.errors import PeerError
@@ -67,7 +67,7 @@ class Ladder:
                     unknown = f"It had taken it as {called}, and now: {answer.detail}."
             seen = await self._seen(transaction)
             if seen.mine:
-                return self._judged(transaction, _all_read(seen.mine, transaction))
+                return self._judged(transaction, seen.read(seen.mine, transaction))
             if unknown:
                 return self._later(transaction, unknown)
             return await self._absence(transaction, seen, begun)
@@ -80,9 +80,10 @@ class Ladder:
         """What the system tells of the transaction that it calls so. Raises `PeerError`."""
         found = await self._system.transaction(called)
         reading = read(found, transaction, transaction.peer[REFERENCE])
-        if isinstance(reading, Outcome) and reading.verdict is not Verdict.APPROVED:
-            others = [each for each in await self.mine(transaction) if each.id != called]
-            return _all_read([found, *others], transaction)
+        if isinstance(reading, Outcome) and not _is_paid(reading):
+            seen = await self._seen(transaction)
+            others = [each for each in seen.mine if each.id != called]
+            return seen.read([found, *others], transaction)
         return reading
 
     async def cancel(self, called: str) -> bool:
@@ -92,10 +93,11 @@ class Ladder:
     async def waiting(self, transaction: Transaction) -> tuple[str, ...]:
         """What the system calls it, and each double of it, that perhaps no terminal has begun.
         Raises `PeerError`."""
-        if not (mine := await self.mine(transaction)):
+        seen = await self._seen(transaction)
+        if not seen.mine:
             called = transaction.peer.get(PEER_ID)
             return (called,) if called else ()
-        reading = _all_read(mine, transaction)
+        reading = seen.read(seen.mine, transaction)
         return reading.waiting if isinstance(reading, Pending) else ()
 
     def is_overdue(self, transaction: Transaction) -> bool:
@@ -113,11 +115,9 @@ class Ladder:
             before, seen = seen, await self._seen(transaction)
             if not before.names <= seen.names:
                 return CHANGED
+            if seen.unreadable and not seen.mine:
+                return seen.gap
         return "And yet the system lists it." if seen.mine else ""
-
-    async def mine(self, transaction: Transaction) -> list[Told]:
-        """All in the terminal's list that have our name. Raises `PeerError`."""
-        return (await self._seen(transaction)).mine
 
     def _judged(self, transaction: Transaction, reading: Reading) -> Found | CannotTell:
         if isinstance(reading, Outcome):
@@ -133,11 +133,12 @@ class Ladder:
     async def _seen(self, transaction: Transaction) -> _Seen:
         assert transaction.sent_at is not None, "what is looked for was dispatched"
         begin = Instant(transaction.sent_at - round(self._settings.clock_seconds * 1000))
-        seen = _Seen([], [], set())
+        seen = _Seen([], [], set(), 0)
         async for page in self._system.listed(begin):
             seen.names.update(each.id for each in page.entries)
             seen.mine.extend(each for each in page.entries if _is_called(each, transaction))
             seen.alike.extend(each for each in page.entries if _may_be(each, transaction, begin))
+            seen = seen._replace(unreadable=seen.unreadable + page.unreadable)
         return seen
 
     async def _absence(
@@ -147,6 +148,8 @@ class Ladder:
         if taken := transaction.peer.get(TAKEN):
             what = f"The system has taken it as {taken}, not as it was sent, and does not list it."
             return self._later(transaction, what)
+        if seen.unreadable:
+            return self._later(transaction, seen.gap)
         if seen.alike:
             names = ", ".join(each.id for each in seen.alike[:MOST_NAMED])
             return self._later(transaction, f"It may be there under another name: {names}.")
@@ -158,7 +161,7 @@ class Ladder:
             return CannotTell("It is not listed, and may still be.")
         await asyncio.sleep(AWAKE)
         again = await self._seen(transaction)
-        if again.mine or again.alike or not seen.names <= again.names:
+        if again.mine or again.alike or again.unreadable or not seen.names <= again.names:
             return CannotTell(CHANGED)
         return Absent(
             f"The system lists nothing of it, {wait:g} seconds after it could have been sent last."
@@ -185,6 +188,20 @@ class _Seen(NamedTuple):
     """Those of another name that may be ours all the same."""
     names: set[str]
     """The ids of all that was listed."""
+    unreadable: int
+    """How many more are of that time, and cannot be read."""
+
+    @property
+    def gap(self) -> str:
+        """Those, for people."""
+        return f"{self.unreadable} of its list cannot be read, and may be it."
+
+    def read(self, mine: list[Told], transaction: Transaction) -> Reading:
+        """What is told of these. That nothing was paid, only a list that is whole tells."""
+        reading = all_read(mine, transaction, transaction.peer[REFERENCE])
+        if self.unreadable and isinstance(reading, Outcome) and not _is_paid(reading):
+            return Unclear(self.gap)
+        return reading
 
 
 def _is_called(each: Told, transaction: Transaction) -> bool:
@@ -202,5 +219,5 @@ def _may_be(each: Told, transaction: Transaction, begin: Instant) -> bool:
     return same or bool(each.broken)
 
 
-def _all_read(mine: list[Told], transaction: Transaction) -> Reading:
-    return all_read(mine, transaction, transaction.peer[REFERENCE])
+def _is_paid(outcome: Outcome) -> bool:
+    return outcome.verdict is Verdict.APPROVED

@@ -67,9 +67,10 @@ def read_transaction(octets: bytes) -> Told:
     return _told(_document(octets))
 
 
-def read_page(octets: bytes, headers: Sequence[tuple[str, str]]) -> tuple[list[Told], int]:
-    """The transactions of a page, and how many there are on all pages, which every listing must
-    tell (source 004, "Pagination information in response"). Raises `RemoteProtocolError`."""
+def read_page(octets: bytes, headers: Sequence[tuple[str, str]]) -> tuple[list[Told | None], int]:
+    """The transactions of a page, None for each that has no id that can be used, and how many there
+    are on all pages, which every listing must tell (source 004, "Pagination information in
+    response"). Raises `RemoteProtocolError`."""
     entries = _document(octets)
     if not isinstance(entries, list):
         raise RemoteProtocolError("A listing is no JSON array.")
@@ -79,7 +80,7 @@ def read_page(octets: bytes, headers: Sequence[tuple[str, str]]) -> tuple[list[T
     total = int(totals[0])
     if total < len(entries):
         raise RemoteProtocolError(f"A listing of {total} entries in all has {len(entries)}.")
-    return [_told(each) for each in entries], total
+    return [_told_or_none(each) for each in entries], total
 
 
 def read_refusal(status: int, octets: bytes) -> str:
@@ -122,6 +123,13 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(word: str) -> None:
     raise ValueError(word)
+
+
+def _told_or_none(document: Any) -> Told | None:  # Any: as above
+    try:
+        return _told(document)
+    except RemoteProtocolError:
+        return None
 
 
 def _told(document: Any) -> Told:  # Any: as above
