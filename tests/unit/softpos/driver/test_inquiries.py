@@ -151,6 +151,16 @@ async def test_a_phone_that_tells_nothing(
     assert told.entry is None
     assert trouble in told.trouble
     assert bool(told.trouble) is bool(trouble)
+    assert "broke the protocol" not in told.trouble, "that it says no is no fault of its own"
+
+
+@at_a_counter()
+async def test_an_answer_that_nobody_can_read_is_not_waited_behind(counter: Counter) -> None:
+    began = counter.gateway.clock.now()
+    told = await ask(counter, lambda _: {"amount": "1", "f41": "3035"})
+    assert told.entry is None
+    assert "terminal is no TID" in told.trouble
+    assert counter.gateway.clock.now() - began < 1_000
 
 
 @at_a_counter()

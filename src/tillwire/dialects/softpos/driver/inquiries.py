@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from tillwire.clock import Instant, instant, local
 from tillwire.core.entries import Entry
+from tillwire.core.errands import ErrandFailed, Trouble
 from tillwire.core.model import Evidence, Outcome, Transaction, TransactionType, Verdict
 from tillwire.core.ports import Inbox, Vault
 from tillwire.dialects.softpos.driver.outcome import Asked
@@ -63,13 +64,20 @@ class Inquiries:
             yield answer
         finally:
             del self._waiting[name]
-            answer.cancel()
+            if not answer.cancel() and not answer.cancelled():
+                answer.exception()  # which is nobody's any more, if he has just gone
 
     def heard(self, name: str, returned: Returned) -> None:
         """A phone came back. The first answer counts; one that nobody waits for does not."""
         answer = self._waiting.get(name)
         if answer is not None and not answer.done():
             answer.set_result(returned)
+
+    def failed(self, name: str, error: RemoteProtocolError) -> None:
+        """A phone came back with what nobody can read."""
+        answer = self._waiting.get(name)
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
 
 
 async def last_on_phone(
@@ -84,8 +92,8 @@ async def last_on_phone(
     check: Callable[[str], Awaitable[Asked | None]],
 ) -> Entry | None:
     """What the phone says that it did last; None if it remembers nothing. Waits until somebody has
-    opened the link, which `tell` hears. `tids` are those of the phone. Raises
-    `RemoteProtocolError` when it tells of nothing."""
+    opened the link, which `tell` hears. `tids` are those of the phone. Raises `ErrandFailed` when
+    it does not tell, `RemoteProtocolError` when nobody can read what it tells."""
     with inquiries.expected(name) as answer:
         tell(SCAN + link)
         returned = await answer
@@ -94,7 +102,7 @@ async def last_on_phone(
     if returned.result == links.EMPTY:
         return None
     if returned.result != links.AUTHORISED:
-        raise RemoteProtocolError(f"The phone did not tell: {returned.words}.")
+        raise ErrandFailed(Trouble.REFUSED, f"The phone does not tell: {returned.words}.")
     candidates = await inbox.newest_at(terminal_id, LOOK_BACK)
     here = returned.terminal_id in tids
     ours = [each for each in candidates if here and is_of(returned, each)]

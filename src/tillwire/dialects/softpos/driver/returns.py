@@ -117,6 +117,8 @@ class ReturnsFace:
             log.warning("a return link cannot be believed", reason=error.detail)
             if query and transaction is not None:
                 await self._take(transaction, None)
+            elif query:
+                self._inquiries.failed(name, error)
             return _UNREADABLE
         if transaction is None:
             log.info("a phone answered an inquiry", **_told(returned), fields=returned.fields)
