@@ -11,6 +11,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, Protocol, TextIO
 
@@ -243,11 +244,16 @@ class File:
 
     # --- text ---------------------------------------------------------------------------------
 
-    def _text(self) -> TextIO:
-        encoding = self.profile.file.encoding
-        return self._path.open(
-            encoding="utf-8-sig" if _is_utf8(self.profile) else encoding, newline=""
-        )
+    def _text(self, *, errors: str = "strict") -> TextIO:
+        encoding = "utf-8-sig" if _is_utf8(self.profile) else self.profile.file.encoding
+        return self._path.open(encoding=encoding, errors=errors, newline="")
+
+    def _first_undecoded(self) -> int:
+        """The first line that is no text. What is read of a file is decoded by the block: the line
+        that comes next may be a good one."""
+        with self._text(errors="replace") as text:
+            lines = iter(partial(text.readline, LONGEST_LINE), "")
+            return next((n for n, line in enumerate(lines, 1) if "\ufffd" in line), 1)
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """The records of a CSV file behind its headings that are transactions, each with the line
@@ -280,11 +286,10 @@ class File:
                 for record in reader:
                     if record:
                         yield shape.above + reader.line_num, record
-            except UnicodeError as error:
-                encoding = getattr(error, "encoding", self.profile.file.encoding)
+            except UnicodeError:
                 raise InvalidRequest(
                     self.name,
-                    f"line {shape.above + reader.line_num + 1} is not {encoding} text",
+                    f"line {self._first_undecoded()} is not {shape.encoding} text",
                     "the encoding that the profile names under [file]",
                 ) from None
             except csv.Error as error:

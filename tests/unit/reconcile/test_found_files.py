@@ -102,6 +102,27 @@ def test_what_is_no_text_is_called_by_its_name(tmp_path: Path, octets: bytes, to
     assert told in refused(tmp_path, octets)
 
 
+@pytest.mark.parametrize(
+    ("octets", "more"),
+    [
+        (b"\xff", ""),
+        (b"\xff", '\n[ignore]\nRef = ["x"]\n'),
+        (b"\xff", "\n[file]\nabove = 1\n"),
+        (b"\x81", '\n[file]\nencoding = "cp1252"\n'),
+        (b"\x00\xd8", '\n[file]\nencoding = "utf-16-le"\n'),
+    ],
+    ids=["read by DuckDB", "read by us", "titles", "cp1252", "half a character"],
+)
+def test_the_line_that_is_no_text_is_told(tmp_path: Path, octets: bytes, more: str) -> None:
+    above = "Title\n" if "above" in more else ""
+    encoding = "utf-16-le" if "utf-16" in more else "utf-8"
+    good = f"{above}Ref,Amount,Date\n" + f"sale-1,12.50,{AT}\n" * 20
+    rest = f",12.50,{AT}\n".encode(encoding)
+    told = refused(tmp_path, good.encode(encoding) + octets + rest, more)
+    mine = next((each for each in ("cp1252", "utf-16-le") if each in more), "utf-8")
+    assert f"line {len(good.splitlines()) + 1} is not {mine} text" in told
+
+
 def test_only_files_are_opened(tmp_path: Path) -> None:
     mine = profile(tmp_path / "p.toml", SMALL)
     (tmp_path / "real.csv").write_text(GOOD)
