@@ -46,13 +46,14 @@ _REASONS: Final = {
     "TLSV1_ALERT_PROTOCOL_VERSION": "it speaks no version of TLS that is spoken here",
 }
 """By OpenSSL's reason."""
+_OTHER_AUTHORITY: Final = "its certificate is of another authority than client_ca"
 _VERDICTS: Final = {
     9: "its certificate is not valid yet",
     10: "its certificate has expired",
     18: "its certificate is of no authority, and client_ca wants one",
-    19: "its certificate is of another authority than client_ca",
-    20: "its certificate is of another authority than client_ca",
-    21: "its certificate is of another authority than client_ca",
+    19: _OTHER_AUTHORITY,
+    20: f"{_OTHER_AUTHORITY}, or it has left out one in between",
+    21: f"{_OTHER_AUTHORITY}, or it has left out one in between",
     26: "its certificate is not one for clients",
 }
 """By OpenSSL's verdict on a certificate (X509_V_ERR_...)."""

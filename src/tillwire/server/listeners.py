@@ -84,6 +84,8 @@ def tls_context(settings: TlsSettings, name: str, *, http: bool = True) -> ssl.S
                 f"authority ({_reason(error)})."
             ) from None
         context.verify_mode = ssl.CERT_REQUIRED
+        # An authority that another one vouches for is one all the same.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 

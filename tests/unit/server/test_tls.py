@@ -6,18 +6,22 @@ import asyncio
 import hashlib
 import shutil
 import ssl
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.unit.server import rig
 from tests.unit.server.rig import Echo
 from tillwire.config import FaceSettings, TlsSettings
 from tillwire.errors import ConfigurationError
-from tillwire.estate.certificates import issue, new_authority
+from tillwire.estate.certificates import begun, issue, named, new_authority
 from tillwire.net.asgi import (
     PeerCertificate,
     Receive,
@@ -66,6 +70,32 @@ async def test_a_client_authority_lets_in_only_its_clients(tmp_path: Path) -> No
         assert await health(gateway, known) == 200
         with pytest.raises(aiohttp.ClientError):
             await health(gateway, trusting())
+
+
+async def test_an_authority_is_one_whoever_vouches_for_it(tmp_path: Path) -> None:
+    """An operator names the authority that issues, and trusts the one above it with nothing."""
+    now = datetime.now(UTC)
+    above, below, till = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+
+    def signed(name: str, key: ec.EllipticCurvePrivateKey, by: ec.EllipticCurvePrivateKey) -> bytes:
+        issuer = named("above" if by is above else "below")
+        made = begun(named(name), issuer, key.public_key(), now, now + timedelta(days=1))
+        constraints = x509.BasicConstraints(ca=key is not till, path_length=None)
+        return (
+            made.add_extension(constraints, critical=True)
+            .sign(by, hashes.SHA256())
+            .public_bytes(Encoding.PEM)
+        )
+
+    private = till.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "till.pem").write_bytes(private + signed("till", till, below))
+    (tmp_path / "clients.pem").write_bytes(signed("below", below, above))
+    known = trusting()
+    known.load_cert_chain(tmp_path / "till.pem")
+    tls = TlsSettings(certificate=SERVER, key=SERVER, client_ca=str(tmp_path / "clients.pem"))
+    settings = rig.configuration(tmp_path, rig.listener(tls=tls))
+    async with rig.running(settings, rig.kinds(Echo())) as gateway:
+        assert await health(gateway, known) == 200
 
 
 def asking_who(seen: list[PeerCertificate | None]) -> dict[str, FaceKind]:
