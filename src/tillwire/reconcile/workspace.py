@@ -126,7 +126,7 @@ class Workspace:
             ) from None
         except self._duckdb.Error as error:
             if os.strerror(errno.ENOSPC) in str(error):
-                raise _unusable(self._folder.parent, errno.ENOSPC) from None
+                raise _unusable(self._folder.parent, os.strerror(errno.ENOSPC)) from None
             if not reading or isinstance(error, self._ours):
                 raise
             raise InvalidRequest(reading, *_explained(str(error))) from None
@@ -166,15 +166,13 @@ def opened(folder: Path | None = None) -> Iterator[Workspace]:
         with Workspace(folder) as workspace:
             yield workspace
     except OSError as error:
-        place = Path(tempfile.gettempdir()) if folder is None else folder
-        raise _unusable(place, error.errno or 0) from None
+        raise _unusable(folder or tempfile.tempdir, error.strerror or str(error)) from None
 
 
-def _unusable(folder: Path, number: int) -> TillwireError:
-    return TillwireError(
-        f"{folder}, the folder for temporary files (TMPDIR), cannot be used: "
-        f"{os.strerror(number)}. Nothing was imported."
-    )
+def _unusable(folder: Path | str | None, problem: str) -> TillwireError:
+    which = "folder for temporary files (TMPDIR)"
+    which = f"{folder}, the {which}," if folder else f"The {which}"
+    return TillwireError(f"{which} cannot be used: {problem}. Nothing was imported.")
 
 
 def _made(home: Path | None) -> tuple[Path, int]:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -105,6 +106,20 @@ def test_a_folder_that_cannot_be_written_is_told(
     told = f"{tmp_path}, the folder for temporary files (TMPDIR), cannot be used: "
     assert error.value.detail == f"{told}{os.strerror(number)}. Nothing was imported."
     assert folders(tmp_path) == []
+
+
+def test_that_there_is_no_folder_for_temporary_files_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(TillwireError) as error:
+        reconcile(sides([row(1)], [row(1)]), WINDOW)
+    told = "The folder for temporary files (TMPDIR) cannot be used: No usable temporary directory"
+    assert error.value.detail.startswith(told)
 
 
 def test_what_duckdb_cannot_write_is_no_fault_of_the_file(
