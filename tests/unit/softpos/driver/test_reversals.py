@@ -78,6 +78,20 @@ async def test_words_that_do_not_fit_together_are_for_a_person(
     assert counter.told(order)
 
 
+@at_a_counter()
+async def test_an_original_that_is_reversed_a_moment_later_is_waited_for(counter: Counter) -> None:
+    """The backend may know of the reversal before it has done it."""
+    paid = await counter.paid(1250)
+    order = await counter.order(1250, _T.REVERSAL, original=paid)
+    counter.backend.pay(await counter.shown(order))
+    await counter.restart()
+    await asyncio.sleep(10)
+    assert "another payment" in counter.words(order)[-1], "it was asked for, and did not fit"
+    assert not counter.told(order)
+    counter.backend.known[TID, paid.id]["status"] = "REVERSED"
+    assert (await counter.ended(order, 400)).state is State.APPROVED
+
+
 # --- which payment the app would reverse --------------------------------------------------------
 
 

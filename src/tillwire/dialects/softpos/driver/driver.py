@@ -184,6 +184,7 @@ class SoftPosDriver:
     async def look(self, transaction: Transaction) -> Found | Absent | CannotTell:
         """Ask the backend what became of it, now."""
         paces = self._backends.paces
+        former = paces.words(transaction.id)
         found: Found | Absent | CannotTell | None = None
         paces.asking(transaction.id)
         try:
@@ -194,11 +195,13 @@ class SoftPosDriver:
         finally:
             if found is None:
                 paces.hurry(transaction.id)
-        if isinstance(found, CannotTell):
-            paces.asked(transaction, found.detail)
-        else:
+        if not isinstance(found, CannotTell):
             paces.forget(transaction.id)
-        return found
+            return found
+        paces.asked(transaction, found.detail)
+        # The backend may be about to get it done: a person is called when it stays so.
+        stays = found.detail == former and paces.age(transaction) >= self.settings.settle_seconds
+        return CannotTell(found.detail, found.needs_person and stays)
 
     async def _looked(self, transaction: Transaction) -> Found | Absent | CannotTell:
         own = await self._ask(transaction.id)
