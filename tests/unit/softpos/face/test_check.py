@@ -21,6 +21,7 @@ from tillwire.dialects.softpos.face.settings import Settings
 from tillwire.dialects.softpos.face.shown import meant, shown, status_of
 from tillwire.dialects.softpos.wire import reading
 from tillwire.dialects.softpos.wire.check import Status
+from tillwire.dialects.softpos.wire.errors import is_standard
 from tillwire.errors import AnswerLost, NotDelivered, Proof
 
 PLAIN = Settings()
@@ -274,7 +275,10 @@ async def test_paths_and_methods_that_are_not_there(shop: Shop, backend: Backend
     bearer: dict[str, str | None] = {"authorization": f"Bearer {await backend.bearer()}"}
     client = shop.client("till")
     assert (await client.ask("GET", "/nowhere")).status == 401
-    assert (await client.ask("GET", "/nowhere", headers=bearer)).status == 404
+    nowhere = await client.ask("POST", "/checkTransaction", headers=bearer)
+    assert nowhere.status == 404
+    assert not is_standard(nowhere.body), "which would say that there is no such transaction"
+    assert nowhere.headers["content-type"] == "application/problem+json"
     wrong = await client.ask("GET", "/mpos-core/app/checkTransaction", headers=bearer)
     assert (wrong.status, wrong.json()["statusCode"]) == (405, "405")
     assert (await client.ask("GET", "/softpos/appenrollment/token")).status == 405

@@ -19,7 +19,7 @@ from tillwire.dialects.softpos.wire.errors import (
 from tillwire.dialects.softpos.wire.tokens import TokenError, UnsupportedGrant
 from tillwire.errors import InvalidRequest, NotFound, NotPermitted
 from tillwire.net.asgi import Headers, HttpError, Reply, Scope
-from tillwire.net.problems import http_error
+from tillwire.net.problems import http_error, problem
 
 UNAUTHORIZED: Final = "Unauthorized — invalid or expired token"
 BAD_REQUEST: Final = "Bad Request — invalid input"
@@ -41,6 +41,9 @@ def tell(error: Exception, scope: Scope, app_version_status: str) -> Reply:
         return invalid(error, app_version_status)
     if isinstance(error, NotFound):
         return standard(HTTPStatus.NOT_FOUND, NOT_FOUND)
+    if isinstance(error, HttpError) and error.status is HTTPStatus.NOT_FOUND:
+        # Of a path: in a StandardResponse it would say that there is no such transaction.
+        return problem(error.status, error.detail, scope, error.headers)
     if isinstance(error, HttpError):
         return standard(error.status, error.detail, error.headers)
     http_error(error, scope, {})  # logged there
