@@ -289,7 +289,8 @@ def test_a_discrepancy_stays_until_a_person_closes_it(
     sale = played(tmp_path, contradicted)
     (found,) = run("discrepancies", "list", "--json", "--journal", books).document
     assert found["transaction_id"] == sale.id
-    assert "DECLINED" in run("discrepancies", "list", "--journal", books).out
+    assert sale.id in run("discrepancies", "list", "--journal", books).out
+    assert "DECLINED" in run("discrepancies", "show", found["id"], "--journal", books).out
     close = ("discrepancies", "close", found["id"], "--person", "Ada", "--journal", books)
     assert run(*close, "--reason", " ").status == 2
     assert run(*close, "--reason", "refunded").status == 0
