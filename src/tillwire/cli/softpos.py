@@ -59,6 +59,24 @@ _PUBLIC_AUTHORITY = "client-ca.pem"
 ClientArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The application's client id.", show_default=False)
 ]
+GenerateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--generate",
+        metavar="DIR",
+        help="Make its key and certificate: app.key and app.crt in this folder.",
+        show_default=False,
+    ),
+]
+CaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca",
+        help=f"With --generate: key and certificate of the authority. Default: {_AUTHORITY} "
+        "in that folder.",
+        show_default=False,
+    ),
+]
 ProfileOption = Annotated[
     str, typer.Option("--profile", help=f"The system that it is for: {' or '.join(PROFILES)}.")
 ]
@@ -76,24 +94,8 @@ def add(
         Path | None,
         typer.Option("--certificate", help="Its certificate (PEM, RSA).", show_default=False),
     ] = None,
-    generate: Annotated[
-        Path | None,
-        typer.Option(
-            "--generate",
-            metavar="DIR",
-            help="Make its key and certificate: app.key and app.crt in this folder.",
-            show_default=False,
-        ),
-    ] = None,
-    ca: Annotated[
-        Path | None,
-        typer.Option(
-            "--ca",
-            help=f"With --generate: key and certificate of the authority. Default: {_AUTHORITY} "
-            "in that folder.",
-            show_default=False,
-        ),
-    ] = None,
+    generate: GenerateOption = None,
+    ca: CaOption = None,
     make_ca: Annotated[
         bool, typer.Option("--make-ca", help="With --generate: make the authority, too.")
     ] = False,
@@ -143,10 +145,7 @@ def add(
             unit.put(made)
 
         commit(books, work)
-    for path in made_files:
-        remark(f"Made: {path}")
-        if path.name == _PUBLIC_AUTHORITY:
-            remark("That one is for the listener of the face: its tls.client_ca.")
+    _tell_made(made_files)
     if as_json:
         say_json({**_view(made), "client_secret": secret})
         return
@@ -214,6 +213,8 @@ def change(
         Path | None,
         typer.Option("--certificate", help="Its new certificate (PEM, RSA).", show_default=False),
     ] = None,
+    generate: GenerateOption = None,
+    ca: CaOption = None,
     point_of_sale: Annotated[
         str | None, typer.Option("--point-of-sale", help="Its code.", show_default=False)
     ] = None,
@@ -229,9 +230,15 @@ def change(
     as_json: JsonOption = False,
 ) -> None:
     """Change what an application is registered with; its id and secret stay."""
-    if tid is None and redirect_uri is None and certificate is None and point_of_sale is None:
-        allowed = "--tid, --certificate, --point-of-sale or --redirect-uri"
+    if all(each is None for each in (tid, certificate, generate, ca, point_of_sale, redirect_uri)):
+        allowed = "--tid, --certificate, --generate, --point-of-sale or --redirect-uri"
         raise InvalidRequest("options", "nothing is to be changed", allowed)
+    if certificate is not None and generate is not None:
+        problem = "one of them is enough"
+        raise InvalidRequest("--certificate, --generate", problem, "a file, or a folder")
+    if generate is None and ca is not None:
+        problem = "it is for certificates that are made here"
+        raise InvalidRequest("--ca", problem, "with --generate")
     pem = read_key(certificate) if certificate is not None else None
 
     def work(unit: Unit) -> ClientApp:
@@ -248,8 +255,13 @@ def change(
         unit.put(after)
         return after
 
-    with opened(locate(journal, config, data)) as books:
+    with _new_files() as made_files, opened(locate(journal, config, data)) as books:
+        if generate is not None:
+            estate = books.read_now(lambda reader: reader.estate())
+            known = client_apps.named(estate, client_id)
+            pem = _generated(generate, ca, known.name, known.profile, made_files, make_ca=False)
         after = commit(books, work)
+    _tell_made(made_files)
     if as_json:
         say_json(_view(after))
         return
@@ -319,6 +331,13 @@ def _new_files() -> Iterator[list[Path]]:
         raise
 
 
+def _tell_made(made: list[Path]) -> None:
+    for path in made:
+        remark(f"Made: {path}")
+        if path.name == _PUBLIC_AUTHORITY:
+            remark("That one is for the listener of the face: its tls.client_ca.")
+
+
 def _generated(
     folder: Path,
     ca: Path | None,
@@ -359,7 +378,8 @@ def _read_authority(file: Path) -> Issued:
     """The authority in the file."""
     if not file.exists():
         raise ConfigurationError(
-            f"{file}: there is no authority; name another with --ca, or add --make-ca."
+            f"{file}: there is no authority; name another with --ca, or make one: "
+            "`tillwire softpos add --make-ca`."
         )
     pem = read_key(file)
     return Issued(pem, pem)

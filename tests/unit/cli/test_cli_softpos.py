@@ -165,6 +165,46 @@ def test_a_certificate_that_has_expired_is_refused(
         assert "certificate: it has expired on 20" in ran.err
 
 
+def test_a_certificate_is_renewed_by_its_authority(
+    run: Run, journal: Path, made: Path, tmp_path: Path
+) -> None:
+    (before,) = estate_in(journal).client_apps.values()
+    folder, ca = tmp_path / "renewed", made / "client-ca-key.pem"
+    change = ("softpos", "change", before.id, "--generate", folder, "--ca", ca)
+    ran = run(*change, "--journal", journal)
+    assert ran.status == 0, ran.err
+    assert "tws_" not in ran.out + ran.err, "its secret stays"
+    (after,) = estate_in(journal).client_apps.values()
+    assert (after.id, after.secret_digest) == (before.id, before.secret_digest)
+    assert after.certificate.encode() == (folder / "app.crt").read_bytes()
+    assert after.certificate_digest != before.certificate_digest
+    assert {each.name for each in folder.iterdir()} == {"app.key", "app.crt"}
+    issuer = x509.load_pem_x509_certificate((made / "client-ca.pem").read_bytes())
+    x509.load_pem_x509_certificate(after.certificate.encode()).verify_directly_issued_by(issuer)
+
+
+def test_a_renewal_that_comes_to_nothing_leaves_nothing(
+    run: Run, journal: Path, made: Path, tmp_path: Path
+) -> None:
+    (app,) = estate_in(journal).client_apps.values()
+    folder, ca = tmp_path / "renewed", made / "client-ca-key.pem"
+    generate = ("--generate", folder, "--ca", ca, "--journal", journal)
+    for more, says in (
+        (("--certificate", made / "app.crt"), "--certificate, --generate: one of them is enough"),
+        (("--tid", "99999999"), "No terminal of shop has the TID 99999999"),
+    ):
+        refused = run("softpos", "change", app.id, *more, *generate)
+        assert refused.status != 0
+        assert says in refused.err
+        assert not folder.exists() or not list(folder.iterdir())
+    alone = run("softpos", "change", app.id, "--tid", TID, "--ca", ca, "--journal", journal)
+    assert "--ca: it is for certificates that are made here" in alone.err
+    assert run("softpos", "change", "nobody", *generate).status == 1
+    assert run("softpos", "revoke", app.id, "--journal", journal).status == 0
+    assert run("softpos", "change", app.id, *generate).status == 1
+    assert not folder.exists() or not list(folder.iterdir())
+
+
 def test_an_authority_is_no_application_and_an_application_no_authority(
     run: Run, journal: Path, made: Path, tmp_path: Path
 ) -> None:
@@ -283,7 +323,7 @@ def test_keys_are_rotated(run: Run, journal: Path) -> None:
         (("--certificate", "nowhere.crt"), "nowhere.crt: it cannot be read"),
         (("--certificate", "WEAK"), "certificate: it cannot be read"),
         (("--certificate", "KEY"), "certificate: there is a private key in it"),
-        (("--generate", "DIR"), "there is no authority; name another with --ca, or add --make-ca"),
+        (("--generate", "DIR"), "there is no authority; name another with --ca, or make one: "),
         (("--generate", "DIR", "--ca", "KEY"), "ca: it cannot be read"),
         (("--generate", "DIR", "--make-ca", "--profile", "test"), "there is no profile 'test'"),
         (("--generate", "DIR", "--make-ca", "--tid", "1"), "tid: '1' is no TID"),
