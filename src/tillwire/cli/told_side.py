@@ -64,7 +64,7 @@ def ask_terminals(
     if named:
         say(f"They tell only of what we name, so nothing can be missing here: {', '.join(named)}.")
     theirs = TheirSide(told, asked, now)
-    return theirs, theirs.narrowed(window)
+    return theirs, theirs.narrowed(window, estate)
 
 
 def _places(estate: Estate, terminals: Sequence[Terminal] | None) -> list[Terminal]:

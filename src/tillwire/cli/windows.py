@@ -16,7 +16,7 @@ from tillwire.clock import Instant, instant
 from tillwire.core.estate import Estate
 from tillwire.core.model import Terminal
 from tillwire.errors import InvalidRequest
-from tillwire.reconcile.facts import Window
+from tillwire.reconcile.facts import Window, names_of
 
 DayOption = Annotated[str, typer.Option("--day", help="A day of the store, such as 2026-05-01.")]
 FromOption = Annotated[str, typer.Option("--from", help="From then on: a date in UTC, or a time.")]
@@ -56,10 +56,10 @@ def chosen(
         first, behind = parse_moment(begin, "--from"), parse_moment(end, "--to")
     if behind <= first:
         raise InvalidRequest("--to", "it is not later than --from", "a later time")
-    names = {name.lower() for each in terminals or [] for name in (each.name, each.tid) if name}
+    names = names_of(estate, terminals or [])
     wholly = [] if places.terminal else [each.store_id for each in terminals or []]
     stores = {estate.stores[store_id].name.lower() for store_id in wholly}
-    return Window(first, behind, zone, frozenset(names), frozenset(stores)), terminals
+    return Window(first, behind, zone, names, frozenset(stores)), terminals
 
 
 def ids_of(terminals: list[Terminal] | None) -> Collection[str] | None:

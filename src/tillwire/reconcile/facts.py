@@ -6,13 +6,14 @@ same facts say the same of the money.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from tillwire.clock import Instant
-from tillwire.core.model import TransactionType
+from tillwire.core.estate import Estate
+from tillwire.core.model import Terminal, TransactionType
 from tillwire.errors import InvalidRequest
 from tillwire.money import CURRENCIES, MAX_MINOR
 from tillwire.reconcile.profiles import TEXTS, Profile, Status
@@ -63,6 +64,17 @@ class Window(msgspec.Struct, frozen=True):
     stores: frozenset[str] = frozenset()
     """Names of stores that count wholly, in small letters: by them is known what names no
     terminal."""
+
+
+def names_of(estate: Estate, terminals: Collection[Terminal]) -> frozenset[str]:
+    """How books call these terminals, in small letters: their names and TIDs, and the names that
+    they had when other devices stood there."""
+    names: set[str] = set()
+    for each in terminals:
+        serials = {each.serial, *(device.serial for device in estate.devices.get(each.id, ()))}
+        names |= {msgspec.structs.replace(each, serial=serial).name for serial in serials}
+        names |= {each.tid} - {""}
+    return frozenset(name.lower() for name in names)
 
 
 def typed(

@@ -1,8 +1,8 @@
 """The side of terminals and their clouds: the entries of their books as rows.
 
 What an entry does not tell (a type, an amount) is taken from the transaction of the journal that it
-names: it is of that one, whatever else it says. An approval without an amount says less than that
-so much was paid, and is UNKNOWN here.
+names: it is of that one, whatever else it says. So is where it was, whatever stands there now. An
+approval without an amount says less than that so much was paid, and is UNKNOWN here.
 
 Whoever carried a payment of ours knows it by our id. So a till's reference says nothing here: what
 another till has paid under the same one is another payment, and ends no UNKNOWN.
@@ -23,7 +23,7 @@ from tillwire.core.ports import Reader
 from tillwire.errors import InvalidRequest
 from tillwire.money import Money
 from tillwire.reconcile import profiles
-from tillwire.reconcile.facts import Window
+from tillwire.reconcile.facts import Window, names_of
 from tillwire.reconcile.profiles import Key, Status
 from tillwire.reconcile.sources import Row, Rows, Source
 
@@ -49,10 +49,9 @@ class TheirSide(NamedTuple):
         count = len(self.asked)
         return f"the books of {self.asked[0].name if count == 1 else f'{count} terminals'}"
 
-    def narrowed(self, window: Window) -> Window:
+    def narrowed(self, window: Window, estate: Estate) -> Window:
         """The window, of these terminals alone."""
-        names = {each.lower() for one in self.asked for each in (one.name, one.tid) if each}
-        return msgspec.structs.replace(window, terminals=frozenset(names))
+        return msgspec.structs.replace(window, terminals=names_of(estate, self.asked))
 
     def source(self, estate: Estate, reader: Reader, window: Window) -> Source:
         """It as a side; `reader` reads the journal."""
@@ -109,9 +108,9 @@ def _row(
         transaction_id=entry.transaction_id,
         reference=entry.reference,
         acquirer_reference=outcome.acquirer_reference if outcome else "",
-        terminal=terminal.name,
-        tid=terminal.tid,
-        store=store.name,
+        terminal=ours.heading.terminal if ours else terminal.name,
+        tid=ours.heading.tid if ours else terminal.tid,
+        store=ours.heading.store if ours else store.name,
         type=kind.value,
         status=_status(entry).value,
         amount=money.decimal(),

@@ -62,7 +62,10 @@ async def reconcile_journal(
         begun = engine.clock.now()
         window = passed(window, begun, "window")
         theirs = await _told(engine, window, terminals, begun)
-        window, terminals = theirs.narrowed(window), {each.id for each in theirs.asked}
+        window, terminals = (
+            theirs.narrowed(window, engine.estate),
+            {each.id for each in theirs.asked},
+        )
     elif not sources:
         raise InvalidRequest("sources", "there is nothing to compare with", "till, acquirer")
 

@@ -10,7 +10,9 @@ from tillwire.clock import Instant
 from tillwire.core.entries import Entry
 from tillwire.core.estate import Estate
 from tillwire.core.model import (
+    Device,
     Heading,
+    Lifecycle,
     Outcome,
     State,
     Store,
@@ -20,6 +22,7 @@ from tillwire.core.model import (
     Verdict,
 )
 from tillwire.money import Money
+from tillwire.reconcile.facts import names_of
 from tillwire.reconcile.sources import Row
 from tillwire.reconcile.told_side import rows_told
 
@@ -122,3 +125,18 @@ def test_what_it_follows_is_called_by_our_id() -> None:
 def test_statuses(change: dict[str, object], status: str) -> None:
     entry = Entry(name="n", outcome=APPROVED, amount=1250)
     assert row(msgspec.structs.replace(entry, **change)).status == status
+
+
+def test_a_terminal_is_known_by_the_names_of_all_that_stood_there() -> None:
+    at = Instant(1)
+    here = msgspec.structs.replace(TERMINAL, tid="30350001")
+    history = [
+        Device("t1", 1, "Old", at, Lifecycle.REMOVED, at, at),
+        Device("t1", 2, TERMINAL.serial, at, Lifecycle.ACTIVATED, at),
+        Device("t2", 1, "other", at, Lifecycle.ACTIVATED, at),
+    ]
+    estate = Estate(terminals=[here], devices=history)
+    names = {"tillwire-v1-old", "tillwire-v1-t1", "30350001"}
+    assert names_of(estate, [here]) == names
+    assert names_of(ESTATE, [TERMINAL]) == {"tillwire-v1-t1"}
+    assert names_of(ESTATE, []) == frozenset()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from tests.unit.estate_fixture import purchase
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
 from tillwire.core.entries import Entry, Lists
-from tillwire.core.model import Lifecycle, State, Transaction
+from tillwire.core.model import Device, Lifecycle, State, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import CannotTell, Unit
 from tillwire.errors import AnswerLost, InvalidRequest, NotFound, PeerError
@@ -127,6 +128,37 @@ async def test_what_terminals_tell_is_a_side(tmp_path: Path) -> None:
         done = await reconcile_journal(engine, ALWAYS, {}, **asked)  # type: ignore[arg-type]
         assert done.opened == 1
         assert Kind.MISSING_AT_ACQUIRER in kinds(done)
+
+
+def swapped(engine: Engine, unit: Unit) -> None:
+    """Have another device stand at the terminal."""
+    place = engine.estate.terminals["t1"]
+    at = Instant(1)
+    unit.put(Device("t1", 1, place.serial, at, Lifecycle.REMOVED, at, at))
+    unit.put(Device("t1", 2, "swapped", at, Lifecycle.ACTIVATED, at))
+    unit.put(msgspec.structs.replace(place, serial="swapped"))
+
+
+@virtual()
+async def test_what_was_paid_before_a_swap_is_compared_after_it(tmp_path: Path) -> None:
+    """It has the name that the terminal had then, on all sides."""
+    driver = ScriptedDriver()
+    async with on(tmp_path, driver) as engine:
+        driver.at_once = approved()
+        before = await sold(engine)
+        await engine.change_estate(partial(swapped, engine))
+        after = await sold(engine)
+        assert before.heading.terminal != after.heading.terminal
+        await asyncio.sleep(1)
+        driver.booked = [entry(after)]
+        asked = {"terminals": {"t1"}, "ask_terminals": True}
+        done = await reconcile_journal(engine, ALWAYS, {}, **asked)  # type: ignore[arg-type]
+        assert kinds(done) == [Kind.MISSING_AT_ACQUIRER]
+        driver.booked = [entry(before), entry(after)]
+        done = await reconcile_journal(engine, ALWAYS, {}, **asked)  # type: ignore[arg-type]
+        assert not done.report.differences
+        places = {each.terminal for each in done.report.groups}
+        assert places == {before.heading.terminal, after.heading.terminal}
 
 
 @virtual()
