@@ -3,7 +3,8 @@
 A finding has a key: a digest of its kinds and of what each side says. Whoever reconciles the same
 sides again finds the same keys; when a fact differs, so does the key. A side that only says what
 the gateway says is no such fact: a day may be compared with the till's export in the evening, and
-with the acquirer's file, too, on the next day.
+with the acquirer's file, too, on the next day. Nor is how a file names a transaction of ours: its
+profile may read more of it tomorrow.
 """
 
 from __future__ import annotations
@@ -28,6 +29,16 @@ _WORDS = {
     Kind.AMOUNT_DIFFERS: "The amounts differ.",
     Kind.STATUS_DIFFERS: "What became of it differs.",
 }
+_NAMES: Final = (
+    "transaction_id",
+    "original_id",
+    "reference",
+    "acquirer_reference",
+    "terminal",
+    "tid",
+    "stan",
+    "authorisation_code",
+)
 TOLD: Final = ("reference", "terminal", "tid", "acquirer_reference", "stan")
 """Texts of a row by which people find it."""
 
@@ -56,12 +67,18 @@ def findings(differences: Iterable[Result], sources: Mapping[str, str]) -> list[
 def _digest(result: Result) -> str:
     ours = result.seen.get(GATEWAY)
     sides = [
-        [label, sorted(row.texts.items()), row.type, row.status, str(row.amount), row.at]
+        [label, row.type, row.status, str(row.amount), _names(row) if ours is None else []]
         for label, row in sorted(result.seen.items())
         if ours is None or row is ours or _money(row) != _money(ours)
     ]
-    octets = msgspec.json.encode([result.kinds, sides])
+    name = ours.texts["transaction_id"] if ours else ""
+    octets = msgspec.json.encode([result.kinds, name, sides])
     return hashlib.sha256(octets).hexdigest()[:40]
+
+
+def _names(row: Seen) -> list[object]:
+    """What tells a row from others that are no transaction of ours."""
+    return [row.at, *((name, row.texts[name]) for name in _NAMES if name in row.texts)]
 
 
 def _money(row: Seen) -> tuple[object, ...]:

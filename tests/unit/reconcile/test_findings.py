@@ -82,3 +82,15 @@ async def test_another_side_that_agrees_opens_nothing_anew(journal: SqliteJourna
     assert await told(journal, compared(ours, till, ours)) == 0, "the acquirer has what we have"
     other = [row(1, amount="2.00"), row(2)]
     assert await told(journal, compared(ours, till, other)) == 1, "it has something else of one"
+
+
+async def test_a_profile_that_reads_more_of_the_same_file_opens_nothing_anew(
+    journal: SqliteJournal,
+) -> None:
+    least = {"stan": "", "authorisation_code": "", "card_last4": "", "store": "", "terminal": ""}
+    ours, others = [row(1), row(2)], [row(1, amount="1.00"), row(3, transaction_id="")]
+    assert await told(journal, compared(ours, None, others)) == 3
+    poorer = [row(1, amount="1.00", at="2026-03-14T00:00:00Z", **least), others[1]]
+    assert await told(journal, compared(ours, None, poorer)) == 0
+    unnamed = [others[0], row(3, transaction_id="", store="", card_last4="")]
+    assert await told(journal, compared(ours, None, unnamed)) == 0
