@@ -10,6 +10,7 @@ of it has a line of its own.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -159,6 +160,8 @@ class Dispatcher:
         face = mount.face if mount is not None else ""
         self._metrics.request(face, route, status)
         is_routine = status < 400 or (mount is not None and status in mount.routine)
+        if is_routine and not self._log.is_enabled_for(logging.DEBUG):
+            return
         if status >= 500 and not self._draining:
             write = self._log.error
         else:

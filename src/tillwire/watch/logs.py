@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -61,16 +62,20 @@ def configure(
 
 def _processors(*, people: bool, colours: bool) -> list[Processor]:
     first: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.format_exc_info,
         masking.processor,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _stamp,
     ]
     if people:
         console = structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="time")
         return [*first, console]
     return [*first, _json]
+
+
+def _stamp(_logger: object, _method: str, line: MutableMapping[str, Any]) -> Any:
+    line["time"] = datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    return line
 
 
 _encode = msgspec.json.Encoder().encode

@@ -19,6 +19,8 @@ DEEPEST: Final = 6
 """Levels of nested values that are looked at; what lies deeper is cut."""
 LONGEST_TEXT: Final = 20_000
 """Characters of one value that are kept; a traceback fits."""
+_LONGEST_KNOWN: Final = 64
+_MOST_KNOWN: Final = 4096
 
 _SECRET_KEY = re.compile(
     r"key|secret|token|passw|passphrase|authori[sz]ation(?!_code)|credential|cookie|bearer|\bpin\b",
@@ -47,25 +49,31 @@ _TRIGGER: Final = re.compile(
     r"key|secret|token|passw|passphrase|authori|cookie|bearer|basic|digest|tw[ds]?_"
 )
 """Small letters without which no text of ASCII holds a secret."""
+_harmless: Final[set[str]] = set()
+"""Short texts in which there was nothing to mask, some of which stand in each line: what is suspect
+is looked at anew each time, and kept nowhere."""
 
 
 def processor(_logger: object, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
     """The log line with everything masked; a structlog processor."""
     return {
         key: value
-        if type(value) is str
-        and len(value) <= LONGEST_TEXT
-        and not _is_suspect(value)
-        and not is_secret(key)
+        if type(value) is str and not is_secret(key) and (value in _harmless or _is_harmless(value))
         else _masked(key, value, 0)
         for key, value in line.items()
     }
 
 
-def _is_suspect(value: str) -> bool:
-    """Whether anything may have to be masked: asked first, since most values hold nothing and to
+def _is_harmless(value: str) -> bool:
+    """Whether there is nothing to mask or cut: asked first, since most values hold nothing and to
     mask costs more than all the rest of a line."""
-    return _may_hold_secret(value) or _ENOUGH_DIGITS.search(value) is not None
+    if len(value) > LONGEST_TEXT or _may_hold_secret(value) or _ENOUGH_DIGITS.search(value):
+        return False
+    if len(value) <= _LONGEST_KNOWN:
+        if len(_harmless) >= _MOST_KNOWN:
+            _harmless.clear()
+        _harmless.add(value)
+    return True
 
 
 def _may_hold_secret(value: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import structlog
 
 from tillwire.core.model import State, Transaction
@@ -23,12 +25,15 @@ class TransitionLog:
         """A transaction moved; told after the commit."""
         self._metrics.transition(before, after, event)
         if before is not None and before.state is after.state:
-            write = self._log.debug
+            level = logging.DEBUG
         elif after.state is State.UNKNOWN:
-            write = self._log.warning
+            level = logging.WARNING
         else:
-            write = self._log.info if after.is_final else self._log.debug
-        write(
+            level = logging.INFO if after.is_final else logging.DEBUG
+        if not self._log.is_enabled_for(level):
+            return
+        self._log.log(
+            level,
             f"transaction {after.state.value.lower()}",
             transaction=after.id,
             move=event,

@@ -137,3 +137,17 @@ def test_nesting_without_end_is_cut() -> None:
 
 def test_a_huge_text_is_cut() -> None:
     assert len(text("x" * 10_000_000)) <= masking.LONGEST_TEXT + 3
+
+
+def test_no_secret_is_kept_to_know_it_again() -> None:
+    number, secret = "4111 1111 1111 1111", "correct horse"
+    for _ in range(2):
+        masking.processor(None, "info", {"a": number, "password": secret, "b": f"token={secret}"})
+        assert not any(number in known or secret in known for known in masking._harmless)
+
+
+def test_what_is_known_to_be_harmless_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_MOST_KNOWN", 10)
+    for number in range(100):
+        assert masking.processor(None, "info", {"a": f"sale {number}"}) == {"a": f"sale {number}"}
+        assert len(masking._harmless) <= 10
