@@ -36,12 +36,21 @@ class Tasks:
         for as it is, anything else runs as a task."""
         future = asyncio.ensure_future(work)
         self._running.add(future)
-        future.add_done_callback(self._running.discard)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            future.add_done_callback(_without_caller)
-            raise
+        waiter: asyncio.Future[T] = future.get_loop().create_future()
+
+        def hand_over(done: asyncio.Future[T]) -> None:
+            self._running.discard(done)
+            if waiter.done():  # the caller was cancelled
+                _without_caller(done)
+            elif done.cancelled():
+                waiter.cancel()
+            elif (error := done.exception()) is not None:
+                waiter.set_exception(error)
+            else:
+                waiter.set_result(done.result())
+
+        future.add_done_callback(hand_over)
+        return await waiter
 
     async def stop(self) -> None:
         """Cancel all, and wait until they have ended."""
