@@ -286,10 +286,10 @@ def _too_large(limit: int) -> HttpError:
 
 def announces_body(scope: Scope) -> bool:
     """Whether the request says that it has a body."""
-    return any(
-        (name == b"content-length" and value != b"0") or name == b"transfer-encoding"
-        for name, value in scope["headers"]
-    )
+    for name, value in scope["headers"]:
+        if (name == b"content-length" and value != b"0") or name == b"transfer-encoding":
+            return True
+    return False
 
 
 async def disconnected(receive: Receive) -> None:

@@ -109,9 +109,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_octets = 0
         self._stop_head_timer()
-        octets = len(self.url) + sum(
-            len(name) + len(value) + _PER_HEADER for name, value in self.headers
-        )
+        octets = len(self.url) + _PER_HEADER * len(self.headers)
+        for name, value in self.headers:
+            octets += len(name) + len(value)
         if octets > self._limits.header_bytes:
             self._too_large = True
             raise _HeadTooLargeError
