@@ -39,7 +39,7 @@ from tillwire.core.model import EntryMode, Terms, Verdict
 from tillwire.core.totals import TotalsKind, TotalsRow
 from tillwire.dialects.nexo import wire
 from tillwire.dialects.nexo.wire import Body, Message, services
-from tillwire.errors import AnswerLost, NotDelivered
+from tillwire.errors import AnswerLost, NotDelivered, PeerError
 from tillwire.money import Money
 
 SUCCESS: Final = {"Result": "Success"}
@@ -452,6 +452,15 @@ async def test_the_last_transaction_may_be_a_failure_or_none() -> None:
     seen = await perform(counter, AskLast())
     assert isinstance(seen, Entry)
     assert seen.outcome.verdict is Verdict.DECLINED
+    counter.poi.will("Payment", fail("UnavailableDevice"))
+    lost = payment()
+    with pytest.raises(PeerError):
+        await counter.run(lost)
+    counter.poi.will("TransactionStatus", last_of)
+    seen = await perform(counter, AskLast())
+    assert isinstance(seen, Entry)
+    assert (seen.name, seen.verdict) == (lost.id, "UNKNOWN"), "it does remember one"
+    assert seen.words == "Failure UnavailableDevice"
     nothing = {"Response": SUCCESS}
     counter.poi.will("TransactionStatus", answer(**nothing))
     assert await perform(counter, AskLast()) is None

@@ -320,10 +320,11 @@ def _last(body: services.TransactionStatusResponse) -> Entry | None:
         requested=None,
     )
     outcome = evidence(found, order)
-    if outcome is None:
-        return None
     sale = found.sale_data if isinstance(found, services.PaymentResponse) else None
     named = order.service_id if sale is None else sale.sale_transaction_id.transaction_id
+    if outcome is None:
+        said = (found.response.result, found.response.error_condition)
+        return Entry(name=named, words=" ".join(each for each in said if each))
     result = found.payment_result if isinstance(found, services.PaymentResponse) else None
     amounts = None if result is None else result.amounts_resp
     return Entry(
