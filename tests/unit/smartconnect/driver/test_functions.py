@@ -122,6 +122,7 @@ async def test_the_last_transaction_is_ours_by_the_cloud_s_id(counter: Counter) 
         assert known.entry is not None
         assert known.known == one
         assert known.entry.agrees_with(one) is True
+        assert known.entry.currency == one.amount.currency
         assert known.entry.outcome is not None
         assert not known.entry.outcome.reason
     counter.cloud.journal = told

@@ -243,6 +243,7 @@ class SmartConnectDriver:
                     entry,
                     transaction_id=each.id,
                     type=each.type,
+                    currency=each.amount.currency,
                     outcome=entry.outcome and msgspec.structs.replace(entry.outcome, reason=""),
                 )
         return entry
