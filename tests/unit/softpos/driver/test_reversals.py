@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.softpos.driver.backend import TID
 from tests.unit.softpos.driver.counter import Counter, at_a_counter, set_by
-from tillwire.core.model import State, TransactionType
+from tillwire.core.model import State, TransactionType, Verdict
 from tillwire.dialects.softpos.driver import phone
 from tillwire.errors import Proof
 
@@ -145,3 +145,17 @@ async def test_a_later_payment_on_the_other_tid_is_not_the_app_s_last(counter: C
     assert (await counter.ended(later, 20)).state is State.APPROVED
     order = await counter.order(1250, _T.REVERSAL, original=first)
     assert "neximpos://reversal" in await counter.shown(order)
+
+
+@at_a_counter()
+async def test_what_a_person_decided_is_reversed_on_the_phone_itself(counter: Counter) -> None:
+    order = await counter.order(1250)
+    counter.backend.pay(await counter.shown(order), status="SOSPESA")
+    await counter.lost(order)
+    decided = await counter.gateway.engine.decide(
+        order.id, Verdict.APPROVED, person="Ada", reason="It is in the portal."
+    )
+    counter.backend.known[TID, order.id]["status"] = "APPROVED"
+    failed = await counter.ended(await counter.order(1250, _T.REVERSAL, original=decided), 10)
+    assert (failed.state, failed.proof) == (State.FAILED, Proof.NEVER_SENT)
+    assert "reverse it on the phone itself" in counter.reasons(failed)[-1]

@@ -77,8 +77,13 @@ def check_possible(transaction: Transaction, original: Transaction | None) -> No
     if transaction.type is not TransactionType.REVERSAL:
         return
     paid = original.outcome if original is not None else None
-    if original is None or paid is None or not paid_on(original):
+    if original is None or paid is None or CALLER not in original.peer:
         raise NotDelivered("Its original was not paid through SoftPOS.")
+    if not paid_on(original):
+        raise NotDelivered(
+            "The backend did not say that its original was paid, so its TID is not known: reverse "
+            "it on the phone itself."
+        )
     if original.type is not TransactionType.PURCHASE:
         raise NotDelivered("SoftPOS reverses payments alone.")
     if paid.approved_amount != transaction.amount.minor:
