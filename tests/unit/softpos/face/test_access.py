@@ -6,19 +6,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sqlite3
+import threading
 from pathlib import Path
 
 import msgspec
 import pytest
+from joserfc.jwk import RSAKey
 from structlog.testing import capture_logs
 
 from tests.unit.asgi_client import Answer
 from tests.unit.core.scripted import approved
 from tests.unit.softpos.face.shop import TIDS, Backend, Shop, shop_in
 from tillwire.clock import Instant
+from tillwire.dialects.softpos.face import keyset
 from tillwire.dialects.softpos.face.access import FORM
 from tillwire.dialects.softpos.face.face import KEYS, TOKEN
 from tillwire.dialects.softpos.face.settings import Settings
+from tillwire.dialects.softpos.wire import keys
 from tillwire.dialects.softpos.wire.assertions import make_assertion
 from tillwire.estate import client_apps
 from tillwire.journal.vault import KeyFileVault
@@ -280,6 +284,23 @@ async def test_keys_are_made_once_however_many_ask(shop: Shop, backend: Backend)
     sets = await asyncio.gather(*(backend.live_keys() for _ in range(5)))
     assert {tuple(key.kid for key in each) for each in sets} == {tuple(key.kid for key in sets[0])}
     assert len(shop.engine.estate.sealed_keys) == 2
+
+
+async def test_keys_are_opened_once_and_beside_the_payments(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[threading.Thread] = []
+
+    def load(pem: str) -> RSAKey:
+        opened.append(threading.current_thread())
+        return keys.load(pem)
+
+    monkeypatch.setattr(keyset, "load", load)
+    await asyncio.gather(*(backend.live_keys() for _ in range(5)))
+    assert len(opened) == 2
+    assert threading.main_thread() not in opened, (
+        "a private key takes 50 ms, which tills would feel"
+    )
 
 
 async def test_rotation_keeps_the_newest_and_retires_the_oldest(

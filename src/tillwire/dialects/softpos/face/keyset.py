@@ -35,15 +35,14 @@ class KeySet:
     async def live(self) -> tuple[NamedKey, ...]:
         """The keys that are live and can be opened, newest first. Raises `JournalError` when none
         can, or none can be made."""
-        found = self._known()
-        if len(found) < client_apps.LIVE_KEYS:
+        if self._known() != self._sealed or len(self._sealed) < client_apps.LIVE_KEYS:
             async with self._making:
                 while len(self._known()) < client_apps.LIVE_KEYS:
                     await self._make()
-            found = self._known()
-        if found != self._sealed:
-            self._opened = self._open(found)
-            self._sealed = found
+                if (found := self._known()) != self._sealed:
+                    # In a thread: a private key is looked at for longer than a till should wait.
+                    self._opened = await asyncio.to_thread(self._open, found)
+                    self._sealed = found
         return self._opened
 
     def _open(self, sealed: Sequence[SealedKey]) -> tuple[NamedKey, ...]:
