@@ -52,6 +52,7 @@ class RawConnection(Protocol):
     """What is used of a database driver's connection; both sqlite3 and psycopg have it."""
 
     def execute(self, sql: Any, parameters: Any = ..., /) -> Any: ...
+    def executemany(self, sql: Any, parameters: Any, /) -> Any: ...
 
 
 class SqlReader:

@@ -18,14 +18,13 @@ from typing import IO, Final, TypeVar
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from tillwire.core.model import Event
 from tillwire.core.ports import Snapshot, Unit
-from tillwire.journal import rows, schema
+from tillwire.journal import schema
 from tillwire.journal.committer import SqliteCommitter, connect, translated
 from tillwire.journal.ownership import take
 from tillwire.journal.reader import SqlSnapshot
 from tillwire.journal.statements import Statements
-from tillwire.journal.unit import SqlUnit
+from tillwire.journal.unit import Gathered, SqlUnit
 from tillwire.journal.writer import InlineWriter, Writer
 
 T = TypeVar("T")
@@ -41,31 +40,6 @@ _DIALECT: Final = SQLiteDialect_pysqlite(paramstyle="named")
 def _statements() -> Statements:
     # Compiled once for all journals of a process: it takes longer than to open one.
     return Statements(_DIALECT)
-
-
-class _Events:
-    """The events of a group of units: one statement writes them all. Each statement costs the
-    writer a wait for the interpreter's lock, which the event loop holds most of the time."""
-
-    _WRITE: Final = (
-        "INSERT INTO events (transaction_id, sequence, name, state, at, detail) "
-        "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), "
-        "json_extract(value, '$[2]'), json_extract(value, '$[3]'), "
-        "json_extract(value, '$[4]'), json_extract(value, '$[5]') FROM json_each(?)"
-    )
-
-    def __init__(self) -> None:
-        self.gathered: list[Event] = []
-
-    def forget(self) -> None:
-        """What was gathered for a group that did not become durable."""
-        self.gathered.clear()
-
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Write what has gathered, in its order."""
-        if self.gathered:
-            values = [tuple(rows.event_values(event).values()) for event in self.gathered]
-            connection.execute(self._WRITE, (rows.json_text(values),))
 
 
 class SqliteJournal:
@@ -95,9 +69,9 @@ class SqliteJournal:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         schema.prepare(path, owned=own)
-        events = _Events()
+        gathered = Gathered(self._statements)
         committer = SqliteCommitter(
-            path, lambda each: SqlUnit(each, self._statements, events.gathered), gathering=events
+            path, lambda each: SqlUnit(each, self._statements, gathered), gathering=gathered
         )
         self._writer: Writer[SqlUnit] | InlineWriter[SqlUnit] = (
             InlineWriter(committer) if inline else Writer(committer, observe=observe)

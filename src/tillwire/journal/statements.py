@@ -159,6 +159,9 @@ _STATEMENTS: Final[dict[str, Executable]] = {
         _is_open,
     )
     .order_by(_id),
+    "insert_event": insert(events).values(
+        {each.name: bindparam(each.name) for each in events.c if each.name != "position"}
+    ),
     "events": select(events)
     .where(events.c.transaction_id == bindparam("transaction_id"))
     .order_by(events.c.sequence),

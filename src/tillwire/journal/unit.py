@@ -5,14 +5,22 @@ What differs between databases (locks, error classes) is the committer's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.letters import Letter
-from tillwire.core.model import Event, Exchange, Finding, PairingCode, Session, Transaction
+from tillwire.core.model import (
+    Event,
+    Exchange,
+    Finding,
+    PairingCode,
+    Session,
+    State,
+    Transaction,
+)
 from tillwire.core.ports import EstateThing, Hold, LanePort, StaleError
 from tillwire.core.totals import Closing
 from tillwire.journal import rows
@@ -21,45 +29,128 @@ from tillwire.journal.statements import Statements
 
 MOST_DISPUTES: Final = 20
 """Open discrepancies of one transaction. A terminal that tells ever new tales fills no disk."""
+_APART: Final = frozenset(
+    {
+        "answer_exchange", "estate_version", "exchange", "hold", "idempotent", "insert_exchange",
+        "pass_on", "post", "queue", "remember_key", "seize", "settle_letter",
+    }
+)  # fmt: skip
+"""Statements that see nothing of what gathers: they are about other tables, or look among the
+transactions for those alone that wait in a queue."""
+
+
+class Gathered:
+    """What the units of a group have left to be written at once: transactions that do not wait in
+    a queue, new ones and new states of known ones, and all events. It is written at the group's
+    end, or before anything is read that it might change."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+        self.new: list[Transaction] = []
+        self.moved: dict[str, tuple[Transaction, Transaction]] = {}
+        """By id, what a transaction was in the journal, and what it is now."""
+        self.events: list[Event] = []
+        self.estate_version: int | None = None
+        """As it was read; nobody else changes it while the group is written."""
+
+    def forget(self) -> None:
+        """What was gathered for a group that did not become durable."""
+        self._clear()
+        self.estate_version = None
+
+    def _clear(self) -> None:
+        self.new.clear()
+        self.moved.clear()
+        self.events.clear()
+
+    def __bool__(self) -> bool:
+        return bool(self.events)
+
+    def write(self, connection: RawConnection) -> None:
+        """Write it, in its order. Raises `StaleError` when the journal has moved on from one of
+        them, so that the group fails: each unit alone learns then whether it was that one's."""
+        if not self.events:  # each of the others brings some
+            return
+        if self.new:
+            self._write(connection, "insert_transaction", map(rows.insert_values, self.new))
+        if self.moved:
+            values = [_move_values(before, after) for before, after in self.moved.values()]
+            if self._write(connection, "update_transaction", values) != len(values):
+                raise StaleError(f"Not at their versions any more: {', '.join(self.moved)}.")
+        self._write(connection, "insert_event", map(rows.event_values, self.events))
+        self._clear()
+
+    def _write(
+        self, connection: RawConnection, name: str, values: Iterable[Mapping[str, object]]
+    ) -> int:
+        cursor: Cursor = connection.executemany(self._statements[name].sql, values)
+        return cursor.rowcount
+
+
+def _move_values(before: Transaction, after: Transaction) -> dict[str, object]:
+    return {**rows.moving_values(after), "is_id": before.id, "was_version": before.version}
 
 
 class SqlUnit(SqlReader):
     """One unit of work inside a database transaction that somebody else begins and commits."""
 
     def __init__(
-        self, connection: RawConnection, statements: Statements, events: list[Event]
+        self, connection: RawConnection, statements: Statements, gathered: Gathered
     ) -> None:
-        """Events gather in `events`, which whoever commits writes before it does: those of a
-        whole group at once, in the order of its units."""
+        """`gathered` is the group's; whoever commits writes it before it does."""
         super().__init__(connection, statements)
-        self._events = events
+        self._gathered = gathered
         self.wrote = False
         """Whether anything was written: if not, a failed unit leaves nothing to roll back."""
+
+    def _run(self, name: str, values: Mapping[str, object] | None = None) -> Cursor:
+        if name not in _APART and self._gathered:
+            # Whatever is wrong with it concerns the whole group, whoever has looked.
+            wrote, self.wrote = self.wrote, True
+            self._gathered.write(self._connection)
+            self.wrote = wrote
+        return super()._run(name, values)
 
     def _write(self, name: str, values: Mapping[str, object] | None = None) -> Cursor:
         self.wrote = True
         return self._run(name, values)
 
+    def estate_version(self) -> int:
+        """A number that grows with every change of the estate."""
+        if self._gathered.estate_version is None:
+            self._gathered.estate_version = super().estate_version()
+        return self._gathered.estate_version
+
+    def _changed_estate(self) -> None:
+        self._write("estate_changed")
+        self._gathered.estate_version = None
+
     def insert(self, transaction: Transaction, events: Sequence[Event]) -> None:
         """A new transaction with its first events."""
         assert events[-1].sequence == transaction.version == len(events)
-        self._write("insert_transaction", rows.insert_values(transaction))
-        self._events += events
+        if transaction.token:
+            self.wrote = True
+            self._gathered.new.append(transaction)
+        else:
+            self._write("insert_transaction", rows.insert_values(transaction))
+        self._gathered.events += events
 
     def update(self, before: Transaction, after: Transaction, events: Sequence[Event]) -> None:
         """Write `after` over `before`. Raises `StaleError` when the journal has moved on."""
         assert before.id == after.id
         assert after.version == before.version + len(events) == events[-1].sequence
-        values = rows.moving_values(after)
-        values["is_id"] = before.id
-        values["was_version"] = before.version
-        wrote = self.wrote
-        if self._write("update_transaction", values).rowcount != 1:
-            self.wrote = wrote  # so its group need not be run again without it
-            raise StaleError(
-                f"Transaction {before.id} is not at version {before.version} any more."
-            )
-        self._events += events
+        # What is ACCEPTED may wait in a queue, and whoever passes a terminal on looks there.
+        if before.state is not State.ACCEPTED and before.id not in self._gathered.moved:
+            self.wrote = True
+            self._gathered.moved[before.id] = before, after
+        else:
+            wrote = self.wrote
+            if self._write("update_transaction", _move_values(before, after)).rowcount != 1:
+                self.wrote = wrote  # so its group need not be run again without it
+                raise StaleError(
+                    f"Transaction {before.id} is not at version {before.version} any more."
+                )
+        self._gathered.events += events
 
     def seize(
         self, terminal_id: str, transaction_id: str, owner: str, deadline: Instant | None
@@ -169,12 +260,12 @@ class SqlUnit(SqlReader):
         """Create or overwrite a thing of the estate."""
         table = rows.ESTATE_TABLES[type(thing)]
         self._write(f"put_{table.name}", rows.estate_values(thing))
-        self._write("estate_changed")
+        self._changed_estate()
 
     def drop_hook(self, hook_id: str) -> None:
         """Forget a hook. What waits for it is given up."""
         self._write("drop_hook", {"which": hook_id})
-        self._write("estate_changed")
+        self._changed_estate()
 
     def saw_register(self, register_id: str, at: Instant, place: str) -> None:
         """A register was used; no change of the estate that anybody must hear of."""
