@@ -297,7 +297,8 @@ def test_a_discrepancy_stays_until_a_person_closes_it(
     assert run("discrepancies", "list", "--json", "--journal", books).document == []
     (kept,) = run("discrepancies", "list", "--all", "--json", "--journal", books).document
     assert (kept["closed_by"], kept["reason"]) == ("Ada", "refunded")
-    assert run(*close, "--reason", "again").err.endswith(f"No open discrepancy {found['id']}.\n")
+    again = run(*close, "--reason", "again")
+    assert again.err.endswith(f"No open discrepancy {found['id']}. None was closed.\n")
 
 
 # --- blocked terminals --------------------------------------------------------------------------
