@@ -26,7 +26,7 @@ from tillwire.reconcile.results import (
     results,
     too_many,
 )
-from tillwire.reconcile.sides import Side
+from tillwire.reconcile.sides import Side, telling
 from tillwire.reconcile.sources import File, Row, Rows, Source
 from tillwire.reconcile.workspace import Workspace, opened
 
@@ -103,6 +103,7 @@ def reconcile(
                 copied()
             say(f"Reading {sources[label].name}.")
             prepared = sources[label].prepare(workspace, label)
+            prepared = telling(workspace, prepared, sources[label].name)
             sides[label] = Side(label, sources[label], prepared, window)
         if not files:
             copied()

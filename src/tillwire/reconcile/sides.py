@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from tillwire import pan
 from tillwire.errors import InvalidRequest
 from tillwire.reconcile.facts import CHECKED, OUR_IDS, Window, allowed, typed
@@ -113,6 +115,26 @@ def keys_of(one: Side, other: Side) -> list[KeyOf]:
         for key in Key
         if needed[key] <= shared and all(key in each for each in usable)
     ]
+
+
+def telling(workspace: Workspace, prepared: Prepared, name: str) -> Prepared:
+    """The source without a column for terminals in which there is nothing: by it no row would be
+    at the terminal of any other. `name` is the source's. Raises `InvalidRequest`."""
+    empty = [
+        column
+        for column in ("tid", "terminal")
+        if (text := prepared.found.get(column))
+        and not _any(workspace, prepared.relation, f"trim({text}) <> ''", name)
+    ]
+    if not empty or not _any(workspace, prepared.relation, "true", name):
+        return prepared
+    found = {column: text for column, text in prepared.found.items() if column not in empty}
+    return msgspec.structs.replace(prepared, found=found)
+
+
+def _any(workspace: Workspace, relation: str, condition: str, name: str) -> bool:
+    sql = f"SELECT 1 FROM {relation} WHERE {condition} LIMIT 1"
+    return bool(workspace.run(sql, reading=name))
 
 
 # --- loading --------------------------------------------------------------------------------

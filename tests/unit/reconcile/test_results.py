@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.unit.reconcile.books import DAY, WINDOW, all_of, compared, found, kinds, row, sides
 from tillwire.clock import Instant
 from tillwire.core.model import Evidence, Verdict
+from tillwire.errors import InvalidRequest
 from tillwire.reconcile.facts import Window
 from tillwire.reconcile.match import ACQUIRER, GATEWAY, TILL
 from tillwire.reconcile.results import Kind
@@ -124,6 +126,31 @@ def test_the_same_reference_at_another_terminal_is_another_sale() -> None:
         (Kind.MISSING_AT_ACQUIRER,),
         (Kind.MISSING_AT_GATEWAY,),
     ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({}, {"tid": ""}),
+        ({"tid": ""}, {"terminal": ""}),
+        ({}, {"tid": "", "terminal": ""}),
+    ],
+    ids=["only names there", "only TIDs there, and names here", "nothing there"],
+)
+def test_a_column_without_any_terminal_says_of_none(
+    ours: dict[str, str], theirs: dict[str, str]
+) -> None:
+    bare = {"transaction_id": "", "acquirer_reference": "", "stan": "", "authorisation_code": ""}
+    gateway = [row(1, **ours), row(2, **ours)]
+    settled = [row(1, **bare, **theirs), row(2, **bare, **theirs)]
+    assert kinds(compared(gateway, None, settled)) == {"matched": 2}
+
+
+def test_where_no_row_says_its_terminal_none_can_be_asked_for() -> None:
+    one = msgspec.structs.replace(WINDOW, terminals=frozenset({"acme-p2-pl1", "30350001"}))
+    with pytest.raises(InvalidRequest, match="it does not say of which terminal"):
+        compared([row(1)], [row(1, terminal="", tid="")], window=one)
+    assert kinds(compared([row(1)], [], window=one)) == {"missing_at_till": 1}
 
 
 def test_rows_without_any_key_are_matched_with_nothing() -> None:
