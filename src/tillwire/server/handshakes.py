@@ -174,13 +174,17 @@ class Handshake(asyncio.Protocol):
         self._is_told = True
         self._all.failed(self.peer, why(error))
 
+    def over(self) -> None:
+        """It has ended. A connection that goes on is the protocol's, and not to be cut any more."""
+        self._all.under_way.pop(self, None)
+
     def cut(self) -> None:
         """End the connection at once, without a word."""
         self._is_told = True
         self._transport.abort()  # type: ignore[attr-defined]  # a stream's has it
 
     def _done(self, done: asyncio.Future[None]) -> None:
-        self._all.under_way.pop(self, None)
+        self.over()
         if (error := done.exception()) is not None:
             self.failed(error)
 
@@ -215,7 +219,9 @@ class TellingObject(ssl.SSLObject):
                 raise
             self._failed = error
             raise ssl.SSLWantReadError("the alert is to be written first") from None
-        self._handshake = None  # which is over, while the connection may last for days
+        if self._handshake is not None:
+            self._handshake.over()
+            self._handshake = None  # while the connection may last for days
 
     def _look(self) -> None:
         """Whose handshake it is; its first step is made before anything has arrived."""

@@ -23,12 +23,14 @@ from structlog.typing import EventDict
 from tests.unit.server import rig
 from tests.unit.server.rig import Echo, Lines
 from tests.unit.server.test_tls import CLIENTS, SERVER, trusting
+from tillwire.clock import SystemClock
 from tillwire.config import FaceSettings, Limits, ListenerSettings, TlsSettings
 from tillwire.estate.certificates import Issued, issue, new_authority
 from tillwire.net import per_minute
 from tillwire.server import handshakes
 from tillwire.server.gateway import Gateway
-from tillwire.server.handshakes import why
+from tillwire.server.handshakes import Handshakes, why
+from tillwire.server.listeners import tls_context
 
 LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
     "asyncio": asyncio.new_event_loop,
@@ -297,6 +299,38 @@ def test_who_dawdles_makes_room_for_who_does_not(tmp_path: Path, loop: str) -> N
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(play())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_handshake_is_over_before_anything_is_asked_for(loop: str) -> None:
+    """Those under way may be cut at any time; what was asked for by the last of them may not."""
+    tls = TlsSettings(certificate=SERVER, key=SERVER)
+    settings = ListenerSettings(name="x", port=0, tls=tls)
+    under_way: list[int] = []
+
+    async def play() -> None:
+        all_of_it = Handshakes(
+            lambda: tls_context(tls, "x"), settings, SystemClock(), within=5, refused=lambda: None
+        )
+
+        class Noting(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                under_way.append(len(all_of_it.under_way))
+
+        serving = await asyncio.get_running_loop().create_server(
+            lambda: all_of_it.around(Noting()), "127.0.0.1", 0
+        )
+        port = serving.sockets[0].getsockname()[1]
+        _, writer = await asyncio.open_connection("localhost", port, ssl=trusting())
+        async with asyncio.timeout(5):
+            while not under_way:  # noqa: ASYNC110 - a protocol wakes nobody
+                await asyncio.sleep(0.005)
+        writer.close()
+        serving.close()
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(play())
+    assert under_way == [0]
 
 
 @pytest.mark.parametrize("loop", LOOPS)
