@@ -193,7 +193,7 @@ def _empty_pairs(one: str, other: str) -> str:
 def _pair(workspace: Workspace, one: str, other: str, keys: Sequence[KeyOf]) -> None:
     """Pair what two sides still have, key by key; the result is in `pairs_ONE_OTHER`. Rows of the
     same facts come before others, and rows of the same day before others: a key may come again
-    tomorrow."""
+    tomorrow, or today, after a sale was reversed."""
     pairs = f"pairs_{one}_{other}"
     for index, key in enumerate(keys):
         # Whoever names another id of ours is of another transaction, whatever else is the same.
@@ -209,6 +209,9 @@ def _pair(workspace: Workspace, one: str, other: str, keys: Sequence[KeyOf]) -> 
         if all(counts.values()):
             _pair_by(workspace, pairs, key, "facts, day", _EARLIEST)
             _pair_by(workspace, pairs, key, "facts", _EARLIEST)
+            # One side says of a sale that it was reversed, the other has the reversal beside it.
+            _pair_by(workspace, pairs, key, "paid, day", _EARLIEST)
+            _pair_by(workspace, pairs, key, "paid", _EARLIEST)
         for table, label, taken, _ in tables:
             if label != GATEWAY and counts[table] > 1:  # the gateway's are sales of their own
                 _set_apart(workspace, table, label, key, f"SELECT {taken} FROM {pairs}")
@@ -221,10 +224,13 @@ def _pair(workspace: Workspace, one: str, other: str, keys: Sequence[KeyOf]) -> 
 def _candidates(
     workspace: Workspace, table: str, label: str, key: KeyOf, stronger: str, condition: str
 ) -> int:
-    """Make the table of those rows of a side that have the key `k`; how many there are."""
+    """Make the table of those rows of a side that have the key `k`, with `paid`, the facts of what
+    was paid once, be it reversed since or not; how many there are."""
     ((count,),) = workspace.run(
         f"CREATE OR REPLACE TABLE {table} AS SELECT *, count(*) OVER (PARTITION BY k) AS size "
-        f"FROM (SELECT *, {key.sql()} AS k, {stronger} AS strongest FROM rows_{label} "
+        f"FROM (SELECT *, {key.sql()} AS k, {stronger} AS strongest, "
+        f"CASE WHEN class IN ({MOVED}, {REVERSED}) THEN facts - class * 2 END AS paid "
+        f"FROM rows_{label} "
         f"WHERE n IN (SELECT n FROM odd_{label}) AND {condition}) WHERE k IS NOT NULL"
     )
     return int(count)

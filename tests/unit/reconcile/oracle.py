@@ -223,8 +223,15 @@ def _paired(
         def paid_first(each: Line) -> tuple[object, ...]:
             return (each.seen.meaning != MOVED, each.order)
 
+        def paid(each: Line) -> tuple[object, ...]:
+            if each.seen.meaning in (MOVED, REVERSED):
+                return (each.seen.amount, each.seen.back)
+            return (each.label, each.number)
+
         pair(lambda each: (each.facts, each.seen.day), lambda each: each.order)
         pair(lambda each: each.facts, lambda each: each.order)
+        pair(lambda each: (paid(each), each.seen.day), lambda each: each.order)
+        pair(paid, lambda each: each.order)
         for side in both:
             _set_apart(side, key, keys[:index], {*pairs, *pairs.values()}, twins)
         pair(lambda each: each.seen.day, paid_first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.unit.reconcile.books import (
@@ -117,3 +118,15 @@ def test_rows_that_lack_the_only_key_are_not_the_same(tmp_path: Path) -> None:
         (Kind.MISSING_AT_TILL,),
         (Kind.MISSING_AT_GATEWAY,),
     ]
+
+
+@pytest.mark.parametrize("till", [None, [msgspec.structs.replace(row(2), reference="sale-1")]])
+def test_a_sale_that_was_reversed_and_made_again_is_no_duplicate(till: list[Row] | None) -> None:
+    first, again = row(1, status="REVERSED"), row(2, reference="sale-1")
+    back = row(3, reference="sale-1", type="REVERSAL", original_id=first.transaction_id)
+    bare = {"transaction_id": "", "original_id": "", "status": "APPROVED"}
+    settled = [msgspec.structs.replace(each, **bare) for each in (again, back, first)]
+    assert kinds(compared([first, again, back], till, settled)) == {"matched": 3}
+    twice = [*settled, settled[0]]
+    report = compared([first, again, back], till, twice)
+    assert kinds(report) == {"matched": 3, "duplicate": 1}
