@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tillwire.core.model import Event, Organisation, State, Transaction
 from tillwire.core.ports import StaleError, Unit
 from tillwire.errors import JournalBusy
 from tillwire.journal.sqlite import SqliteJournal
+from tillwire.journal.unit import _APART
 from tillwire.journal.writer import GROUP_LIMIT, _Job, run_group
 
 
@@ -211,3 +213,11 @@ async def test_an_estate_that_changes_within_a_group_is_noticed_in_it(
     ]
     run_group(journal._writer._committer, jobs)
     assert jobs[2].result == jobs[0].result + 1
+
+
+def test_what_runs_beside_that_which_gathers_does_not_see_it(journal: SqliteJournal) -> None:
+    in_queues = {"queue", "pass_on"}  # what waits does not gather
+    for name in _APART:
+        words = set(re.findall(r"\w+", journal._statements[name].sql))
+        assert "events" not in words
+        assert "transactions" not in words or name in in_queues
