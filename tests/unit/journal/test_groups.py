@@ -179,15 +179,17 @@ async def test_who_looks_is_not_blamed_for_an_outdated_move(journal: SqliteJourn
     known = sent(1)
     await journal.commit(lambda unit: unit.insert(known, told(known)))
     outdated = msgspec.structs.replace(known, version=7)
+    ran: list[int] = []
     jobs = [
         job(lambda unit: started(unit, outdated)),
         job(lambda unit: unit.transaction(known.id)),
-        job(found(1)),
+        job(lambda unit: ran.append(1)),
     ]
     run_group(journal._writer._committer, jobs)
     assert isinstance(jobs[0].error, StaleError)
     assert [each.error for each in jobs[1:]] == [None, None]
     assert jobs[1].result == known
+    assert len(ran) == 1  # the group was given up at once
 
 
 async def test_of_two_moves_at_once_the_second_is_outdated(
