@@ -128,7 +128,8 @@ class SqlUnit(SqlReader):
     def insert(self, transaction: Transaction, events: Sequence[Event]) -> None:
         """A new transaction with its first events."""
         assert events[-1].sequence == transaction.version == len(events)
-        if transaction.token:
+        # Moved before it was there: whoever did so has to hear of it.
+        if transaction.token and transaction.id not in self._gathered.moved:
             self.wrote = True
             self._gathered.new.append(transaction)
         else:
