@@ -1,8 +1,9 @@
-"""What holds for every test: how long Hypothesis looks, how errors are logged, where new journals
-come from and where they are, which tests begin, and that in CI nothing skips."""
+"""What holds for every test: what time is, how long Hypothesis looks, how errors are logged, where
+new journals come from and where they are, which tests begin, and that in CI nothing skips."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Generator
@@ -10,15 +11,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from structlog.dev import ConsoleRenderer, plain_traceback
 
 from tests.kit import migrated
+from tests.kit.patient_loop import PatientPolicy
 from tillwire.journal import schema
 
-# No deadline per example: the machine is shared with other test processes.
-settings.register_profile("short", deadline=None)
-settings.register_profile("long", deadline=None, max_examples=2000)
+# The machine is shared with other processes: it may stop this one at any time for a while, which
+# is neither an example's fault nor a peer's.
+asyncio.set_event_loop_policy(PatientPolicy())
+settings.register_profile("short", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("long", settings.get_profile("short"), max_examples=2000)
 settings.load_profile("long" if os.environ.get("TILLWIRE_LONG") else "short")
 # Where no test has asked for other logs, tracebacks are plain: each one with coloured sources and
 # local variables takes a second.

@@ -30,6 +30,7 @@ def explore(sandbox: SandboxProcess, folder: os.PathLike[str], examples: int, wi
             *("--checks", "all", "--mode", "all", "--continue-on-failure"),
             *("--max-examples", str(examples), "--seed", str(SEED)),
             *("--generation-database", "none", "--request-timeout", "30"),
+            *("--suppress-health-check", "too_slow"),  # the machine is shared
         ],
         cwd=folder,
         env={**os.environ, "SCHEMATHESIS_HOOKS": HOOKS, "PYTHONPATH": os.pathsep.join(sys.path)},
