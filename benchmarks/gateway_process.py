@@ -29,7 +29,13 @@ from tillwire.config import (
     LogSettings,
     VirtualSettings,
 )
-from tillwire.core.model import Lifecycle, Merchant, Organisation, Store, Terminal
+from tillwire.core.estate_model import (
+    Lifecycle,
+    Merchant,
+    Organisation,
+    Store,
+    Terminal,
+)
 from tillwire.core.ports import Unit
 from tillwire.estate.applications import SHORTEST_KEY, new_application, new_key_pair
 from tillwire.estate.keys import new_api_key

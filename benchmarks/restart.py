@@ -9,11 +9,10 @@ from pathlib import Path
 from benchmarks.gateway_process import STORE, terminal
 from benchmarks.processes import running
 from tillwire.clock import Instant
+from tillwire.core.estate_model import Merchant, Organisation
 from tillwire.core.model import (
     Event,
     Heading,
-    Merchant,
-    Organisation,
     Outcome,
     State,
     Transaction,

@@ -20,7 +20,8 @@ from tests.kit.gateway import GatewayUnderTest
 from tests.kit.serving import serve_app
 from tests.kit.shop import POLLING, STORE, found
 from tests.kit.virtual_loop import VirtualLoop
-from tillwire.core.model import Merchant, Organisation, Store, Transaction
+from tillwire.core.estate_model import Merchant, Organisation, Store
+from tillwire.core.model import Transaction
 from tillwire.core.ports import Unit
 
 OTHER: Final = "other"

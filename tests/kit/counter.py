@@ -15,11 +15,11 @@ from tests.kit.gateway import GatewayUnderTest
 from tests.kit.machine import found_journal, memory_disk
 from tests.kit.runner import virtual
 from tillwire.core.doubts import NEEDS_PERSON
+from tillwire.core.estate_model import Terminal
 from tillwire.core.model import (
     Discrepancy,
     Request,
     State,
-    Terminal,
     Terms,
     Transaction,
     TransactionType,

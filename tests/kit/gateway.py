@@ -22,7 +22,8 @@ from tests.kit.virtual_loop import VirtualLoop
 from tillwire.callbacks.deliver import Delivery
 from tillwire.clock import SystemClock
 from tillwire.core.engine import Engine
-from tillwire.core.model import Event, Terminal, Transaction
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Event, Transaction
 from tillwire.core.ports import Clock, Connection, HttpClient, HttpResponse, Reader
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.kit.virtual_loop import EPOCH
-from tillwire.core.model import (
+from tillwire.core.estate_model import (
     ApiKey,
     Lifecycle,
     Merchant,

@@ -13,7 +13,8 @@ from tests.kit.gateway import GatewayUnderTest
 from tests.matrix.ecr17_wire import Wire
 from tests.matrix.two_gateways import TwoGateways
 from tillwire.core.errands import Errand, Result
-from tillwire.core.model import Lifecycle, State, Terminal, Transaction, TransactionType
+from tillwire.core.estate_model import Lifecycle, Terminal
+from tillwire.core.model import State, Transaction, TransactionType
 
 FACES: Final = {1: "ecr17", 2: "ecr17 2"}
 """The far gateway's lanes: that of the first and that of the second virtual terminal."""

@@ -12,7 +12,8 @@ from typing import Any, Final
 from tests.kit import shop
 from tests.kit.gateway import GatewayUnderTest
 from tests.matrix.two_gateways import TwoGateways, decide, the_one
-from tillwire.core.model import Lifecycle, State, Terminal, Transaction
+from tillwire.core.estate_model import Lifecycle, Terminal
+from tillwire.core.model import State, Transaction
 from tillwire.dialects.merchantapi.driver import orders
 from tillwire.net.http_client import AiohttpClient
 

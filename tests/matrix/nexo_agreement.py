@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from tests.kit.gateway import GatewayUnderTest
 from tests.matrix.alone import check_each
 from tests.matrix.nexo_pair import Pair
-from tillwire.core.model import State, Terminal, Transaction
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import State, Transaction
 
 DIALECT = "nexo"
 

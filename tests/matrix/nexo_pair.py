@@ -13,7 +13,8 @@ from typing import Any, Final
 from tests.kit import shop
 from tests.kit.gateway import NONE, FaceSettings, GatewayUnderTest
 from tests.matrix.two_gateways import Plug, TwoGateways, the_one
-from tillwire.core.model import Lifecycle, Terminal, Transaction
+from tillwire.core.estate_model import Lifecycle, Terminal
+from tillwire.core.model import Transaction
 from tillwire.core.ports import Reader
 
 CERTIFICATES: Final = Path(__file__).parents[1] / "kit" / "certificates"

@@ -16,14 +16,8 @@ from tests.kit.virtual_loop import EPOCH, virtual_loop
 from tests.matrix.two_gateways import TwoGateways, decide, the_one
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import (
-    Application,
-    Device,
-    Lifecycle,
-    State,
-    Terminal,
-    Transaction,
-)
+from tillwire.core.estate_model import Application, Device, Lifecycle, Terminal
+from tillwire.core.model import State, Transaction
 from tillwire.core.ports import Unit
 from tillwire.dialects.paymentbridge.driver import callbacks
 from tillwire.dialects.paymentbridge.wire import ids

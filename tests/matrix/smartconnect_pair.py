@@ -16,7 +16,8 @@ from tests.kit.gateway import GatewayUnderTest
 from tests.kit.virtual_loop import virtual_loop
 from tests.matrix.two_gateways import TwoGateways, decide, the_one
 from tillwire import uuids
-from tillwire.core.model import Lifecycle, State, Terminal, Transaction
+from tillwire.core.estate_model import Lifecycle, Terminal
+from tillwire.core.model import State, Transaction
 from tillwire.core.ports import Reader
 from tillwire.dialects.smartconnect.driver import pairing
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings

@@ -25,7 +25,8 @@ from tests.matrix.merchantapi_pair import (
     settled,
 )
 from tests.simulation.polling import PollingTerminal
-from tillwire.core.model import Evidence, Lifecycle, State, TransactionType, Verdict
+from tillwire.core.estate_model import Lifecycle
+from tillwire.core.model import Evidence, State, TransactionType, Verdict
 from tillwire.core.ports import AbortResult
 from tillwire.errors import Conflict, Proof
 from tillwire.net.http_client import AiohttpClient

@@ -33,7 +33,8 @@ from tests.unit.nexo.bindings.lane import (
     result_of,
     status,
 )
-from tillwire.core.model import State, Terminal
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import State
 
 QUICK, SLOW, FORGOTTEN = 1000, 1049, 1047
 

@@ -14,11 +14,10 @@ from tests.matrix.paymentbridge_pair import FAR_PORTS, LANE, Lane, Pair, live, s
 from tests.matrix.test_paymentbridge_endings import ENDS
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.model import (
-    Lifecycle,
     Request,
     State,
-    Terminal,
     Terms,
     Transaction,
     TransactionType,

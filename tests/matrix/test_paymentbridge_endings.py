@@ -20,7 +20,14 @@ from tests.matrix.paymentbridge_pair import (
     settled,
 )
 from tests.matrix.two_gateways import Who
-from tillwire.core.model import Evidence, Lifecycle, State, Terms, Transaction, TransactionType
+from tillwire.core.estate_model import Lifecycle
+from tillwire.core.model import (
+    Evidence,
+    State,
+    Terms,
+    Transaction,
+    TransactionType,
+)
 from tillwire.dialects.paymentbridge.wire import ids
 from tillwire.errors import Proof
 

@@ -16,7 +16,8 @@ from tests.matrix.smartconnect_agreement import check_pair
 from tests.matrix.smartconnect_pair import LANE, Lane, Pair, live, settled
 from tillwire.core.entries import Entry
 from tillwire.core.errands import AskLast
-from tillwire.core.model import Evidence, Lifecycle, State, Terms, TransactionType, Verdict
+from tillwire.core.estate_model import Lifecycle
+from tillwire.core.model import Evidence, State, Terms, TransactionType, Verdict
 from tillwire.core.ports import AbortResult
 from tillwire.dialects.smartconnect.driver.cloud import Refused
 from tillwire.errors import Conflict, Proof

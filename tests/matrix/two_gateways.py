@@ -20,9 +20,9 @@ from tests.kit.faults import CLEAN, Faults
 from tests.kit.gateway import GatewayUnderTest
 from tests.kit.machine import Machine, Moment, copy_durable, found_journal
 from tests.kit.virtual_loop import virtual_loop
+from tillwire.core.estate_model import Terminal
 from tillwire.core.model import (
     Request,
-    Terminal,
     Terms,
     Transaction,
     TransactionType,

@@ -15,7 +15,7 @@ import msgspec
 from tests.kit import shop
 from tests.kit.gateway import FaceSettings, GatewayUnderTest
 from tests.matrix.two_gateways import Plug, TwoGateways
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.core.ports import Unit
 
 SHOPS: Final = range(10)

@@ -23,7 +23,8 @@ from tests.kit.virtual_loop import VirtualLoop, virtual_loop
 from tests.simulation.agreement import check_agreement
 from tests.simulation.till import FACE, Book, Sale, Till
 from tillwire.clock import Instant, utc
-from tillwire.core.model import State, Terminal
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import State
 from tillwire.reconcile import profiles
 from tillwire.reconcile.facts import Window
 from tillwire.reconcile.findings import findings

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from tests.kit import shop
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.core.ports import HttpClient, HttpResponse
 from tillwire.errors import NotDelivered, PeerError
 

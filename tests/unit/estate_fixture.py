@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from tillwire.core.model import (
-    Exchange,
+from tillwire.core.estate_model import (
     Lifecycle,
     Merchant,
     Organisation,
-    Request,
     Store,
     Terminal,
-    Terms,
-    TransactionType,
 )
+from tillwire.core.model import Exchange, Request, Terms, TransactionType
 from tillwire.core.ports import Unit
 from tillwire.money import Money
 

@@ -27,7 +27,8 @@ from tillwire.cli.windows import DayOption, FromOption, Places, ToOption, chosen
 from tillwire.clock import Instant
 from tillwire.core.books import LAST_WITHIN, MOST_LISTED
 from tillwire.core.entries import Entry, Lists, Said, Wanted
-from tillwire.core.model import Terminal, Transaction, TransactionType
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Transaction, TransactionType
 from tillwire.core.ports import Reader
 from tillwire.errors import AnswerLost
 from tillwire.journal.sqlite import SqliteJournal

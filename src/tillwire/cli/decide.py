@@ -30,7 +30,8 @@ from tillwire.clock import Instant, SystemClock
 from tillwire.core.engine import Engine
 from tillwire.core.entries import Entry
 from tillwire.core.errands import Errand, Result
-from tillwire.core.model import Outcome, Terminal, Transaction, Verdict
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Outcome, Transaction, Verdict
 from tillwire.core.ports import (
     AbortResult,
     Absent,

@@ -31,7 +31,7 @@ from tillwire.cli.places import (
 )
 from tillwire.clock import SystemClock
 from tillwire.core.estate import Estate
-from tillwire.core.model import Store
+from tillwire.core.estate_model import Store
 from tillwire.dialects.ecr17.driver.settings import DriverSettings as Ecr17Settings
 from tillwire.dialects.merchantapi.driver.settings import DriverSettings as MerchantApiSettings
 from tillwire.dialects.nexo.driver.settings import DriverSettings

@@ -31,7 +31,7 @@ from tillwire.cli.options import (
 from tillwire.cli.output import remark, say, say_json, say_table
 from tillwire.cli.times import in_utc, parse_moment, rfc3339
 from tillwire.clock import Instant, SystemClock
-from tillwire.core.model import ApiKey, Lifecycle, Terminal
+from tillwire.core.estate_model import ApiKey, Lifecycle, Terminal
 from tillwire.core.ports import Unit
 from tillwire.errors import Conflict, NotFound
 from tillwire.estate.keys import new_api_key, new_device_token

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tillwire.core.estate import Estate
-from tillwire.core.model import Lifecycle, Organisation, Store, Terminal
+from tillwire.core.estate_model import Lifecycle, Organisation, Store, Terminal
 from tillwire.errors import Conflict, NotFound
 
 JsonOption = Annotated[

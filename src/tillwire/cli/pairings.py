@@ -26,7 +26,7 @@ from tillwire.cli.terminals import TerminalArgument
 from tillwire.cli.times import in_utc, rfc3339
 from tillwire.clock import SystemClock
 from tillwire.core.estate import Estate
-from tillwire.core.model import Register
+from tillwire.core.estate_model import Register
 from tillwire.core.ports import Unit
 from tillwire.errors import Conflict, NotFound
 from tillwire.estate.pairings import (

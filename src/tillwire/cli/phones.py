@@ -29,7 +29,8 @@ from tillwire.cli.options import JsonOption, terminal_of
 from tillwire.cli.output import remark, say, say_json
 from tillwire.cli.terminals import TerminalArgument
 from tillwire.clock import SystemClock
-from tillwire.core.model import Terminal, Transaction, TransactionType
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Transaction, TransactionType
 from tillwire.dialects.softpos.driver import phone
 from tillwire.dialects.softpos.driver.backend import Backends, NoSuchTransaction
 from tillwire.dialects.softpos.driver.inquiries import PURPOSE

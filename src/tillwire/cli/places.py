@@ -8,7 +8,7 @@ from typing import Any, Final
 from tillwire.cli.output import say, say_styled, say_table
 from tillwire.cli.times import in_utc, rfc3339
 from tillwire.core.estate import Estate
-from tillwire.core.model import Device, Lifecycle, Terminal
+from tillwire.core.estate_model import Device, Lifecycle, Terminal
 from tillwire.estate.changes import Change, FieldChange, Mark
 
 View = dict[str, Any]  # Any: a JSON document

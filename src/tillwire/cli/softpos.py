@@ -33,7 +33,7 @@ from tillwire.cli.options import JsonOption, OwnerOption, organisation_of, owner
 from tillwire.cli.output import remark, say, say_json, say_table
 from tillwire.cli.times import in_utc, rfc3339
 from tillwire.clock import SystemClock
-from tillwire.core.model import ClientApp, SealedKey
+from tillwire.core.estate_model import ClientApp, SealedKey
 from tillwire.core.ports import Unit
 from tillwire.errors import ConfigurationError, InvalidRequest
 from tillwire.estate import client_apps

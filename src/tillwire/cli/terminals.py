@@ -41,7 +41,7 @@ from tillwire.cli.places import (
 )
 from tillwire.clock import SystemClock
 from tillwire.core.estate import Estate
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.ports import Unit
 from tillwire.errors import InvalidRequest
 from tillwire.estate import lifecycle

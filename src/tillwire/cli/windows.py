@@ -14,7 +14,7 @@ from tillwire.cli.options import organisation_of, store_of, terminal_of
 from tillwire.cli.times import parse_moment
 from tillwire.clock import Instant, instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.errors import InvalidRequest
 from tillwire.reconcile.facts import Window, names_of
 

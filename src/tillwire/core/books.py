@@ -16,7 +16,8 @@ import msgspec
 from tillwire.clock import Instant, first_id
 from tillwire.core.entries import Entry, Said, Wanted
 from tillwire.core.errands import AskLast, Errand, Result
-from tillwire.core.model import State, Terminal, Transaction
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import State, Transaction
 from tillwire.core.patience import within
 from tillwire.core.ports import DriverOf, Journal, Reader
 from tillwire.errors import AnswerLost, InvalidRequest, PeerError, TillwireError

@@ -16,8 +16,9 @@ import msgspec
 
 from tillwire.core import states
 from tillwire.core.estate import Estate
+from tillwire.core.estate_model import Lifecycle
 from tillwire.core.mirror import Mirror
-from tillwire.core.model import Event, Lifecycle, State, Transaction
+from tillwire.core.model import Event, State, Transaction
 from tillwire.core.moves import Move
 from tillwire.errors import TerminalBusy
 

@@ -30,17 +30,16 @@ from tillwire.core.displays import Displays
 from tillwire.core.doubts import Awaits, Doubts
 from tillwire.core.errands import ABILITY_OF, Errand, Result
 from tillwire.core.estate import Estate
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.exchanges import Exchanges
 from tillwire.core.fetching import Fetching
 from tillwire.core.holding import Holding, check_held, check_terms
 from tillwire.core.letters import Teller
 from tillwire.core.model import (
     Evidence,
-    Lifecycle,
     Outcome,
     Request,
     State,
-    Terminal,
     Transaction,
     TransactionType,
     Verdict,

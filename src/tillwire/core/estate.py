@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from tillwire.core.model import (
+from tillwire.core.estate_model import (
     ApiKey,
     Application,
     ClientApp,
     Device,
-    Heading,
     Hook,
     Lifecycle,
     Merchant,
@@ -25,6 +24,7 @@ from tillwire.core.model import (
     Store,
     Terminal,
 )
+from tillwire.core.model import Heading
 
 
 class Estate:

@@ -24,26 +24,28 @@ from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, Errand, Result
 from tillwire.core.estate import Estate
-from tillwire.core.letters import Letter, LetterState
-from tillwire.core.model import (
+from tillwire.core.estate_model import (
     ApiKey,
     Application,
     ClientApp,
     Device,
+    Hook,
+    Merchant,
+    Organisation,
+    PairingCode,
+    Register,
+    SealedKey,
+    Store,
+    Terminal,
+)
+from tillwire.core.letters import Letter, LetterState
+from tillwire.core.model import (
     Discrepancy,
     Event,
     Exchange,
     Finding,
-    Hook,
-    Merchant,
-    Organisation,
     Outcome,
-    PairingCode,
-    Register,
-    SealedKey,
     Session,
-    Store,
-    Terminal,
     Transaction,
     TransactionType,
 )

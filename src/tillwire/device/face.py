@@ -15,13 +15,12 @@ from typing import Final
 import msgspec
 
 from tillwire.core.engine import Engine
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.model import (
     EntryMode,
     Evidence,
-    Lifecycle,
     Outcome,
     Receipts,
-    Terminal,
     Transaction,
     Verdict,
     Verification,

@@ -7,7 +7,8 @@ and not to the device that took the place of the one that fetched it.
 
 from __future__ import annotations
 
-from tillwire.core.model import State, Terminal, Transaction
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import State, Transaction
 
 
 def marks_of(terminal: Terminal, boot: int | None) -> dict[str, str]:

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import Application, Hook
+from tillwire.core.estate_model import Application, Hook
 from tillwire.core.ports import Clock
 from tillwire.errors import Conflict, InvalidRequest, NotFound
 from tillwire.estate.keys import check_label

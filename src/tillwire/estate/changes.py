@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from tillwire.core.model import Merchant, Organisation, Store, Terminal
+from tillwire.core.estate_model import Merchant, Organisation, Store, Terminal
 from tillwire.core.ports import EstateThing
 
 Named = Organisation | Merchant | Store | Terminal

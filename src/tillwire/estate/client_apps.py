@@ -25,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tillwire.clock import Instant, instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import ClientApp, SealedKey
+from tillwire.core.estate_model import ClientApp, SealedKey
 from tillwire.core.ports import Clock, Unit, Vault
 from tillwire.errors import Conflict, InvalidRequest, NotFound
 from tillwire.estate.applications import new_key_pair, read_public_key

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.errors import ConfigurationError
 
 S = TypeVar("S", bound=msgspec.Struct)

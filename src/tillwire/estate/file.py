@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from tillwire import strict_toml
-from tillwire.core.model import Lifecycle
+from tillwire.core.estate_model import Lifecycle
 from tillwire.estate.rules import Place, check_entry, check_tid
 
 

@@ -12,7 +12,7 @@ import unicodedata
 from typing import Final
 
 from tillwire.clock import Instant
-from tillwire.core.model import ApiKey
+from tillwire.core.estate_model import ApiKey
 from tillwire.core.ports import Clock
 from tillwire.errors import InvalidRequest
 

@@ -15,7 +15,7 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import Lifecycle, Store, Terminal
+from tillwire.core.estate_model import Lifecycle, Store, Terminal
 from tillwire.errors import Conflict, InvalidRequest, NotFound
 from tillwire.estate.changes import Change
 from tillwire.estate.places import (

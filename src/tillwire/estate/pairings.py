@@ -19,7 +19,7 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import Lifecycle, PairingCode, Register, Terminal
+from tillwire.core.estate_model import Lifecycle, PairingCode, Register, Terminal
 from tillwire.core.ports import Clock, Unit, Vault
 from tillwire.errors import Conflict, NotFound
 

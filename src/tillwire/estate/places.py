@@ -15,7 +15,7 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import Device, Lifecycle, Terminal
+from tillwire.core.estate_model import Device, Lifecycle, Terminal
 from tillwire.estate.changes import Change, Mark, difference
 
 _AFTER: Final = {

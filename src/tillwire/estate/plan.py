@@ -16,7 +16,13 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import Lifecycle, Merchant, Organisation, Store, Terminal
+from tillwire.core.estate_model import (
+    Lifecycle,
+    Merchant,
+    Organisation,
+    Store,
+    Terminal,
+)
 from tillwire.errors import InvalidRequest
 from tillwire.estate.changes import Change, Mark, Plan, difference
 from tillwire.estate.file import (

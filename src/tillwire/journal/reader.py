@@ -11,24 +11,26 @@ from typing import Any, Protocol
 
 from tillwire.clock import Instant, first_id
 from tillwire.core.estate import Estate
-from tillwire.core.letters import Letter, LetterState
-from tillwire.core.model import (
+from tillwire.core.estate_model import (
     ApiKey,
     Application,
     ClientApp,
     Device,
-    Discrepancy,
-    Event,
-    Exchange,
     Hook,
     Merchant,
     Organisation,
     PairingCode,
     Register,
     SealedKey,
-    Session,
     Store,
     Terminal,
+)
+from tillwire.core.letters import Letter, LetterState
+from tillwire.core.model import (
+    Discrepancy,
+    Event,
+    Exchange,
+    Session,
     Transaction,
     TransactionType,
 )

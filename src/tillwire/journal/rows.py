@@ -1,4 +1,4 @@
-"""Rows <-> values: how each value of `core/model.py` lies in its table."""
+"""Rows <-> values: how each value of the two models in `core/` lies in its table."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ import msgspec
 from sqlalchemy import Table
 
 from tillwire.clock import Instant
-from tillwire.core.letters import Letter, LetterState
-from tillwire.core.model import (
+from tillwire.core.estate_model import (
     ApiKey,
     Application,
-    Callback,
     ClientApp,
     Device,
-    Discrepancy,
-    Event,
-    Exchange,
-    Heading,
     Hook,
     Lifecycle,
     Merchant,
     Organisation,
-    Outcome,
     PairingCode,
     Register,
     SealedKey,
-    Session,
-    State,
     Store,
     Terminal,
+)
+from tillwire.core.letters import Letter, LetterState
+from tillwire.core.model import (
+    Callback,
+    Discrepancy,
+    Event,
+    Exchange,
+    Heading,
+    Outcome,
+    Session,
+    State,
     Terms,
     Transaction,
     TransactionType,

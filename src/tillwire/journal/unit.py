@@ -11,12 +11,12 @@ from typing import Final
 import msgspec
 
 from tillwire.clock import Instant
+from tillwire.core.estate_model import PairingCode
 from tillwire.core.letters import Letter
 from tillwire.core.model import (
     Event,
     Exchange,
     Finding,
-    PairingCode,
     Session,
     State,
     Transaction,

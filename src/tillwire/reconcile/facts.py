@@ -13,7 +13,8 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import Terminal, TransactionType
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import TransactionType
 from tillwire.errors import InvalidRequest
 from tillwire.money import CURRENCIES, MAX_MINOR
 from tillwire.reconcile.profiles import TEXTS, Profile, Status

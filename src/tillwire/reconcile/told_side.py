@@ -18,7 +18,8 @@ import msgspec
 from tillwire.clock import Instant, utc
 from tillwire.core.entries import Entry
 from tillwire.core.estate import Estate
-from tillwire.core.model import State, Store, Terminal, Transaction, TransactionType, Verdict
+from tillwire.core.estate_model import Store, Terminal
+from tillwire.core.model import State, Transaction, TransactionType, Verdict
 from tillwire.core.ports import Reader
 from tillwire.errors import InvalidRequest
 from tillwire.money import Money

@@ -15,7 +15,7 @@ import msgspec
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
 from tillwire.core.entries import Entry, Lists
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.ports import Snapshot
 from tillwire.errors import InvalidRequest, PeerError
 from tillwire.reconcile.facts import Window

@@ -14,7 +14,7 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import (
+from tillwire.core.estate_model import (
     Device,
     Lifecycle,
     Merchant,

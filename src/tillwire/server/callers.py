@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from tillwire.core.estate import Estate
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.ports import Connection, Dialer
 from tillwire.net.callers import Awaited, CallerPort
 from tillwire.net.dialer import AsyncioDialer

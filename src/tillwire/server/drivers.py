@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.core.ports import Driver
 from tillwire.errors import Unsupported
 

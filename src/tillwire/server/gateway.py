@@ -23,8 +23,9 @@ from tillwire.callbacks.deliver import Delivery
 from tillwire.clock import SystemClock
 from tillwire.config import Configuration, FaceSettings, ListenerSettings, TlsSettings
 from tillwire.core.engine import Engine
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.letters import is_wanted
-from tillwire.core.model import Lifecycle, State, Terminal
+from tillwire.core.model import State
 from tillwire.core.ports import Clock, LanePort
 from tillwire.device.driver import DeviceDriver
 from tillwire.device.presence import Presence

@@ -11,7 +11,7 @@ from typing import Final
 
 from tillwire.clock import Instant
 from tillwire.core import entries
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.virtual.memory import Deed, Page
 from tillwire.virtual.world import World
 

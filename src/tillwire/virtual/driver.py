@@ -16,7 +16,14 @@ import msgspec
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, Errand, Result
-from tillwire.core.model import Evidence, Outcome, Terminal, Transaction, TransactionType, Verdict
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import (
+    Evidence,
+    Outcome,
+    Transaction,
+    TransactionType,
+    Verdict,
+)
 from tillwire.core.ports import (
     AbortResult,
     Absent,

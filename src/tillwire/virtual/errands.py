@@ -34,7 +34,7 @@ from tillwire.core.errands import (
     Trouble,
     Update,
 )
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.core.totals import Ending, tally
 from tillwire.money import Money
 from tillwire.virtual import cardholder, cards

@@ -28,7 +28,7 @@ from msgspec import Meta
 
 from tillwire.clock import Instant, utc
 from tillwire.core.engine import Engine
-from tillwire.core.model import Lifecycle, PairingCode, Terminal
+from tillwire.core.estate_model import Lifecycle, PairingCode, Terminal
 from tillwire.core.ports import Unit, Vault
 from tillwire.errors import InvalidRequest, NotFound, NotPermitted
 from tillwire.estate.pairings import Codes, show_code, unpair_all

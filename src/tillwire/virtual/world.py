@@ -18,7 +18,8 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.errands import Errand
-from tillwire.core.model import Cause, Outcome, Terminal, Transaction, Verdict
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Cause, Outcome, Transaction, Verdict
 from tillwire.core.ports import AbortResult, Clock
 from tillwire.errors import NotDelivered, Proof
 from tillwire.journal.writer import InlineWriter, Writer

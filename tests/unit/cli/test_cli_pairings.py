@@ -8,7 +8,7 @@ from tests.unit.cli.conftest import Run
 from tests.unit.cli.test_cli_keys import estate_in
 from tillwire.cli.journals import commit
 from tillwire.clock import Instant
-from tillwire.core.model import Register
+from tillwire.core.estate_model import Register
 from tillwire.estate.pairings import CAUSE, Codes, Newcomer, pair
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault, key_path

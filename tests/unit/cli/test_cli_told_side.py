@@ -14,7 +14,7 @@ from tillwire.cli.books import NOT_RUNNING, Listed
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.estate import Estate
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.errors import Conflict, InvalidRequest, PeerError
 from tillwire.reconcile.facts import Window
 from tillwire.reconcile.told_side import TheirSide

@@ -14,8 +14,9 @@ from tillwire.clock import Instant, SystemClock
 from tillwire.core.engine import Engine
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, Errand, Result
+from tillwire.core.estate_model import Terminal
 from tillwire.core.letters import Teller
-from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType, Verdict
+from tillwire.core.model import Outcome, Transaction, TransactionType, Verdict
 from tillwire.core.ports import (
     AbortResult,
     Absent,

@@ -18,11 +18,10 @@ from tillwire.core.books import ENTRY_WITHIN, LAST_WITHIN
 from tillwire.core.engine import Engine
 from tillwire.core.entries import Entry, Wanted
 from tillwire.core.errands import AskLast, Show
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.model import (
-    Lifecycle,
     Outcome,
     State,
-    Terminal,
     Transaction,
     TransactionType,
     Verdict,

@@ -13,12 +13,11 @@ from tests.unit.core.scripted import DECLINED, ScriptedDriver, approved, engine_
 from tests.unit.estate_fixture import purchase
 from tillwire.clock import Instant, SystemClock
 from tillwire.core.engine import Engine
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.model import (
     Evidence,
-    Lifecycle,
     Outcome,
     State,
-    Terminal,
     Terms,
     Transaction,
     TransactionType,

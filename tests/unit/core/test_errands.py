@@ -30,8 +30,9 @@ from tillwire.core.errands import (
     Show,
     Trouble,
 )
+from tillwire.core.estate_model import Lifecycle
 from tillwire.core.exchanges import Repeated
-from tillwire.core.model import Lifecycle, Outcome, State, Transaction
+from tillwire.core.model import Outcome, State, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Progress, TerminalStatus
 from tillwire.errors import (

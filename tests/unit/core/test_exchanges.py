@@ -16,8 +16,9 @@ from tests.unit.estate_fixture import purchase
 from tillwire.clock import Instant
 from tillwire.core import exchanges
 from tillwire.core.engine import Engine
+from tillwire.core.estate_model import Lifecycle
 from tillwire.core.exchanges import FORGET_EVERY, KEPT_FOR, MOST_OF_CHAIN, UNIQUE_FOR, Repeated
-from tillwire.core.model import Exchange, Lifecycle, Request, State, TransactionType
+from tillwire.core.model import Exchange, Request, State, TransactionType
 from tillwire.core.occupancy import WhenBusy
 from tillwire.errors import Conflict, NotFound, TerminalBusy, Unsupported
 

@@ -13,7 +13,8 @@ from tests.kit.virtual_loop import VirtualClock, virtual_loop
 from tests.unit.core.scripted import ScriptedDriver, approved, engine_on, is_final
 from tests.unit.estate_fixture import purchase
 from tillwire.clock import Instant, SystemClock
-from tillwire.core.model import Lifecycle, State, Terminal, Transaction
+from tillwire.core.estate_model import Lifecycle, Terminal
+from tillwire.core.model import State, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import AbortResult, Absent, Driver, Found
 from tillwire.errors import AnswerLost, Conflict, Proof

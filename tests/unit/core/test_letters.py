@@ -16,8 +16,9 @@ from tests.unit.estate_fixture import purchase
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
 from tillwire.core.estate import Estate
+from tillwire.core.estate_model import Hook
 from tillwire.core.letters import MOST_AT_ONCE, MOST_BYTES, Letter, is_wanted
-from tillwire.core.model import Callback, Hook, Request, State, Terms, Transaction
+from tillwire.core.model import Callback, Request, State, Terms, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Sign, Unit
 from tillwire.errors import JournalError, Proof, TerminalBusy

@@ -14,7 +14,8 @@ from tests.kit.virtual_loop import VirtualLoop
 from tests.unit.asgi_client import Answer, AsgiClient
 from tests.unit.estate_fixture import found_shop, purchase
 from tillwire.core.engine import Engine
-from tillwire.core.model import Discrepancy, Event, State, Terminal, Transaction
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Discrepancy, Event, State, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Reader, Unit
 from tillwire.device import face, wire

@@ -10,7 +10,8 @@ import pytest
 
 from tests.kit.runner import virtual
 from tests.unit.device.shop import shop_in
-from tillwire.core.model import Lifecycle, State, Verdict
+from tillwire.core.estate_model import Lifecycle
+from tillwire.core.model import State, Verdict
 from tillwire.core.ports import AbortResult
 from tillwire.errors import TerminalBusy
 

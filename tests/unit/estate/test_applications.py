@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from tests.unit.estate.test_estate_plan import Books, declared, store
 from tillwire.clock import Instant, SystemClock
 from tillwire.core.estate import Estate
-from tillwire.core.model import Application, Hook
+from tillwire.core.estate_model import Application, Hook
 from tillwire.errors import Conflict, InvalidRequest, NotFound
 from tillwire.estate.applications import (
     CLOUD_MESSAGES,

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.estate.test_estate_plan import TILL, declared, store, till
 from tillwire.clock import Instant
-from tillwire.core.model import Lifecycle
+from tillwire.core.estate_model import Lifecycle
 from tillwire.errors import Conflict
 from tillwire.estate.apply import apply
 from tillwire.estate.plan import plan

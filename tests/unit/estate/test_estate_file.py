@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tillwire.core.model import Lifecycle
+from tillwire.core.estate_model import Lifecycle
 from tillwire.errors import ConfigurationError
 from tillwire.estate.file import Declared, load, parse
 from tillwire.estate.rules import countries, time_zones

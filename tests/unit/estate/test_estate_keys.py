@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from tillwire.clock import Instant, SystemClock
-from tillwire.core.model import ApiKey
+from tillwire.core.estate_model import ApiKey
 from tillwire.errors import InvalidRequest
 from tillwire.estate.keys import digest_of, new_api_key, new_device_token
 

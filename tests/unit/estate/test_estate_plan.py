@@ -9,7 +9,15 @@ import pytest
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import ApiKey, Device, Lifecycle, Merchant, Organisation, Store, Terminal
+from tillwire.core.estate_model import (
+    ApiKey,
+    Device,
+    Lifecycle,
+    Merchant,
+    Organisation,
+    Store,
+    Terminal,
+)
 from tillwire.core.ports import EstateThing
 from tillwire.errors import InvalidRequest
 from tillwire.estate.changes import Change, Mark

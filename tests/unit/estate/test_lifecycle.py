@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.estate.test_estate_plan import Books, declared, store, till
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import Device, Lifecycle
+from tillwire.core.estate_model import Device, Lifecycle
 from tillwire.errors import ConfigurationError, Conflict, InvalidRequest, NotFound, TillwireError
 from tillwire.estate.changes import Change
 from tillwire.estate.lifecycle import Newcomer, activate, add, retire, swap

@@ -12,7 +12,7 @@ from tests.kit.shop import SHOP, VIRTUAL
 from tests.unit.smartconnect.face.register import furnish
 from tillwire.cli.journals import commit
 from tillwire.clock import Instant, SystemClock
-from tillwire.core.model import Lifecycle, Register
+from tillwire.core.estate_model import Lifecycle, Register
 from tillwire.core.ports import Unit
 from tillwire.errors import Conflict, NotFound
 from tillwire.estate import pairings

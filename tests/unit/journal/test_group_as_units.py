@@ -15,7 +15,8 @@ import pytest
 
 from tests.kit.runner import again, seeds
 from tests.unit.journal.test_journal import sale
-from tillwire.core.model import Event, Organisation, State, Transaction
+from tillwire.core.estate_model import Organisation
+from tillwire.core.model import Event, State, Transaction
 from tillwire.core.ports import Unit
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.writer import _Job, run_group

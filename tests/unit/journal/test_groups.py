@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from tests.unit.journal.test_journal import accepted, sale
-from tillwire.core.model import Event, Organisation, State, Transaction
+from tillwire.core.estate_model import Organisation
+from tillwire.core.model import Event, State, Transaction
 from tillwire.core.ports import StaleError, Unit
 from tillwire.errors import JournalBusy
 from tillwire.journal.sqlite import SqliteJournal

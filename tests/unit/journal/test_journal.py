@@ -12,7 +12,14 @@ import pytest
 
 from tests.unit.estate_fixture import found_shop
 from tillwire.clock import Instant
-from tillwire.core.model import Event, Heading, Organisation, State, Transaction, TransactionType
+from tillwire.core.estate_model import Organisation
+from tillwire.core.model import (
+    Event,
+    Heading,
+    State,
+    Transaction,
+    TransactionType,
+)
 from tillwire.core.ports import LanePort, StaleError, Unit
 from tillwire.errors import (
     ConfigurationError,

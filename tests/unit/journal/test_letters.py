@@ -10,8 +10,8 @@ import pytest
 
 from tests.unit.estate_fixture import found_shop
 from tillwire.clock import Instant
+from tillwire.core.estate_model import Application, Hook
 from tillwire.core.letters import Letter, LetterState
-from tillwire.core.model import Application, Hook
 from tillwire.core.ports import Unit
 from tillwire.journal.sqlite import SqliteJournal
 

@@ -13,7 +13,8 @@ import msgspec
 from tests.unit.core.scripted import ScriptedDriver, engine_on
 from tillwire.clock import Instant, SystemClock
 from tillwire.core.engine import Engine
-from tillwire.core.model import ApiKey, Outcome, Store, Transaction, Verdict
+from tillwire.core.estate_model import ApiKey, Store
+from tillwire.core.model import Outcome, Transaction, Verdict
 from tillwire.core.ports import Unit
 from tillwire.dialects.merchantapi import face
 from tillwire.dialects.merchantapi.face import Settings

@@ -21,7 +21,8 @@ from tests.unit.merchantapi.shop import (
     Shop,
     open_shop,
 )
-from tillwire.core.model import Lifecycle, Outcome, TransactionType, Verdict
+from tillwire.core.estate_model import Lifecycle
+from tillwire.core.model import Outcome, TransactionType, Verdict
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import AbortResult
 from tillwire.dialects.merchantapi.face import Settings

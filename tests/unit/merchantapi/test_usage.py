@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests.unit.merchantapi.shop import Shop, open_shop
-from tillwire.core.model import ApiKey
+from tillwire.core.estate_model import ApiKey
 from tillwire.dialects.merchantapi import usage
 from tillwire.dialects.merchantapi.usage import KeyUsage
 from tillwire.errors import JournalBusy

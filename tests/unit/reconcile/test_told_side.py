@@ -9,14 +9,11 @@ from tests.unit.estate_fixture import found_shop
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry
 from tillwire.core.estate import Estate
+from tillwire.core.estate_model import Device, Lifecycle, Store, Terminal
 from tillwire.core.model import (
-    Device,
     Heading,
-    Lifecycle,
     Outcome,
     State,
-    Store,
-    Terminal,
     Transaction,
     TransactionType,
     Verdict,

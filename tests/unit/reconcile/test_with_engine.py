@@ -18,7 +18,8 @@ from tests.unit.estate_fixture import purchase
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
 from tillwire.core.entries import Entry, Lists
-from tillwire.core.model import Device, Lifecycle, State, Transaction
+from tillwire.core.estate_model import Device, Lifecycle
+from tillwire.core.model import State, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import CannotTell, Unit
 from tillwire.errors import AnswerLost, InvalidRequest, NotFound, PeerError

@@ -19,7 +19,7 @@ from tests.unit.net.test_callers import exchanged, free_port
 from tests.unit.server import rig
 from tests.unit.server.rig import Echo
 from tillwire.core.estate import Estate
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.dialects.ecr17.driver.settings import awaited_at
 from tillwire.errors import NotDelivered
 from tillwire.net.dialer import AsyncioDialer

@@ -10,7 +10,7 @@ import pytest
 
 from tillwire.clock import SystemClock
 from tillwire.core.engine import Engine
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.ports import Driver
 from tillwire.device.driver import DeviceDriver
 from tillwire.errors import ConfigurationError, Unsupported

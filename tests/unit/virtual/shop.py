@@ -14,7 +14,8 @@ from tests.kit.virtual_loop import VirtualLoop
 from tests.unit.estate_fixture import found_shop, purchase
 from tillwire.core.engine import Engine
 from tillwire.core.errands import Errand, ErrandFailed, Result, Trouble
-from tillwire.core.model import Event, State, Terminal, Terms, Transaction
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Event, State, Terms, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Clock
 from tillwire.journal.sqlite import SqliteJournal

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from tillwire.core.engine import Engine
-from tillwire.core.model import ApiKey
+from tillwire.core.estate_model import ApiKey
 from tillwire.core.ports import Clock
 from tillwire.dialects.merchantapi.usage import KeyUsage
 from tillwire.net import asgi

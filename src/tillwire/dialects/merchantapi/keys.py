@@ -19,7 +19,7 @@ from msgspec import UNSET
 from tillwire import clock
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import ApiKey
+from tillwire.core.estate_model import ApiKey
 from tillwire.core.ports import Unit
 from tillwire.dialects.merchantapi import mapping, paging, wire
 from tillwire.dialects.merchantapi.context import Call, Context

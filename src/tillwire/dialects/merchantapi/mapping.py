@@ -9,12 +9,10 @@ from msgspec import UNSET, UnsetType
 from tillwire import clock
 from tillwire.core import receipts
 from tillwire.core.estate import Estate
+from tillwire.core.estate_model import ApiKey, Store, Terminal
 from tillwire.core.model import (
-    ApiKey,
     Outcome,
     State,
-    Store,
-    Terminal,
     Transaction,
     TransactionType,
     Verdict,

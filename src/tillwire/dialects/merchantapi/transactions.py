@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 from tillwire import clock
 from tillwire.clock import Instant
 from tillwire.core import receipts
-from tillwire.core.model import Request, Terminal, Transaction, TransactionType
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Request, Transaction, TransactionType
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import AbortResult
 from tillwire.dialects.merchantapi import mapping, paging, wire

@@ -14,7 +14,7 @@ import structlog
 
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
-from tillwire.core.model import ApiKey
+from tillwire.core.estate_model import ApiKey
 from tillwire.core.ports import Unit
 from tillwire.errors import JournalError
 

@@ -16,11 +16,11 @@ from tests.kit.shop import SHOP
 from tests.unit.ecr17.driver import pos
 from tests.unit.ecr17.driver.pos import PORT, Pos, ack, both, listen, silent, wait
 from tests.unit.ecr17.driver.till import terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.core.model import (
     Evidence,
     Request,
     State,
-    Terminal,
     Transaction,
     TransactionType,
     Verdict,

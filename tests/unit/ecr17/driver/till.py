@@ -8,7 +8,8 @@ from tests.kit.notes import LANE, Notes, approved_earlier, dispatched
 from tests.kit.shop import SHOP, STORE
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.ecr17.driver.pos import PORT, Pos, listen
-from tillwire.core.model import Heading, Lifecycle, Outcome, Terminal, Transaction, Verdict
+from tillwire.core.estate_model import Lifecycle, Terminal
+from tillwire.core.model import Heading, Outcome, Transaction, Verdict
 from tillwire.core.ports import Absent, CannotTell, Found
 from tillwire.dialects.ecr17.driver.driver import Ecr17Driver
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit.gateway import GatewayUnderTest
 from tests.unit.ecr17.face.till import Till, live, pay, status
-from tillwire.core.model import Lifecycle
+from tillwire.core.estate_model import Lifecycle
 
 
 @pytest.mark.parametrize("lifecycle", [Lifecycle.CREATED, Lifecycle.REMOVED])

@@ -9,7 +9,8 @@ from typing import Any, Final
 from tests.kit import counter, shop
 from tests.unit.merchantapi.driver.system import KEY, URL, System
 from tillwire.core.doubts import CANNOT_TELL
-from tillwire.core.model import Lifecycle, Terminal, Transaction
+from tillwire.core.estate_model import Lifecycle, Terminal
+from tillwire.core.model import Transaction
 
 LANE: Final = "merchantapi-1"
 

@@ -9,7 +9,8 @@ from tests.kit.notes import LANE, approved_earlier, dispatched
 from tests.kit.shop import SHOP, STORE
 from tests.kit.virtual_loop import virtual_loop
 from tests.unit.nexo.driver.poi import PORT, Flat, Poi, listen_flat, listen_held, listen_tcp
-from tillwire.core.model import Heading, Lifecycle, Outcome, Terminal, Transaction, Verdict
+from tillwire.core.estate_model import Lifecycle, Terminal
+from tillwire.core.model import Heading, Outcome, Transaction, Verdict
 from tillwire.dialects.nexo.driver.dialling import Network
 from tillwire.dialects.nexo.driver.driver import NexoDriver
 

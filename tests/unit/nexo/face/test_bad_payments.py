@@ -25,7 +25,7 @@ from tests.unit.nexo.face.lanes import (
     sandbox_in,
     words,
 )
-from tillwire.core.model import Lifecycle
+from tillwire.core.estate_model import Lifecycle
 
 AMOUNTS = "At SaleToPOIRequest.PaymentRequest.PaymentTransaction.AmountsReq, field "
 SALE_ID = "At SaleToPOIRequest.PaymentRequest.SaleData.SaleTransactionID, field TransactionID"

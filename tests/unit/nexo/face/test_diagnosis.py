@@ -23,7 +23,8 @@ from tests.unit.nexo.face.lanes import (
     words,
 )
 from tests.unit.nexo.face.test_logins import log_in
-from tillwire.core.model import Lifecycle, State
+from tillwire.core.estate_model import Lifecycle
+from tillwire.core.model import State
 from tillwire.core.ports import Capabilities, TerminalStatus
 from tillwire.errors import AnswerLost
 

@@ -30,7 +30,7 @@ from tests.unit.nexo.face.lanes import (
     sandbox_in,
     words,
 )
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.dialects.nexo.face.logins import Login
 
 CARD_NUMBER = "4111111111111111"

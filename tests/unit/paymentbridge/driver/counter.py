@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.kit import counter, shop
 from tests.unit.paymentbridge.driver.cloud import BUSINESS, PORT, STORE, TID, Cloud
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.dialects.paymentbridge.driver.driver import PaymentBridgeDriver
 
 FACE: Final = "paymentbridge-callbacks"

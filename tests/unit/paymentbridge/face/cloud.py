@@ -25,13 +25,8 @@ from tests.kit import cloud as cloud_kit
 from tests.kit.cloud import OTHER, Json, found_two, listening, serving
 from tests.kit.shop import SHOP, STORE, VIRTUAL
 from tests.kit.virtual_loop import EPOCH
+from tillwire.core.estate_model import Application, Device, Lifecycle, Terminal
 from tillwire.core.letters import Letter
-from tillwire.core.model import (
-    Application,
-    Device,
-    Lifecycle,
-    Terminal,
-)
 from tillwire.core.ports import Unit
 from tillwire.dialects.paymentbridge.wire import ids
 from tillwire.estate.applications import new_key_pair

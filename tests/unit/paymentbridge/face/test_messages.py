@@ -26,7 +26,8 @@ from tests.unit.paymentbridge.face.cloud import (
     Cloud,
     cloud,
 )
-from tillwire.core.model import Lifecycle, Request, State, Terminal, Verdict
+from tillwire.core.estate_model import Lifecycle, Terminal
+from tillwire.core.model import Request, State, Verdict
 from tillwire.core.ports import Unit
 from tillwire.dialects.paymentbridge.face import context, messages
 from tillwire.dialects.paymentbridge.wire import ids

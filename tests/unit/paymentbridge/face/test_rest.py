@@ -24,8 +24,8 @@ from tests.unit.paymentbridge.face.cloud import (
     living,
     receiving,
 )
+from tillwire.core.estate_model import Lifecycle
 from tillwire.core.model import (
-    Lifecycle,
     Request,
     State,
     Transaction,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.kit import counter, shop
 from tests.unit.smartconnect.driver.cloud import URL, Cloud
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 
 LANE: Final = "smartconnect-1"
 

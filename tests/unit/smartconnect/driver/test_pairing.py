@@ -11,7 +11,7 @@ from tests.kit import scripted
 from tests.unit.smartconnect.driver import cloud as there
 from tests.unit.smartconnect.driver.cloud import Act
 from tests.unit.smartconnect.driver.counter import Counter, at_a_counter, settings, terminal
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.dialects.smartconnect.driver import pairing
 from tillwire.dialects.smartconnect.driver.cloud import Refused
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings

@@ -19,7 +19,7 @@ import msgspec
 from tests.kit import cloud as cloud_kit
 from tests.kit.cloud import OTHER, Json, found_two, listening, serving
 from tests.kit.shop import SHOP, VIRTUAL
-from tillwire.core.model import Lifecycle, Register
+from tillwire.core.estate_model import Lifecycle, Register
 from tillwire.core.ports import Unit
 from tillwire.estate import pairings
 from tillwire.estate.pairings import Codes, show_code

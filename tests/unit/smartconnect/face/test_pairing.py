@@ -19,7 +19,7 @@ from tests.unit.smartconnect.face.register import (
     living,
     words,
 )
-from tillwire.core.model import Lifecycle
+from tillwire.core.estate_model import Lifecycle
 from tillwire.estate.pairings import CAUSE
 
 NAMES = "POSRegisterID=shop7-till2&POSRegisterName=Till+2&POSBusinessName=Harbour%20Books"

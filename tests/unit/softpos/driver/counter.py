@@ -14,7 +14,8 @@ from tests.kit import counter, shop
 from tests.unit.softpos.driver.backend import CLIENT, PORT, SECRET, TID, URL, Backend, Json
 from tillwire.clock import Instant
 from tillwire.core.doubts import CANNOT_TELL, NEEDS_PERSON
-from tillwire.core.model import Lifecycle, State, Terminal, Transaction
+from tillwire.core.estate_model import Lifecycle, Terminal
+from tillwire.core.model import State, Transaction
 from tillwire.core.ports import HttpResponse
 from tillwire.dialects.softpos.driver.driver import SoftPosDriver
 from tillwire.dialects.softpos.driver.phone import LINK

@@ -21,7 +21,8 @@ from tests.unit.core.scripted import ScriptedDriver, engine_on, is_final
 from tests.unit.estate_fixture import purchase
 from tillwire.clock import Instant, SystemClock
 from tillwire.core.engine import Engine
-from tillwire.core.model import ClientApp, Outcome, Transaction
+from tillwire.core.estate_model import ClientApp
+from tillwire.core.model import Outcome, Transaction
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import Unit
 from tillwire.dialects.softpos.face.face import CHECK, KEYS, PUSHED, TOKEN, create

@@ -9,8 +9,8 @@ from tests.unit.core.scripted import DECLINED, approved
 from tests.unit.receipt_fixture import AT, sale
 from tests.unit.softpos.face.shop import TIDS, Backend, Shop
 from tillwire.clock import Instant
+from tillwire.core.estate_model import Lifecycle
 from tillwire.core.model import (
-    Lifecycle,
     Outcome,
     State,
     Transaction,

@@ -18,7 +18,14 @@ import msgspec
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry
 from tillwire.core.errands import Errand, ErrandFailed, Result, Trouble
-from tillwire.core.model import Outcome, State, Terminal, Transaction, TransactionType, Verdict
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import (
+    Outcome,
+    State,
+    Transaction,
+    TransactionType,
+    Verdict,
+)
 from tillwire.core.ports import (
     AbortResult,
     Absent,

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.dialects.ecr17.wire import (
     ANY_TID,
     AdditionalData,

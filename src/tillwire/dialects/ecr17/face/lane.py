@@ -19,12 +19,11 @@ import structlog
 
 from tillwire.core.engine import Engine
 from tillwire.core.errands import Ability, CardRead, Print, ReadCard, Reprint
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.model import (
     Exchange,
     ForHost,
-    Lifecycle,
     Request,
-    Terminal,
     Terms,
     Transaction,
     TransactionType,

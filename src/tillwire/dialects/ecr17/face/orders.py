@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, Final, TypeAlias
 
 from tillwire.core.engine import Engine
-from tillwire.core.model import Exchange, State, Terminal, Transaction, TransactionType
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Exchange, State, Transaction, TransactionType
 from tillwire.dialects.ecr17.face.memos import DIALECT, Job, job_of
 from tillwire.dialects.ecr17.face.results import stan_of
 from tillwire.dialects.ecr17.wire import (

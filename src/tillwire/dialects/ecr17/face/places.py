@@ -8,7 +8,7 @@ then the lane that the configuration has first serves it, and the other one serv
 from __future__ import annotations
 
 from tillwire.core.estate import Estate
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.dialects.ecr17.face.settings import Settings
 from tillwire.errors import NotFound
 

@@ -19,7 +19,7 @@ import msgspec
 
 from tillwire import clock as clocks
 from tillwire.clock import Instant
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.core.ports import Clock, HttpClient, HttpResponse
 from tillwire.dialects.merchantapi import wire
 from tillwire.dialects.merchantapi.driver.settings import DriverSettings

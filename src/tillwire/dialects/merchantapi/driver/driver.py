@@ -18,7 +18,8 @@ import msgspec
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, AskLast, Errand, Result
-from tillwire.core.model import Outcome, State, Terminal, Transaction, Verdict
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Outcome, State, Transaction, Verdict
 from tillwire.core.ports import (
     AbortResult,
     Absent,

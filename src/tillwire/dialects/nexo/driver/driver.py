@@ -18,7 +18,8 @@ import msgspec
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry
 from tillwire.core.errands import Errand, Result
-from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Outcome, Transaction, TransactionType
 from tillwire.core.ports import (
     AbortResult,
     Absent,

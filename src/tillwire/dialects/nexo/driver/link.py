@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.core.ports import Clock, Inbox
 from tillwire.dialects.nexo.driver import pos
 from tillwire.dialects.nexo.driver.conversation import Conversation, Shown

@@ -33,7 +33,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tillwire.core.engine import Engine
-from tillwire.core.model import Exchange, Session, Terminal
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Exchange, Session
 from tillwire.core.ports import Clock
 from tillwire.core.tasks import Tasks
 from tillwire.dialects.nexo.face.dialogues import Dialogue, Dialogues

@@ -13,7 +13,7 @@ import msgspec
 
 from tillwire.core.engine import Engine
 from tillwire.core.errands import Ability
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.occupancy import busy
 from tillwire.dialects.nexo.face.answers import SUCCESS
 from tillwire.dialects.nexo.face.context import DIALECT, Refused, Visit

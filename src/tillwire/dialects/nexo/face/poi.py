@@ -27,7 +27,8 @@ from typing import Final
 import msgspec
 
 from tillwire.core.engine import Engine
-from tillwire.core.model import State, Terminal
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import State
 from tillwire.core.ports import Clock
 from tillwire.dialects.nexo.face import events
 from tillwire.dialects.nexo.face.context import (

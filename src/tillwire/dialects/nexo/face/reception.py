@@ -22,8 +22,9 @@ from typing import Final
 import msgspec
 
 from tillwire.clock import utc
+from tillwire.core.estate_model import Terminal
 from tillwire.core.exchanges import UNIQUE_FOR, Repeated
-from tillwire.core.model import Exchange, Terminal
+from tillwire.core.model import Exchange
 from tillwire.core.occupancy import busy
 from tillwire.dialects.nexo.face import payments, refusals
 from tillwire.dialects.nexo.face.context import DIALECT, Context, Handler, Refused, Rejected, Visit

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tillwire.core.errands import ErrandFailed, Trouble
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.ports import Clock
 from tillwire.dialects.nexo.face.answers import failure, moment
 from tillwire.dialects.nexo.face.context import Malformed, Refused

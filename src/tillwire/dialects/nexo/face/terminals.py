@@ -6,7 +6,7 @@ from collections import Counter
 
 from tillwire.core.engine import Engine
 from tillwire.core.estate import Estate
-from tillwire.core.model import Terminal
+from tillwire.core.estate_model import Terminal
 from tillwire.dialects.nexo.face.settings import Settings
 
 

@@ -12,7 +12,8 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry
-from tillwire.core.model import State, Terminal, Transaction, TransactionType
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.core.ports import Clock, Inbox
 from tillwire.dialects.paymentbridge.driver.cloud import Cloud, Refused, TooManyPages
 from tillwire.dialects.paymentbridge.driver.listed import (

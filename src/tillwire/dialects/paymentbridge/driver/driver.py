@@ -17,7 +17,8 @@ import msgspec
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, AskLast, Errand, Result
-from tillwire.core.model import Evidence, Outcome, Terminal, Transaction, Verdict
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Evidence, Outcome, Transaction, Verdict
 from tillwire.core.ports import (
     AbortResult,
     Absent,

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Final
 from uuid import uuid4
 
-from tillwire.core.model import Application
+from tillwire.core.estate_model import Application
 from tillwire.dialects.paymentbridge.face.context import Context
 from tillwire.dialects.paymentbridge.face.refusals import Refused
 from tillwire.dialects.paymentbridge.face.settings import VENDOR_HOSTS

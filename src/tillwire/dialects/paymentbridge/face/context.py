@@ -8,7 +8,7 @@ from typing import Final
 
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
-from tillwire.core.model import Application, Merchant
+from tillwire.core.estate_model import Application, Merchant
 from tillwire.core.ports import Clock, Vault
 from tillwire.dialects.paymentbridge.face.places import Places
 from tillwire.dialects.paymentbridge.face.refusals import Refused

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from tillwire.core.model import Merchant, Store
+from tillwire.core.estate_model import Merchant, Store
 from tillwire.dialects.paymentbridge.face.context import Call, Context
 from tillwire.dialects.paymentbridge.face.refusals import Refused
 from tillwire.dialects.paymentbridge.wire import reading

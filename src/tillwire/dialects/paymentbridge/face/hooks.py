@@ -13,8 +13,8 @@ from uuid import UUID, uuid4, uuid5
 
 import msgspec
 
+from tillwire.core.estate_model import Hook
 from tillwire.core.letters import HOOK, Letter, LetterState
-from tillwire.core.model import Hook
 from tillwire.core.ports import Reader, Unit
 from tillwire.dialects.paymentbridge.face.context import DIALECT, Call, Context
 from tillwire.dialects.paymentbridge.face.refusals import Refused

@@ -14,7 +14,8 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-from tillwire.core.model import Merchant, Terminal, Transaction
+from tillwire.core.estate_model import Merchant, Terminal
+from tillwire.core.model import Transaction
 from tillwire.core.ports import Reader
 from tillwire.dialects.paymentbridge.face import originals, transactions
 from tillwire.dialects.paymentbridge.face.context import Call, Context

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from tillwire.core.model import Lifecycle, Merchant
+from tillwire.core.estate_model import Lifecycle, Merchant
 from tillwire.core.occupancy import WhenBusy
 from tillwire.dialects.paymentbridge.face.context import DIALECT, Call, Context, check_may_pay
 from tillwire.dialects.paymentbridge.face.orders import Asked, request_of, sealed_address

@@ -12,15 +12,8 @@ from typing import Final
 
 import msgspec
 
-from tillwire.core.model import (
-    Application,
-    Callback,
-    Merchant,
-    Request,
-    Terminal,
-    Terms,
-    TransactionType,
-)
+from tillwire.core.estate_model import Application, Merchant, Terminal
+from tillwire.core.model import Callback, Request, Terms, TransactionType
 from tillwire.dialects.paymentbridge.face import originals, transactions
 from tillwire.dialects.paymentbridge.face.context import DIALECT, Context
 from tillwire.dialects.paymentbridge.face.settings import Settings

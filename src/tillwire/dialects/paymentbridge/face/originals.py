@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
+from tillwire.core.estate_model import Merchant
 from tillwire.core.follow_ups import FOLLOWS, reserved_in
-from tillwire.core.model import Merchant, State, Transaction, TransactionType
+from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.dialects.paymentbridge.face import transactions
 from tillwire.dialects.paymentbridge.face.context import Context
 from tillwire.dialects.paymentbridge.face.refusals import Refused

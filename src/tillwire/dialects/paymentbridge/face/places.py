@@ -15,7 +15,7 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
-from tillwire.core.model import Device, Lifecycle, Merchant, Store, Terminal
+from tillwire.core.estate_model import Device, Lifecycle, Merchant, Store, Terminal
 from tillwire.dialects.paymentbridge.wire import ids, places
 from tillwire.dialects.paymentbridge.wire.fields import stamp
 

@@ -11,15 +11,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
-from tillwire.core.model import (
-    Lifecycle,
-    Merchant,
-    Request,
-    State,
-    Terminal,
-    Transaction,
-    TransactionType,
-)
+from tillwire.core.estate_model import Lifecycle, Merchant, Terminal
+from tillwire.core.model import Request, State, Transaction, TransactionType
 from tillwire.core.occupancy import WhenBusy
 from tillwire.core.ports import AbortResult
 from tillwire.dialects.paymentbridge.face import originals, transactions

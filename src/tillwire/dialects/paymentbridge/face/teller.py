@@ -21,8 +21,9 @@ import structlog
 
 from tillwire.clock import Instant
 from tillwire.core.estate import Estate
+from tillwire.core.estate_model import Hook
 from tillwire.core.letters import CALLBACK, HOOK, Letter
-from tillwire.core.model import Hook, State, Transaction, TransactionType
+from tillwire.core.model import State, Transaction, TransactionType
 from tillwire.core.ports import Vault
 from tillwire.dialects.paymentbridge.face import transactions
 from tillwire.dialects.paymentbridge.face.places import device_at

@@ -17,7 +17,8 @@ from tillwire import uuids
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry
 from tillwire.core.errands import Errand, Result
-from tillwire.core.model import Outcome, Terminal, Transaction
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Outcome, Transaction
 from tillwire.core.ports import (
     AbortResult,
     Absent,

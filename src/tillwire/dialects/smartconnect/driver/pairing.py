@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tillwire.core.model import Lifecycle, Terminal
+from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.ports import HttpClient
 from tillwire.dialects.smartconnect.driver.cloud import FORM, check_taken
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from tillwire.core.engine import Engine
-from tillwire.core.model import Lifecycle, Register, Terminal
+from tillwire.core.estate_model import Lifecycle, Register, Terminal
 from tillwire.core.ports import Clock, Vault
 from tillwire.core.tasks import Tasks
 from tillwire.dialects.smartconnect.face import tokens

@@ -16,7 +16,8 @@ import structlog
 
 from tillwire.clock import Instant
 from tillwire.core.errands import ErrandFailed, Trouble
-from tillwire.core.model import Exchange, Terminal
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Exchange
 from tillwire.core.occupancy import busy
 from tillwire.dialects.smartconnect.face import answers, works
 from tillwire.dialects.smartconnect.face.answers import AWAY

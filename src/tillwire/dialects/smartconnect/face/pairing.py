@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from tillwire.core.model import Register
+from tillwire.core.estate_model import Register
 from tillwire.core.ports import Unit
 from tillwire.dialects.smartconnect.face.context import DIALECT, Context, form_in, place_of
 from tillwire.dialects.smartconnect.face.refusals import Refused

@@ -15,7 +15,7 @@ import structlog
 
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
-from tillwire.core.model import Register
+from tillwire.core.estate_model import Register
 from tillwire.core.ports import Unit
 from tillwire.core.tasks import Tasks
 from tillwire.errors import JournalError

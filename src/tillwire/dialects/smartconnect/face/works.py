@@ -17,7 +17,8 @@ import msgspec
 
 from tillwire import clock, uuids
 from tillwire.core.errands import Ability, CardRead, Count, ReadCard, Reprint
-from tillwire.core.model import Terminal, Transaction
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Transaction
 from tillwire.core.receipts import cardholder_receipt, day_totals
 from tillwire.dialects.smartconnect.face import answers, slips
 from tillwire.dialects.smartconnect.face.answers import AWAY, RECEIPT_COLUMNS, Asked

@@ -16,7 +16,8 @@ from typing import Final
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import Ability, AskLast, Errand, ErrandFailed, Result, Trouble
-from tillwire.core.model import Outcome, Terminal, Transaction, TransactionType
+from tillwire.core.estate_model import Terminal
+from tillwire.core.model import Outcome, Transaction, TransactionType
 from tillwire.core.moves import check_outcome
 from tillwire.core.ports import (
     AbortResult,

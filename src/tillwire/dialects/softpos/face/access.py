@@ -15,7 +15,7 @@ from typing import Final
 from uuid import uuid4
 
 from tillwire.clock import Instant
-from tillwire.core.model import ClientApp
+from tillwire.core.estate_model import ClientApp
 from tillwire.dialects.softpos.face.context import Context
 from tillwire.dialects.softpos.face.refusals import Unknown
 from tillwire.dialects.softpos.wire import assertions, reading, tokens

@@ -9,7 +9,7 @@ from joserfc.jwk import RSAKey
 
 from tillwire.clock import Instant
 from tillwire.core.engine import Engine
-from tillwire.core.model import ClientApp
+from tillwire.core.estate_model import ClientApp
 from tillwire.core.ports import Clock, Vault
 from tillwire.dialects.softpos.face.keyset import KeySet
 from tillwire.dialects.softpos.face.mischief import Mischief

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tillwire.core.engine import Engine
-from tillwire.core.model import ClientApp
+from tillwire.core.estate_model import ClientApp
 from tillwire.core.ports import Clock, Vault
 from tillwire.dialects.softpos.face import access, check, refusals
 from tillwire.dialects.softpos.face.context import Call, Context

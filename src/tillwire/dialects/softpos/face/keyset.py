@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import structlog
 
 from tillwire.core.engine import Engine
-from tillwire.core.model import SealedKey
+from tillwire.core.estate_model import SealedKey
 from tillwire.core.ports import Clock, Unit, Vault
 from tillwire.dialects.softpos.wire.keys import NamedKey, load
 from tillwire.errors import JournalError
