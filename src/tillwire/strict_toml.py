@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import enum
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +44,10 @@ _STEP = re.compile(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)")
 def read(path: Path) -> dict[str, Any]:
     """The file's tables. Raises `ConfigurationError` when it cannot be read or is not TOML."""
     try:
-        if path.stat().st_size > LARGEST_FILE:
+        there = path.stat()
+        if not (stat.S_ISREG(there.st_mode) or stat.S_ISDIR(there.st_mode)):
+            raise ConfigurationError(f"{path}: it is no regular file.")
+        if there.st_size > LARGEST_FILE:
             raise ConfigurationError(f"{path}: this is too large to be a settings file.")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

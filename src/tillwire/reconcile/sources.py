@@ -171,7 +171,9 @@ class File:
     def _is_parquet(self) -> bool:
         try:
             if not self._path.is_file():
-                raise InvalidRequest(self.name, "there is no such file", "a file that can be read")
+                there = self._path.exists()
+                problem = "it is no regular file" if there else "there is no such file"
+                raise InvalidRequest(self.name, problem, "a file that can be read")
             with self._path.open("rb") as file:
                 first = file.read(4)
         except OSError as error:

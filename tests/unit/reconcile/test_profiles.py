@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,12 @@ def test_a_profile_that_there_is_not_is_told_with_those_that_there_are(tmp_path:
         profiles.load("nexo")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         profiles.load(str(tmp_path / "none.toml"))
+
+
+def test_a_profile_is_a_regular_file(tmp_path: Path) -> None:
+    """A pipe that nobody writes into would be waited for without end."""
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
+    for name in ("pipe.toml", "zero.toml"):
+        with pytest.raises(ConfigurationError, match=f"{name}: it is no regular file"):
+            profiles.load(str(tmp_path / name))
