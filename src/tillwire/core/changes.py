@@ -41,21 +41,23 @@ class Changes:
         tasks: Tasks,
         *,
         keeper_of: Callable[[Transaction], Keeper],
+        enter: Callable[[str], Callable[[], None]],
         follow: Callable[[Move], None],
         watch: Watch | None,
         tellers: Sequence[Teller],
         posted: Callable[[], None],
         estate: Callable[[], Estate],
     ) -> None:
-        """`keeper_of` says how a transaction's terminal is handed on. `follow` does what a newly
-        committed move asks for; `watch` is only told of it. What the `tellers` write about a move,
-        by the `estate` of the moment, is committed with it; `posted` is called when that was
-        something."""
+        """`keeper_of` says how a transaction's terminal is handed on, and `enter` keeps errands
+        from it meanwhile (`Claims.enter`). `follow` does what a newly committed move asks for;
+        `watch` is only told of it. What the `tellers` write about a move, by the `estate` of the
+        moment, is committed with it; `posted` is called when that was something."""
         self.mirror = Mirror()
         self._journal = journal
         self._clock = clock
         self._tasks = tasks
         self._keeper_of = keeper_of
+        self._enter = enter
         self._follow = follow
         self._watch = watch
         self._tellers = tellers
@@ -77,8 +79,10 @@ class Changes:
             if move is None:
                 return current, False
             write = partial(move.write, keeper=self._keeper_of(current))
+            passes_on = move.after.is_final and not current.is_final and bool(current.token)
+            leave = self._enter(current.terminal_id) if passes_on else None
             try:
-                moves = await self.commit(write, lambda moves: moves)
+                moves = await self.commit(write, lambda moves: moves, leave)
             except StaleError:
                 current = await self._read(transaction_id)
                 continue

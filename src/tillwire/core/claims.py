@@ -100,6 +100,11 @@ class Claims:
             del self._errands[terminal_id]
             mine.ended.set()
 
+    async def over(self, terminal_id: str) -> None:
+        """Wait for the end of the errand that has the terminal, if one has."""
+        if (running := self._errands.get(terminal_id)) is not None:
+            await running.ended.wait()
+
     async def clear(self, terminal_id: str, *, wait: bool) -> None:
         """When this returns no errand has the terminal. Raises `TerminalBusy` if one has, after
         `WAIT_FOR_ERRAND` seconds if `wait`. An errand that comes later comes after who waits."""

@@ -18,6 +18,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
+import msgspec
+
 from tillwire.clock import Instant, first_id
 from tillwire.core import states
 from tillwire.core.aborting import Aborting
@@ -45,6 +47,7 @@ from tillwire.core.model import (
     Verdict,
 )
 from tillwire.core.moves import (
+    TURN,
     Keeper,
     Move,
     check_outcome,
@@ -138,7 +141,8 @@ class Engine:
             journal,
             clock,
             self._tasks,
-            keeper_of=lambda each: self._keeper(self._estate.terminals[each.terminal_id]),
+            keeper_of=self._keeper_now,
+            enter=lambda terminal_id: self._claims.enter(terminal_id),
             follow=self._follow,
             watch=watch,
             tellers=tellers,
@@ -159,7 +163,8 @@ class Engine:
         self.offered = fetching.offered
         self.wait_offered = fetching.wait_offered
         self.fetch = fetching.fetch
-        self.release = Holding(self._changes, clock, self._keeper_at).release
+        self._holding = Holding(self._changes, clock, self._keeper_at)
+        self.release = self._holding.release
         # What is remembered beside transactions, by the names under which callers know it.
         self._exchanges = exchanges = Exchanges(journal, clock)
         self.check_exchange = exchanges.check
@@ -268,6 +273,13 @@ class Engine:
     def _keeper_at(self, terminal_id: str) -> Keeper:
         return self._keeper(self._terminal(terminal_id))
 
+    def _keeper_now(self, transaction: Transaction) -> Keeper:
+        terminal_id = transaction.terminal_id
+        keeper = self._keeper(self._estate.terminals[terminal_id])
+        if not self._claims.errand_at(terminal_id):
+            return keeper
+        return msgspec.structs.replace(keeper, is_asked=True)
+
     # --- accept -------------------------------------------------------------------------------
 
     async def accept(
@@ -367,6 +379,8 @@ class Engine:
             self._tasks.spawn(self._carry(move.after))
         elif move.event.name == states.Event.ACCEPT:
             self._limit_waiting(move.after)
+        elif move.event.name == TURN:
+            self._tasks.spawn(self._holding.begin(move.after, self._claims.over))
         if move.after.is_final:
             self._displays.forget(move.after.id)
 

@@ -1,5 +1,6 @@
-"""What is accepted now and sent later: a till that tells in a second message what is to go with its
-request has the first one journaled, and its terminal, meanwhile.
+"""What has its terminal now and is sent later: a till that tells in a second message what is to go
+with its request has the first one journaled, and its terminal, meanwhile. And whoever got its turn
+while the terminal was asked something begins when that is over.
 
 Only a transaction that has its terminal at once can be held, and none that waits for good: whatever
 has not been released when it expires, or when the gateway starts again, was never sent.
@@ -7,7 +8,7 @@ has not been released when it expires, or when the gateway starts again, was nev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -26,7 +27,7 @@ LONGEST_TEXT: Final = 1000
 
 
 class Holding:
-    """Releases what was held."""
+    """Sends what waited at its terminal."""
 
     def __init__(self, changes: Changes, clock: Clock, keeper_of: Callable[[str], Keeper]) -> None:
         """`keeper_of` says, by a terminal's id, how it is handed on."""
@@ -53,6 +54,24 @@ class Holding:
             return dispatched(current, keeper, now, terms=terms)
 
         return await self._changes.change(transaction_id, send)
+
+    async def begin(self, transaction: Transaction, over: Callable[[str], Awaitable[None]]) -> None:
+        """Dispatch what got its turn while its terminal was asked something, when that is `over`
+        (`Claims.over`). A terminal that fetches is handed it by itself."""
+        keeper = self._keeper_of(transaction.terminal_id)
+        await over(transaction.terminal_id)
+        if keeper.capabilities.pull:
+            return
+
+        def send(current: Transaction) -> Move | None:
+            if current.state is not State.ACCEPTED:
+                return None
+            now = self._clock.now()
+            if has_expired(current, now):
+                return expired(current, now)
+            return dispatched(current, keeper, now)
+
+        await self._changes.insist(transaction.id, send)
 
 
 def check_terms(terms: Terms, capabilities: Capabilities) -> None:

@@ -20,6 +20,8 @@ from tillwire.core.ports import Capabilities, Sign, Unit
 from tillwire.errors import Proof, RemoteProtocolError
 from tillwire.money import Money
 
+TURN = "turn"
+"""The name of an event beside the state: it has its terminal now, and is dispatched later."""
 _CLEARED_AT_ONCE = frozenset(
     {
         TransactionType.PURCHASE,
@@ -89,10 +91,12 @@ class Keeper(msgspec.Struct, frozen=True):
     owner: str
     capabilities: Capabilities
     """Of the driver of the terminal in question."""
+    is_asked: bool = False
+    """Whether the terminal is asked something just now, beside an UNKNOWN transaction."""
 
     def pass_on(self, unit: Unit, held: Transaction, now: Instant) -> list[Move]:
         """Give the terminal that `held` holds to the next in its queue, which is dispatched in
-        the same commit unless its terminal fetches."""
+        the same commit unless its terminal fetches, or has to answer a question first."""
         hold = unit.pass_on(held, self.owner)
         if hold is None:
             return []
@@ -101,9 +105,8 @@ class Keeper(msgspec.Struct, frozen=True):
         holder = msgspec.structs.replace(successor, token=hold.token)
         if has_expired(holder, now):
             return expired(holder, now).write(unit, self)
-        move = (
-            noted(holder, "turn", now) if self.capabilities.pull else dispatched(holder, self, now)
-        )
+        waits = self.capabilities.pull or self.is_asked
+        move = noted(holder, TURN, now) if waits else dispatched(holder, self, now)
         return move.write(unit, self)
 
 
