@@ -32,13 +32,13 @@ from tillwire.cli.keys import OrganisationOption
 from tillwire.cli.options import JsonOption, OwnerOption, organisation_of, owners_asked
 from tillwire.cli.output import remark, say, say_json, say_table
 from tillwire.cli.times import in_utc, rfc3339
-from tillwire.clock import SystemClock
+from tillwire.clock import Instant, SystemClock
 from tillwire.core.estate_model import ClientApp, SealedKey
 from tillwire.core.ports import Unit
 from tillwire.errors import ConfigurationError, InvalidRequest
 from tillwire.estate import client_apps
 from tillwire.estate.certificates import Issued, issue, new_authority
-from tillwire.estate.client_apps import PROFILES, Wanted
+from tillwire.estate.client_apps import LONGEST_OVERLAP, PROFILES, Wanted
 from tillwire.journal.vault import KeyFileVault
 
 app = typer.Typer(
@@ -53,6 +53,7 @@ app.command("read-return")(phones.read_return)
 
 _SHORT = 16
 """Characters of a fingerprint that people are shown."""
+_HOUR = 3_600_000
 _AUTHORITY = "client-ca-key.pem"
 _PUBLIC_AUTHORITY = "client-ca.pem"
 
@@ -172,6 +173,7 @@ def list_apps(
     if as_json:
         say_json([_view(each) for each in found])
         return
+    now = SystemClock().now()
     say_table(
         [
             "CLIENT ID",
@@ -194,12 +196,27 @@ def list_apps(
                 each.certificate_digest.hex()[:_SHORT],
                 in_utc(client_apps.ends(each)),
                 in_utc(each.created_at),
-                "valid" if each.revoked_at is None else "revoked",
+                _state(each, now),
             ]
             for each in found
         ],
         empty="No applications yet: `tillwire softpos add` makes one.",
     )
+
+
+def _state(known: ClientApp, now: Instant) -> str:
+    if known.revoked_at is not None:
+        return "revoked"
+    return "; ".join(filter(None, ("valid", _former(known, now))))
+
+
+def _former(known: ClientApp, now: Instant) -> str:
+    """Until when a former secret is good, too; empty if none is."""
+    ends = [each.until for each in client_apps.former_secrets(known, now)]
+    if not ends:
+        return ""
+    which = "a former secret" if len(ends) == 1 else f"{len(ends)} former secrets"
+    return f"{which} until {in_utc(max(ends))}"
 
 
 @app.command()
@@ -224,14 +241,33 @@ def change(
             "--redirect-uri", help="The addresses, in place of those it has.", show_default=False
         ),
     ] = None,
+    new_secret: Annotated[
+        bool, typer.Option("--new-secret", help="Give it another secret, and print it: this once.")
+    ] = False,
+    old_secrets_for: Annotated[
+        int | None,
+        typer.Option(
+            "--old-secrets-for",
+            metavar="HOURS",
+            min=0,
+            max=LONGEST_OVERLAP // _HOUR,
+            help="For how long former secrets stay good at most. With --new-secret they end at "
+            "once if it is not said.",
+            show_default=False,
+        ),
+    ] = None,
     journal: JournalOption = None,
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Change what an application is registered with; its id and secret stay."""
-    if all(each is None for each in (tid, certificate, generate, ca, point_of_sale, redirect_uri)):
-        allowed = "--tid, --certificate, --generate, --point-of-sale or --redirect-uri"
+    """Change what an application is registered with; its id stays."""
+    given = (tid, certificate, generate, ca, point_of_sale, redirect_uri, old_secrets_for)
+    if not new_secret and all(each is None for each in given):
+        allowed = (
+            "--tid, --certificate, --generate, --point-of-sale, --redirect-uri, --new-secret or "
+            "--old-secrets-for"
+        )
         raise InvalidRequest("options", "nothing is to be changed", allowed)
     if certificate is not None and generate is not None:
         problem = "one of them is enough"
@@ -240,17 +276,23 @@ def change(
         problem = "it is for certificates that are made here"
         raise InvalidRequest("--ca", problem, "with --generate")
     pem = read_key(certificate) if certificate is not None else None
+    overlap = (old_secrets_for or 0) * _HOUR
+    now, secret = SystemClock().now(), client_apps.new_secret(SystemClock())
 
     def work(unit: Unit) -> ClientApp:
         estate = unit.estate()
         after = client_apps.changed(
             client_apps.named(estate, client_id),
-            SystemClock().now(),
+            now,
             tids=tid,
             certificate=pem,
             point_of_sale=point_of_sale,
             redirect_uris=redirect_uri,
         )
+        if new_secret:
+            after = client_apps.with_secret(after, secret, now, overlap)
+        elif old_secrets_for is not None:
+            after = client_apps.with_former_secrets_ending(after, now, overlap)
         client_apps.check_new(estate, after)
         unit.put(after)
         return after
@@ -263,9 +305,17 @@ def change(
         after = commit(books, work)
     _tell_made(made_files)
     if as_json:
-        say_json(_view(after))
+        say_json({**_view(after), **({"client_secret": secret} if new_secret else {})})
         return
-    say(f"Application {after.id} ({after.name}) is changed.")
+    changed = f"Application {after.id} ({after.name}) is changed."
+    if not new_secret:
+        say(changed)
+        return
+    remark(changed)
+    former = _former(after, now)
+    remark(f"{former[:1].upper()}{former[1:]}." if former else "No former secret is good any more.")
+    remark("Its new secret is shown this once only:")
+    say(secret)
 
 
 @app.command()
@@ -404,6 +454,9 @@ def _view(known: ClientApp) -> dict[str, object]:
         "certificate_ends_at": rfc3339(client_apps.ends(known)),
         "created_at": rfc3339(known.created_at),
         "revoked_at": rfc3339(known.revoked_at),
+        "former_secrets_until": [
+            rfc3339(each.until) for each in client_apps.former_secrets(known, SystemClock().now())
+        ],
     }
 
 

@@ -137,6 +137,14 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: Instant | None = None
 
 
+class FormerSecret(msgspec.Struct, frozen=True):
+    """A secret that was followed by another one, and is good for a while beside it."""
+
+    digest: bytes
+    """SHA-256 of it."""
+    until: Instant
+
+
 class ClientApp(msgspec.Struct, frozen=True, kw_only=True):
     """A program of an organisation that signs in over mutual TLS, with a certificate and a secret
     of its own, and asks for what happened on the terminals that it was given."""
@@ -160,6 +168,8 @@ class ClientApp(msgspec.Struct, frozen=True, kw_only=True):
     """The terminals that it may ask about, by their TIDs."""
     created_at: Instant
     revoked_at: Instant | None = None
+    former_secrets: tuple[FormerSecret, ...] = ()
+    """Those before its secret, newest first; each until its own end."""
 
 
 class SealedKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tillwire.clock import Instant, instant
 from tillwire.core.estate import Estate
-from tillwire.core.estate_model import ClientApp, SealedKey
+from tillwire.core.estate_model import ClientApp, FormerSecret, SealedKey
 from tillwire.core.ports import Clock, Unit, Vault
 from tillwire.errors import Conflict, InvalidRequest, NotFound
 from tillwire.estate.applications import new_key_pair, read_public_key
@@ -37,6 +37,10 @@ PROFILES: Final = ("staging", "production")
 LIVE_KEYS: Final = 2
 """Keys of ours for a profile that are live at once."""
 MOST_TIDS: Final = 1_000
+MOST_FORMER_SECRETS: Final = 4
+"""Former secrets of an application that are good at once."""
+LONGEST_OVERLAP: Final = 30 * 24 * 3_600_000
+"""Milliseconds for which former secrets stay good at most."""
 
 _SECRET_PREFIX: Final = "tws_"  # noqa: S105 - what secrets begin with, not one of them
 _SECRET_BYTES: Final = 32
@@ -88,7 +92,7 @@ def new_client_app(wanted: Wanted, clock: Clock) -> tuple[ClientApp, str]:
     `check_wanted`, and field `certificate`)."""
     check_wanted(wanted)
     pem, digest = read_certificate(wanted.certificate, clock.now())
-    secret = _SECRET_PREFIX + clock.token(_SECRET_BYTES)
+    secret = new_secret(clock)
     made = ClientApp(
         id=str(uuid.UUID(int=int(clock.random_digits(38)), version=4)),
         organisation_id=wanted.organisation_id,
@@ -134,6 +138,56 @@ def changed(
         ),
         redirect_uris=redirects,
     )
+
+
+def new_secret(clock: Clock) -> str:
+    """A secret for an application."""
+    return _SECRET_PREFIX + clock.token(_SECRET_BYTES)
+
+
+def former_secrets(app: ClientApp, now: Instant) -> tuple[FormerSecret, ...]:
+    """Those of the application that are still good, newest first."""
+    return tuple(each for each in app.former_secrets if each.until > now)
+
+
+def with_secret(known: ClientApp, secret: str, now: Instant, overlap: int) -> ClientApp:
+    """The registration with another secret. All that are good now stay so for `overlap`
+    milliseconds at most; 0: they end at once. Raises `InvalidRequest` (field `overlap`), and
+    `Conflict` when too many would be good at once."""
+    _check_overlap(overlap)
+    present = FormerSecret(known.secret_digest, Instant(now + overlap))
+    kept = (present, *_ending(known, now, overlap)) if overlap else ()
+    if len(kept) > MOST_FORMER_SECRETS:
+        raise Conflict(
+            f"{MOST_FORMER_SECRETS} former secrets of application {known.id} ({known.name}) are "
+            "still good: wait, or end them with --old-secrets-for 0."
+        )
+    return msgspec.structs.replace(known, secret_digest=digest_of(secret), former_secrets=kept)
+
+
+def with_former_secrets_ending(known: ClientApp, now: Instant, overlap: int) -> ClientApp:
+    """The registration whose former secrets end in `overlap` milliseconds, if they would be good
+    for longer; 0: at once. Raises `InvalidRequest` (field `overlap`), and `Conflict` when none is
+    good."""
+    _check_overlap(overlap)
+    if not former_secrets(known, now):
+        raise Conflict(f"Application {known.id} ({known.name}) has no former secret that is good.")
+    return msgspec.structs.replace(known, former_secrets=_ending(known, now, overlap))
+
+
+def _ending(known: ClientApp, now: Instant, overlap: int) -> tuple[FormerSecret, ...]:
+    end = Instant(now + overlap)
+    good = former_secrets(known, now)
+    return (
+        tuple(FormerSecret(each.digest, min(each.until, end)) for each in good) if overlap else ()
+    )
+
+
+def _check_overlap(overlap: int) -> None:
+    if not 0 <= overlap <= LONGEST_OVERLAP:
+        raise InvalidRequest(
+            "overlap", "it is no such time", f"0 to {LONGEST_OVERLAP} milliseconds"
+        )
 
 
 def named(estate: Estate, client_id: str) -> ClientApp:

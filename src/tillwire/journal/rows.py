@@ -15,6 +15,7 @@ from tillwire.core.estate_model import (
     Application,
     ClientApp,
     Device,
+    FormerSecret,
     Hook,
     Lifecycle,
     Merchant,
@@ -55,6 +56,7 @@ _callback = msgspec.json.Decoder(Callback)
 _totals = msgspec.json.Decoder(tuple[TotalsRow, ...])
 _peer = msgspec.json.Decoder(dict[str, str])
 _texts = msgspec.json.Decoder(tuple[str, ...])
+_former_secrets = msgspec.json.Decoder(tuple[FormerSecret, ...])
 _pauses = msgspec.json.Decoder(tuple[float, ...])
 _detail = msgspec.json.Decoder(dict[str, Any])
 _NO_TERMS: Final = Terms()
@@ -348,6 +350,9 @@ def estate_thing(kind: type[S], row: Row) -> S:
     for listed in ("permissions", "events", "redirect_uris", "tids"):
         if listed in values:
             values[listed] = _texts.decode(values[listed])
+    if "former_secrets" in values:
+        written = values["former_secrets"]
+        values["former_secrets"] = _former_secrets.decode(written) if written else ()
     if "detail" in values:
         values["detail"] = _peer.decode(values["detail"])
     if "active" in values:

@@ -16,7 +16,7 @@ from tillwire.journal.committer import connect, translated
 from tillwire.journal.ownership import take
 from tillwire.version import __version__
 
-HEAD: Final = "0007"
+HEAD: Final = "0008"
 """The newest revision in `migrations/versions`; a test compares."""
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"

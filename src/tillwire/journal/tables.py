@@ -138,6 +138,7 @@ client_apps = Table(
     _required("tids"),
     _required("created_at", BigInteger),
     Column("revoked_at", BigInteger),
+    Column("former_secrets", Text),
 )
 sealed_keys = Table(
     "sealed_keys",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.test_cli_keys import estate_in
 from tests.unit.estate.test_applications import private, public
+from tillwire.cli.times import rfc3339
+from tillwire.clock import SystemClock
 from tillwire.estate.certificates import APP_LIVES, Issued, begun, issue, named, usage
+from tillwire.estate.client_apps import MOST_FORMER_SECRETS
 from tillwire.estate.keys import digest_of
 from tillwire.journal.vault import KeyFileVault
 
@@ -181,6 +184,60 @@ def test_a_certificate_is_renewed_by_its_authority(
     assert {each.name for each in folder.iterdir()} == {"app.key", "app.crt"}
     issuer = x509.load_pem_x509_certificate((made / "client-ca.pem").read_bytes())
     x509.load_pem_x509_certificate(after.certificate.encode()).verify_directly_issued_by(issuer)
+
+
+def test_a_secret_is_renewed_alone_and_shown_once(run: Run, journal: Path, made: Path) -> None:
+    (before,) = estate_in(journal).client_apps.values()
+    renew = ("softpos", "change", before.id, "--new-secret", "--journal", journal)
+    ran = run(*renew)
+    assert re.fullmatch(r"tws_[\w-]{43}\n", ran.out), ran.err
+    assert f"Application {before.id} (Backend) is changed." in ran.err
+    assert "No former secret is good any more." in ran.err
+    (after,) = estate_in(journal).client_apps.values()
+    assert after.secret_digest == digest_of(ran.out.strip()) != before.secret_digest
+    assert (after.id, after.former_secrets) == (before.id, ())
+    assert after.certificate_digest == before.certificate_digest
+    assert ran.out.strip().encode() not in journal.read_bytes()
+    told = run(*renew, "--old-secrets-for", "24", "--json").document
+    (kept,) = estate_in(journal).client_apps[before.id].former_secrets
+    assert kept.digest == after.secret_digest
+    assert re.fullmatch(r"tws_[\w-]{43}", told["client_secret"])
+    assert told["former_secrets_until"] == [rfc3339(kept.until)]
+    assert 23 * 3_600_000 < kept.until - SystemClock().now() <= 24 * 3_600_000
+
+
+def test_former_secrets_are_listed_and_can_be_ended(run: Run, journal: Path, made: Path) -> None:
+    (app,) = estate_in(journal).client_apps.values()
+    change = ("softpos", "change", app.id, "--journal", journal)
+    assert run(*change, "--old-secrets-for", "0").status == 1, "there is none"
+    assert run(*change, "--new-secret", "--old-secrets-for", "12").status == 0
+    assert run(*change, "--old-secrets-for", "24").status == 0
+    (listed,) = run("softpos", "list", "--json", "--journal", journal).document
+    (until,) = listed["former_secrets_until"]
+    ends = datetime.fromisoformat(until)
+    assert ends - datetime.now(UTC) < timedelta(hours=12), "no former one is good for longer"
+    shown = run("softpos", "list", "--journal", journal).out
+    assert f"valid; a former secret until {ends:%Y-%m-%d %H:%M:%S}" in shown
+    ended = run(*change, "--old-secrets-for", "0")
+    assert (ended.status, "tws_" in ended.out + ended.err) == (0, False)
+    (listed,) = run("softpos", "list", "--json", "--journal", journal).document
+    assert listed["former_secrets_until"] == []
+
+
+def test_only_so_many_former_secrets_are_good_at_once(run: Run, journal: Path, made: Path) -> None:
+    (app,) = estate_in(journal).client_apps.values()
+    renew = ("softpos", "change", app.id, "--new-secret", "--journal", journal)
+    for _ in range(MOST_FORMER_SECRETS):
+        assert run(*renew, "--old-secrets-for", "1").status == 0
+    refused = run(*renew, "--old-secrets-for", "1")
+    assert (refused.status, refused.out) == (1, "")
+    assert "end them with --old-secrets-for 0" in refused.err
+    assert run(*renew).status == 0
+    for wrong in ("-1", "721", "nan", "x"):
+        assert run(*renew, "--old-secrets-for", wrong).status == 2
+    assert run("softpos", "revoke", app.id, "--journal", journal).status == 0
+    revoked = run(*renew)
+    assert (revoked.status, revoked.out) == (1, "")
 
 
 def test_a_renewal_that_comes_to_nothing_leaves_nothing(

@@ -76,6 +76,71 @@ async def test_an_application_s_secret_goes_with_its_certificate(
     assert (refused.status, refused.json()) == (401, {"error": "invalid_client"})
 
 
+async def test_a_former_secret_is_good_for_as_long_as_an_operator_has_said(
+    shop: Shop, backend: Backend
+) -> None:
+    oldest = backend.secret
+    former = await renew_secret(shop, backend, overlap=hours(2))
+    shop.clock.pass_by(3_600)
+    newest = await renew_secret(shop, backend, overlap=hours(2))
+    assert len({oldest, former, newest}) == 3
+    with capture_logs() as logged:
+        assert [await grants(backend, each) for each in (oldest, former, newest)] == [True] * 3
+    (first, second) = logged  # who still has to be given the new one
+    assert first["event"] == second["event"] == "a former secret was used"
+    assert first["application"] == backend.app.id
+    assert oldest not in str(logged)
+    shop.clock.pass_by(3_600)
+    assert [await grants(backend, each) for each in (oldest, former, newest)] == [False, True, True]
+    shop.clock.pass_by(3_600)
+    assert [await grants(backend, each) for each in (former, newest)] == [False, True]
+
+
+async def test_a_new_secret_ends_all_former_ones_at_once_where_none_is_to_stay(
+    shop: Shop, backend: Backend
+) -> None:
+    oldest, bearer = backend.secret, await backend.bearer()
+    former = await renew_secret(shop, backend, overlap=hours(2))
+    newest = await renew_secret(shop, backend, overlap=0)
+    assert [await grants(backend, each) for each in (oldest, former, newest)] == [
+        False, False, True,
+    ]  # fmt: skip
+    # A token is of no use without the certificate's key, and ends by itself.
+    assert (await backend.check(bearer=bearer)).status == 404
+
+
+async def test_a_former_secret_is_guessed_no_more_often_than_the_one_that_counts(
+    shop: Shop, backend: Backend
+) -> None:
+    shop.serving(failures_per_minute=2)
+    former = backend.secret
+    await renew_secret(shop, backend, overlap=hours(2))
+    for guess in ("tws_a", "tws_b"):
+        assert not await grants(backend, guess)
+    assert (await backend.token(client_secret=former)).status == 429
+
+
+def hours(count: int) -> int:
+    """In milliseconds."""
+    return count * 3_600_000
+
+
+async def renew_secret(shop: Shop, backend: Backend, *, overlap: int) -> str:
+    """Its new secret, by which it signs in from now on."""
+    known = shop.engine.estate.client_apps[backend.app.id]
+    backend.secret = client_apps.new_secret(shop.clock)
+    after = client_apps.with_secret(known, backend.secret, shop.clock.now(), overlap)
+    await shop.engine.change_estate(lambda unit: unit.put(after))
+    return backend.secret
+
+
+async def grants(backend: Backend, secret: str) -> bool:
+    """Whether a token is given for the secret."""
+    answer = await backend.token(client_secret=secret)
+    assert answer.status == 200 or answer.json() == {"error": "invalid_client"}
+    return answer.status == 200
+
+
 async def test_without_a_certificate_nobody_is_known(shop: Shop, backend: Backend) -> None:
     assert is_unknown(await shop.client("").get(KEYS))
     backend.name = ""

@@ -14,16 +14,18 @@ from http import HTTPStatus
 from typing import Final
 from uuid import uuid4
 
-from tillwire.clock import Instant
+from tillwire.clock import Instant, utc
 from tillwire.core.estate_model import ClientApp
 from tillwire.dialects.softpos.face.context import Context
 from tillwire.dialects.softpos.face.refusals import Unknown
 from tillwire.dialects.softpos.wire import assertions, reading, tokens
 from tillwire.dialects.softpos.wire.assertions import AssertionRefused, Claims, Reason
 from tillwire.dialects.softpos.wire.tokens import TokenAnswer, TokenRefused, TokenRequest
+from tillwire.estate import client_apps
 from tillwire.estate.keys import digest_of
 from tillwire.net import asgi
 from tillwire.net.asgi import Receive, Reply, Scope
+from tillwire.net.strangers import address_of
 
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -51,10 +53,26 @@ def _by_secret(context: Context, scope: Scope, asked: TokenRequest) -> ClientApp
     # has the right one.
     _check_certificate(context, scope, app)
     context.strangers.check(scope, app.id)
-    if not hmac.compare_digest(app.secret_digest, digest_of(asked.client_secret)):
-        context.strangers.failed(scope, app.id)
-        raise Unknown("client secret")
+    given = digest_of(asked.client_secret)
+    if not hmac.compare_digest(app.secret_digest, given):
+        _check_former(context, scope, app, given)
     return app
+
+
+def _check_former(context: Context, scope: Scope, app: ClientApp, given: bytes) -> None:
+    """Raise `Unknown` unless it is a former secret of the application's that is still good. Who
+    uses one is to be given the new one, and is logged."""
+    for former in client_apps.former_secrets(app, context.now()):
+        if hmac.compare_digest(former.digest, given):
+            context.former_secrets.warning(
+                "a former secret was used",
+                application=app.id,
+                address=address_of(scope),
+                until=utc(former.until).isoformat(timespec="seconds"),
+            )
+            return
+    context.strangers.failed(scope, app.id)
+    raise Unknown("client secret")
 
 
 def _granted(context: Context, app: ClientApp) -> TokenAnswer:

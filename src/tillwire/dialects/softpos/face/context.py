@@ -53,6 +53,7 @@ class Context:
         self.mischief = mischief
         self.strangers = Strangers(clock, settings.failures_per_minute)
         self.not_recognised = LimitedLog(clock, "more callers were not recognised")
+        self.former_secrets = LimitedLog(clock, "more former secrets were used")
         self.refused_assertions = LimitedLog(
             clock, "more assertions were refused", a_minute=_ASSERTIONS_LOGGED
         )
