@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from tillwire.cli.output import complain, say_json
+from tillwire.cli.output import OutputError, ReaderGone, complain, mend_streams, say_json
 from tillwire.errors import ConfigurationError, InvalidRequest, NotFound, TillwireError
 from tillwire.version import __version__
 
@@ -83,8 +83,14 @@ def main() -> None:
     named = sys.argv[1:2]
     alone = named and named[0] in (*COMMANDS, *GROUPS, VERSION)
     run = application(named) if alone else application()
+    mend_streams()
     try:
         run()
+    except ReaderGone:
+        sys.exit(1)
+    except OutputError as error:
+        complain(str(error))
+        sys.exit(exit_status(error))
     except TillwireError as error:
         complain(sentence(error))
         if "--json" in sys.argv:

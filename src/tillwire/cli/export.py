@@ -6,7 +6,6 @@ changed for the sake of spreadsheets.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copyfileobj
@@ -17,7 +16,7 @@ import typer
 
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
 from tillwire.cli.options import OwnerOption
-from tillwire.cli.output import remark
+from tillwire.cli.output import remark, result
 from tillwire.cli.windows import (
     DayOption,
     FromOption,
@@ -77,15 +76,15 @@ def export(
                     _copy(table, csv)
         except OSError as error:
             raise ConfigurationError(
-                f"{csv or parquet or 'standard output'}: it cannot be written: "
-                f"{error.strerror or error}."
+                f"{csv or parquet}: it cannot be written: {error.strerror or error}."
             ) from None
     remark(f"{count} transactions.")
 
 
 def _copy(table: IO[str], path: Path | None) -> None:
     if path is None:
-        copyfileobj(table, sys.stdout)
+        with result() as out:
+            copyfileobj(table, out)
         return
     with path.open("w", encoding="utf-8", newline="") as out:
         copyfileobj(table, out)

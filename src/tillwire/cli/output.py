@@ -2,14 +2,19 @@
 
 Results go to standard output, remarks and progress to standard error, so that a result can be
 piped. On a terminal tables are drawn; piped, they are plain aligned text. `NO_COLOR` is respected,
-and nothing that a till sent can steer the terminal.
+and nothing that a till sent can steer the terminal. A result that cannot be written is an error of
+its own; a remark that cannot be is let go, for nothing may end because nobody listens.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TextIO
 
 import msgspec
 from rich import box
@@ -17,6 +22,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from tillwire.errors import TillwireError
 
 _STATE_STYLES = {
     "APPROVED": "green",
@@ -37,6 +44,14 @@ _STEERING = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 """Categories of Unicode that show nothing of their own, and may move what does."""
 
 
+class OutputError(TillwireError):
+    """The result cannot be written to standard output."""
+
+
+class ReaderGone(OutputError):
+    """Whoever read the result has stopped reading."""
+
+
 def clean(text: str) -> str:
     """The text without characters that could steer a terminal."""
     return "".join(
@@ -47,7 +62,7 @@ def clean(text: str) -> str:
 
 def say(text: str = "", style: str = "") -> None:
     """A line of the result."""
-    _write(sys.stdout, Text(clean(text), style=style))
+    _say(Text(clean(text), style=style))
 
 
 def say_lines(text: str) -> None:
@@ -58,18 +73,19 @@ def say_lines(text: str) -> None:
 
 def remark(text: str, style: str = "") -> None:
     """A line about the result, which is not part of it."""
-    _write(sys.stderr, Text(clean(text), style=style))
+    _tell(Text(clean(text), style=style))
 
 
 def complain(text: str) -> None:
     """The sentence that says why it failed."""
-    _write(sys.stderr, Text.assemble(("Error:", "bold red"), " ", clean(text)))
+    _tell(Text.assemble(("Error:", "bold red"), " ", clean(text)))
 
 
 def say_json(document: object) -> None:
     """The whole result, for programs: one JSON document."""
     encoded = msgspec.json.Encoder(decimal_format="number").encode(document)
-    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+    with result() as out:
+        out.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
 
 
 def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
@@ -78,11 +94,25 @@ def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: s
         remark(empty)
         return
     cleaned = [[clean(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _console(sys.stdout).print(_drawn(headers, cleaned))
-    else:
-        for line in aligned([headers, *cleaned]):
-            sys.stdout.write(line + "\n")
+    with result() as out:
+        if out.isatty():
+            _console(out).print(_drawn(headers, cleaned))
+        else:
+            out.writelines(line + "\n" for line in aligned([headers, *cleaned]))
+
+
+@contextmanager
+def result() -> Iterator[TextIO]:
+    """Standard output, to write a part of the result to. Raises `OutputError` when it takes no
+    more."""
+    out = sys.stdout
+    try:
+        yield out
+        out.flush()
+    except OSError as error:
+        _let_go(out)
+        kind = ReaderGone if isinstance(error, BrokenPipeError) else OutputError
+        raise kind(f"{error.strerror or error}.") from error
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -103,7 +133,7 @@ def styled(word: str) -> Text:
 
 def say_styled(*parts: str) -> None:
     """A line of the result in which words have the colour that goes with them."""
-    _write(sys.stdout, Text(" ").join(styled(clean(part)) for part in parts))
+    _say(Text(" ").join(styled(clean(part)) for part in parts))
 
 
 def _drawn(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -115,10 +145,46 @@ def _drawn(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     return table
 
 
-def _console(stream: object) -> Console:
-    return Console(file=stream, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+def mend_streams() -> None:
+    """Give what was closed by whoever started us a place to write to."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
 
 
-def _write(stream: object, line: Text) -> None:
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # Rich would end the process here.
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def _console(stream: TextIO) -> Console:
+    return _Console(file=stream, highlight=False, markup=False, emoji=False)
+
+
+def _say(line: Text) -> None:
+    with result() as out:
+        _write(out, line)
+
+
+def _tell(line: Text) -> None:
+    try:
+        _write(sys.stderr, line)
+    except OSError:
+        _let_go(sys.stderr)
+
+
+def _write(stream: TextIO, line: Text) -> None:
     # Never wrapped: whoever reads by line, or copies an id, gets what was said.
     _console(stream).print(line, soft_wrap=True)
+
+
+def _let_go(stream: TextIO) -> None:
+    """Have what still waits to be written, and all that comes, go nowhere: else it fails once more
+    when the process ends, and the exit status with it."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, stream.fileno())
+        finally:
+            os.close(nowhere)

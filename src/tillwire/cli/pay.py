@@ -18,7 +18,7 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextCol
 from rich.text import Text
 
 from tillwire.cli.options import JsonOption
-from tillwire.cli.output import clean, complain, remark, say, say_json, say_lines
+from tillwire.cli.output import OutputError, clean, complain, remark, say, say_json, say_lines
 from tillwire.cli.payment import End, Ending, Order, Patience, Purchase
 from tillwire.cli.till import RefusedError, Till
 from tillwire.clock import SystemClock, utc
@@ -112,10 +112,15 @@ def pay(
     if not as_json:
         remark(f"Paying {money} under the reference {reference}.")
     ending = asyncio.run(_paid(face, money, reference, wait, ca))
-    if as_json:
-        say_json(_view(ending, money, reference))
-    else:
-        _say(ending)
+    try:
+        if as_json:
+            say_json(_view(ending, money, reference))
+        else:
+            _say(ending)
+    except OutputError as error:
+        # What became of the payment is so, whoever hears of it.
+        named = "" if ending.sale is None else f" Transaction {ending.sale.id}."
+        complain(f"{ending.words}{named} {error}")
     raise typer.Exit(EXIT_STATUS[ending.end])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +48,19 @@ serial = "PL2"
 tid = "30350002"
 driver = "virtual"
 """
+
+
+class Unwritable(io.StringIO):
+    """A stream on a full disk, say, or one that nobody reads any more."""
+
+    def __init__(self, trouble: int) -> None:
+        """`trouble` is the error's number."""
+        super().__init__()
+        self._trouble = trouble
+
+    def write(self, text: str) -> int:
+        """Not here."""
+        raise OSError(self._trouble, os.strerror(self._trouble))
 
 
 @dataclass

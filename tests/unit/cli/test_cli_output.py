@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, Unwritable
 from tillwire.cli.output import aligned, clean, complain, say, say_table
 from tillwire.cli.times import duration
 from tillwire.version import __version__
@@ -70,6 +72,24 @@ def test_a_pipe_gets_plain_lines_however_long(capsys: pytest.CaptureFixture[str]
 def test_an_empty_table_leaves_standard_output_empty(capsys: pytest.CaptureFixture[str]) -> None:
     say_table(["NAME"], [], empty="Nothing.")
     assert tuple(capsys.readouterr()) == ("", "Nothing.\n")
+
+
+def test_a_full_disk_is_told(run: Run, monkeypatch: pytest.MonkeyPatch, journal: Path) -> None:
+    monkeypatch.setattr(sys, "stdout", Unwritable(errno.ENOSPC))
+    for form in ((), ("--json",)):
+        ran = run("terminals", "list", "--journal", journal, *form)
+        assert ran.status == 1
+        assert ran.err == (
+            "Error: The result cannot be written to standard output. No space left on device.\n"
+        )
+
+
+def test_a_reader_that_has_enough_is_no_news(
+    run: Run, monkeypatch: pytest.MonkeyPatch, journal: Path
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Unwritable(errno.EPIPE))
+    ran = run("terminals", "list", "--journal", journal)
+    assert (ran.status, ran.err) == (1, "")
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, Unwritable
 from tests.unit.cli.counter import TERMINAL, Bad, Gateway, reply
 from tillwire.cli import pay
 from tillwire.core.ports import HttpResponse
@@ -58,6 +60,31 @@ def test_a_declined_card_is_status_1(run: Run, gateway: InMemory) -> None:
     ran = run("pay", "12.50", *HERE)
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.splitlines()[-1] == "Declined."
+
+
+@pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EPIPE])
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_what_was_paid_is_paid_though_nobody_reads_it(
+    run: Run,
+    gateway: InMemory,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: int,
+    form: tuple[str, ...],
+) -> None:
+    gateway.more = {"receipt": "Corner Shop\n"}
+    monkeypatch.setattr(sys, "stdout", Unwritable(trouble))
+    ran = run("pay", "12.50", *HERE, *form)
+    assert ran.status == 0
+    assert f"Approved. Transaction {1:031d}. " in ran.err.splitlines()[-1]
+    assert os.strerror(trouble) in ran.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EPIPE])
+def test_remarks_that_nobody_reads_stop_no_payment(
+    run: Run, gateway: InMemory, monkeypatch: pytest.MonkeyPatch, trouble: int
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Unwritable(trouble))
+    assert run("pay", "12.50", *HERE).status == 0
 
 
 def test_what_cannot_be_told_is_status_3(run: Run, gateway: InMemory) -> None:
