@@ -12,6 +12,7 @@ from tests.unit.softpos.driver.backend import TID
 from tests.unit.softpos.driver.counter import Counter, at_a_counter, set_by
 from tillwire.core.model import State, TransactionType, Verdict
 from tillwire.dialects.softpos.driver import phone
+from tillwire.dialects.softpos.driver.outcome import TERMINAL_ID
 from tillwire.errors import Proof
 
 _T = TransactionType
@@ -90,6 +91,24 @@ async def test_an_original_that_is_reversed_a_moment_later_is_waited_for(counter
     assert not counter.told(order)
     counter.backend.known[TID, paid.id]["status"] = "REVERSED"
     assert (await counter.ended(order, 400)).state is State.APPROVED
+
+
+@at_a_counter()
+async def test_a_reversal_of_which_only_its_original_tells_has_none_of_the_payment_s_numbers(
+    counter: Counter,
+) -> None:
+    """Books would take it for the payment by them, and its receipt would be of another time."""
+    paid = await counter.paid(1250)
+    order = await counter.order(1250, _T.REVERSAL, original=paid)
+    await counter.shown(order)
+    counter.backend.known[TID, paid.id]["status"] = "REVERSED"
+    done = (await counter.ended(order, 20)).outcome
+    assert done is not None
+    assert (done.verdict, done.approved_amount) == (Verdict.APPROVED, 1250)
+    assert (done.brand, done.card_last4) == ("VISA", "5938")
+    assert done.handle == {TERMINAL_ID: TID}
+    numbers = (done.stan, done.authorisation_code, done.acquirer_reference, done.response_code)
+    assert (done.at, set(numbers)) == (None, {""})
 
 
 # --- which payment the app would reverse --------------------------------------------------------

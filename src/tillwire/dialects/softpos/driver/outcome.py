@@ -115,7 +115,7 @@ def _reversed(own: Asked | None, original: Asked, transaction: Transaction) -> O
     if told is not None and told != transaction.amount.minor:
         return Undecided(f"The reversed payment is of {told} minor units.", needs_person=True)
     if own is None or _not_of(own, transaction):
-        return _described(original, transaction, Verdict.APPROVED)
+        return _described(_unnumbered(original), transaction, Verdict.APPROVED)
     if own.answer.status in _VERDICTS:
         return Undecided(
             f"The backend calls it {own.answer.status}, and its original is reversed: by something "
@@ -123,6 +123,20 @@ def _reversed(own: Asked | None, original: Asked, transaction: Transaction) -> O
             needs_person=True,
         )
     return _described(own, transaction, Verdict.APPROVED)
+
+
+def _unnumbered(original: Asked) -> Asked:
+    """The answer without what is the payment's own: by its numbers, books would take the reversal
+    for the payment."""
+    plain = msgspec.structs.replace(
+        original.answer,
+        at=None,
+        transaction_id="",
+        authorization_number="",
+        stan="",
+        action_code="",
+    )
+    return msgspec.structs.replace(original, answer=plain)
 
 
 def _not_of(own: Asked, transaction: Transaction) -> str:
