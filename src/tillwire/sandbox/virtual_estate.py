@@ -24,7 +24,7 @@ from tillwire.core.estate_model import (
 )
 from tillwire.core.ports import Clock, EstateThing, Unit
 from tillwire.estate.applications import new_application
-from tillwire.estate.client_apps import Wanted, new_client_app
+from tillwire.estate.client_apps import Wanted, new_client_app, with_secret
 from tillwire.estate.keys import digest_of, new_api_key, new_device_token
 from tillwire.estate.pairings import Codes, show_code
 from tillwire.sandbox.keyring import Keyring
@@ -221,7 +221,8 @@ def _ensured_application(
 def _ensured_client_app(
     unit: Unit, keyring: Keyring, certificate: bytes, clock: Clock
 ) -> tuple[str, str]:
-    """Client id and secret. One that was revoked stays so."""
+    """Client id and secret. One that was revoked stays so, and one whose secret somebody has
+    renewed gets another one, which the card can tell."""
     client_id, secret = keyring.softpos_client_id, keyring.softpos_secret
     known = unit.estate().client_apps.get(client_id)
     wanted = Wanted(
@@ -234,13 +235,16 @@ def _ensured_client_app(
         redirect_uris=[REDIRECT_URI],
     )
     made, new_secret = new_client_app(wanted, clock)
-    if known is None or known.revoked_at or known.secret_digest != digest_of(secret):
+    if known is None or known.revoked_at:
         unit.put(made)
         return made.id, new_secret
-    if known.certificate_digest != made.certificate_digest:
-        renewed = msgspec.structs.replace(
-            known, certificate=made.certificate, certificate_digest=made.certificate_digest
-        )
+    renewed = msgspec.structs.replace(
+        known, certificate=made.certificate, certificate_digest=made.certificate_digest
+    )
+    if known.secret_digest != digest_of(secret):
+        secret = new_secret
+        renewed = with_secret(renewed, secret, clock.now(), 0)
+    if renewed != known:
         unit.put(renewed)
     return client_id, secret
 

@@ -14,7 +14,8 @@ from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.ports import Driver
 from tillwire.device.driver import DeviceDriver
 from tillwire.errors import ConfigurationError, Unsupported
-from tillwire.estate import applications
+from tillwire.estate import applications, client_apps
+from tillwire.estate.keys import digest_of
 from tillwire.estate.pairings import Codes
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault
@@ -129,6 +130,13 @@ async def test_the_sandbox_s_estate_is_made_once(tmp_path: Path) -> None:
     assert tids["TILLWIRE-V1-0004"] == "30350004"
     assert tids["TILLWIRE-V1-0007"] == "30350007"
     assert tids["TILLWIRE-V1-0016"] == "30350016"
+    app = after.client_apps[keys.softpos_client_id]
+    renewed = client_apps.with_secret(app, client_apps.new_secret(clock), clock.now(), 0)
+    await journal.commit(lambda unit: unit.put(renewed))
+    known = await ensured(replaced)
+    (app,) = (await journal.read(lambda reader: reader.estate())).client_apps.values()
+    assert app.id == known.softpos_client_id == keys.softpos_client_id
+    assert app.secret_digest == digest_of(known.softpos_secret), "the card tells one that is good"
     used, *others = virtual_estate.SMARTCONNECT
     digest = codes.digest(keys.pairing_codes[used.id])
     assert await journal.commit(lambda unit: unit.drop_pairing_code(digest))
