@@ -19,7 +19,8 @@ from typing import TextIO
 import msgspec
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -39,6 +40,8 @@ _STATE_STYLES = {
 }
 """Colour repeats what the word says, and is never the only sign."""
 
+_NARROWEST = 20
+"""Columns of a terminal in which prose can still be read."""
 
 _STEERING = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 """Categories of Unicode that show nothing of their own, and may move what does."""
@@ -96,7 +99,7 @@ def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: s
     cleaned = [[clean(cell) for cell in row] for row in rows]
     with result() as out:
         if out.isatty():
-            _console(out).print(_drawn(headers, cleaned))
+            _draw(_console(out), [list(headers), *cleaned])
         else:
             out.writelines(line + "\n" for line in aligned([headers, *cleaned]))
 
@@ -136,13 +139,53 @@ def say_styled(*parts: str) -> None:
     _say(Text(" ").join(styled(clean(part)) for part in parts))
 
 
-def _drawn(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _draw(console: Console, rows: Sequence[Sequence[str]]) -> None:
+    """Headers and rows as a table, in which one column of prose may be wrapped between its words.
+    Where even so it is too wide, each row stands on several lines, and no name is torn."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(cell_len, column)) for column in columns]
+    widest = widths.index(max(widths))
+    longest_word = max(cell_len(word) for cell in columns[widest] for word in cell.split() or [""])
+    edges = 3 * (len(widths) - 1) + 2
+    left = console.width - edges - (sum(widths) - widths[widest])
+    if left < min(widths[widest], max(longest_word, _NARROWEST)):
+        for line in _stacked(rows, widths, console.width):
+            console.print(line)
+        return
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    for row in rows:
+    for at, header in enumerate(rows[0]):
+        table.add_column(header, overflow="fold", no_wrap=at != widest)
+    for row in rows[1:]:
         table.add_row(*map(styled, row))
-    return table
+    console.print(table)
+
+
+def _stacked(
+    rows: Sequence[Sequence[str]], widths: Sequence[int], limit: int
+) -> Iterator[RenderableType]:
+    """Each row on as many lines as its columns need, all but the first one indented."""
+    shares: list[list[int]] = [[]]
+    taken = 0
+    for column, width in enumerate(widths):
+        if shares[-1] and taken + width > limit:
+            shares.append([])
+            taken = 2
+        shares[-1].append(column)
+        taken += width + 2
+    for number, row in enumerate(rows):
+        for share in shares:
+            line = Text(overflow="fold")
+            for column in share:
+                line.append_text(styled(row[column]))
+                line.append(" " * (widths[column] - cell_len(row[column]) + 2))
+            line.rstrip()
+            if number == 0:
+                line.stylize("bold")
+            if line:
+                yield line if share is shares[0] else Padding(line, (0, 0, 0, 2), expand=False)
+        if number == 0:
+            longest = max(sum(widths[each] + 2 for each in share) - 2 for share in shares)
+            yield Text("─" * min(longest, limit))
 
 
 def mend_streams() -> None:

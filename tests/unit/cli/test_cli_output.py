@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -50,6 +51,58 @@ def test_a_terminal_gets_colour_and_a_drawn_table(monkeypatch: pytest.MonkeyPatc
     assert "\x1b[32mAPPROVED" in terminal.getvalue()
     assert "───" in terminal.getvalue()
     assert "[red]x" in terminal.getvalue()
+
+
+ID = "1773480000000123456789012345678"
+ROWS = [
+    [ID, "2026-03-14 10:20:00.905 CET", "TILLWIRE-V1-0001", "UNKNOWN", "sale-9"],
+    [ID, "2026-03-14 10:20:00.905 CET", "NEXI-P61B-1", "APPROVED", ""],
+]
+
+
+def lines_of(terminal: Terminal) -> list[str]:
+    """What stands there, without colour."""
+    return [
+        line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).split("\n")
+    ]
+
+
+def test_what_is_too_wide_for_a_terminal_stands_on_several_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = on_terminal(monkeypatch)
+    say_table(["ID", "ACCEPTED", "TERMINAL", "STATE", "REFERENCE"], ROWS, empty="")
+    assert lines_of(terminal) == [
+        "ID                               ACCEPTED                     TERMINAL",
+        "  STATE     REFERENCE",
+        "─" * 78,
+        f"{ID}  2026-03-14 10:20:00.905 CET  TILLWIRE-V1-0001",
+        "  UNKNOWN   sale-9",
+        f"{ID}  2026-03-14 10:20:00.905 CET  NEXI-P61B-1",
+        "  APPROVED",
+        "",
+    ]
+    assert "\x1b[32mAPPROVED" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "79", "120", "200"])
+def test_a_word_is_whole_at_every_width(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    terminal = on_terminal(monkeypatch, COLUMNS=columns)
+    say_table(["ID", "ACCEPTED", "TERMINAL", "STATE", "REFERENCE"], ROWS, empty="")
+    lines = lines_of(terminal)
+    assert all(len(line) <= int(columns) for line in lines)
+    for word in (ID, "10:20:00.905", "TILLWIRE-V1-0001", "UNKNOWN", "APPROVED", "sale-9"):
+        assert any(word in line for line in lines)
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_prose_is_wrapped_between_its_words(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    terminal = on_terminal(monkeypatch, COLUMNS=columns)
+    words = "the terminal has restarted and has lost its memory of all that it did today " * 2
+    say_table(["TIME", "STATE", "DETAIL"], [["01:48:27.086", "UNKNOWN", words]], empty="")
+    lines = lines_of(terminal)
+    assert all(len(line) <= int(columns) for line in lines)
+    assert [word for line in lines[3:] for word in line.split()][2:] == words.split()
 
 
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,6 @@ import pytest
 
 from tests.kit.sandbox_process import SandboxProcess, start_sandbox
 from tests.unit.cli.conftest import Run
-from tillwire.cli import export
 from tillwire.clock import Instant
 from tillwire.core.model import Finding
 from tillwire.journal.sqlite import SqliteJournal
@@ -174,7 +174,7 @@ def test_who_reads_an_export_slowly_does_not_hold_the_journal(
         books.close()
         return len(text)
 
-    monkeypatch.setattr(export.sys, "stdout", SimpleNamespace(write=slowly, flush=lambda: None))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=slowly, flush=lambda: None))
     run("transactions", "export", *ALWAYS, "--journal", journal)
     assert folded
     assert all(folded)
