@@ -124,9 +124,9 @@ class CannotTell(msgspec.Struct, frozen=True):
     detail: str
     needs_person: bool = False
     """Asking again will not help."""
-    overdue: bool = False
-    """It waits there for longer than it should, and perhaps nobody has begun it: it is to be called
-    off (`Driver.abort`)."""
+    overdue: frozenset[str] = frozenset()
+    """What it is called there, of each that waits for longer than it should, or in vain, and that
+    perhaps nobody has begun: it is to be called off (`Driver.abort`)."""
 
 
 class AbortResult(StrEnum):
@@ -160,7 +160,7 @@ class Driver(Protocol):
 
     async def abort(self, transaction: Transaction) -> AbortResult:
         """Ask the terminal to drop it. Of one that is UNKNOWN only what `recover` calls overdue is
-        called off, and may be so again until that was answered."""
+        called off, and may be so again until that was answered for each."""
 
     async def status(self) -> TerminalStatus:
         """Ask the terminal how it is."""

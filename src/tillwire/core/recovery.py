@@ -60,7 +60,7 @@ class Recovery:
 
     async def resolve(self, transaction_id: str) -> None:
         """Ask until the transaction is not UNKNOWN any more, or only a person can tell."""
-        pause, said, is_called_off = FIRST_PAUSE, "", False
+        pause, said, called_off = FIRST_PAUSE, "", frozenset[str]()
         transaction = await self._engine.find(transaction_id)
         while transaction is not None and transaction.state is State.UNKNOWN:
             transaction = await self._engine.wait(transaction_id, _resolved, pause)
@@ -81,8 +81,8 @@ class Recovery:
                 if found.detail != said:
                     await self._engine.note(transaction_id, CANNOT_TELL, found.detail)
                     said = found.detail
-                if found.overdue and not is_called_off:
-                    is_called_off = await self._is_called_off(transaction)
+                if not found.overdue <= called_off and await self._is_called_off(transaction):
+                    called_off |= found.overdue
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _is_called_off(self, transaction: Transaction) -> bool:

@@ -96,6 +96,8 @@ class System:
         self.terminal: Behaviour = approves
         self.polls = True
         """Whether the terminal does."""
+        self.pauses = 4.0
+        """Seconds between what its terminal has done, and the next time that it looks."""
         self.key = KEY
         self._polling: asyncio.Task[None] | None = None
         self._served: Served | None = None
@@ -121,7 +123,7 @@ class System:
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(4)
+            await asyncio.sleep(self.pauses)
             waiting = [each for each in self.tasks if each.status == "CREATED" and not each.fetched]
             if self.polls and waiting:
                 waiting[-1].fetched = True

@@ -15,8 +15,12 @@ from tests.unit.merchantapi.driver.system import LIST, Act
 from tillwire.clock import Instant
 from tillwire.core.entries import Wanted
 from tillwire.core.model import State
+from tillwire.core.recovery import CALLED_OFF
 from tillwire.dialects.merchantapi.driver import cloud, orders
 from tillwire.errors import Proof
+from tillwire.reconcile.facts import Window
+from tillwire.reconcile.results import Kind
+from tillwire.reconcile.with_engine import reconcile_journal
 
 # --- the network's doubles ------------------------------------------------------------------------
 
@@ -103,6 +107,123 @@ async def test_what_was_paid_twice_is_for_a_person(counter: Counter) -> None:
     words = await counter.for_a_person(order)
     assert "It was paid more than once" in words
     assert all(each.id in words for each in counter.system.tasks)
+
+
+async def _double_behind_it(system: there.System, asked: there.Asked) -> Any:
+    """The terminal fetches the first one; then its double comes, waits behind it, and is the one
+    whose answer is lost."""
+    first = system.take(asked)
+    await asyncio.sleep(5)
+    assert first.fetched
+    system.take(asked)
+    return await there.cut(system, asked)
+
+
+@pytest.mark.parametrize("seconds", [8, 30, 100])
+@at_a_counter()
+async def test_a_double_that_waits_is_called_off_before_its_terminal_comes_upon_it(
+    counter: Counter, seconds: float
+) -> None:
+    """Else the same sum is shown to the cardholder once more."""
+    counter.system.posts.append(_double_behind_it)
+    counter.system.terminal = there.ends("CLEARED", "APPROVED", after=seconds)
+    order = await counter.order()
+    paid = await counter.ended(order, 200)
+    assert (paid.state, counter.system.charged) == (State.APPROVED, [12.5])
+    first, double = counter.system.tasks
+    assert [first.status, double.status] == ["CLEARED", "CANCELLED"]
+    called = {each.path.rpartition("/")[2] for each in counter.system.of("DELETE")}
+    assert called == {double.id}
+    assert counter.told(order, CALLED_OFF), "before it was asked for"
+    await asyncio.sleep(300)
+    assert counter.system.charged == [12.5]
+
+
+@at_a_counter()
+async def test_what_is_left_of_it_is_called_off_in_its_time(counter: Counter) -> None:
+    """Two wait at a terminal that is off: the newer one goes at once, the other after as long as
+    any payment."""
+
+    async def both(system: there.System, asked: there.Asked) -> Any:
+        first = system.take(asked)
+        await asyncio.sleep(1)
+        system.take(asked)
+        first.status = "CREATED"
+        return await there.cut(system, asked)
+
+    counter.system.polls = False
+    counter.system.posts.append(both)
+    order = await counter.order()
+    ended = await counter.ended(order, 300)
+    assert ended.state is State.CANCELLED
+    first, double = counter.system.tasks
+    sent = counter.system.of("POST")[0].at
+    called = [
+        (each.path.rpartition("/")[2], each.at - sent) for each in counter.system.of("DELETE")
+    ]
+    assert [name for name, _ in called] == [double.id, first.id]
+    assert called[0][1] < 20
+    assert called[1][1] > 180
+
+
+@at_a_counter()
+async def test_one_that_could_not_be_called_off_keeps_no_other_from_it(counter: Counter) -> None:
+    """The terminal fetched the double, and not the first one, which waits until that is paid."""
+
+    async def fetched_last(system: there.System, asked: there.Asked) -> Any:
+        first = system.take(asked)
+        await asyncio.sleep(1)
+        double = system.take(asked)
+        first.status = "CREATED"
+        await asyncio.sleep(20)
+        assert double.fetched
+        return await there.cut(system, asked)
+
+    counter.system.posts.append(fetched_last)
+    counter.system.terminal = there.ends("CLEARED", "APPROVED", after=30)
+    counter.system.pauses = 15
+    order = await counter.order()
+    paid = await counter.ended(order, 200)
+    assert (paid.state, counter.system.charged) == (State.APPROVED, [12.5])
+    first, double = counter.system.tasks
+    assert [first.status, double.status] == ["CANCELLED", "CLEARED"]
+
+
+@at_a_counter()
+async def test_two_of_the_same_moment_are_both_left_to_the_terminal(counter: Counter) -> None:
+    """Nobody can tell which of them it has fetched."""
+
+    async def at_once(system: there.System, asked: there.Asked) -> Any:
+        first = system.take(asked)
+        system.take(asked).at = first.at
+        first.status = "CREATED"
+        return await there.cut(system, asked)
+
+    counter.system.polls = False
+    counter.system.posts.append(at_once)
+    order = await counter.order()
+    await counter.lost(order)
+    await asyncio.sleep(100)
+    assert not counter.system.of("DELETE")
+
+
+@at_a_counter()
+async def test_a_double_that_was_paid_unseen_is_a_difference(counter: Counter) -> None:
+    """What was paid behind a payment that ended in good order shows when the books are compared."""
+
+    async def behind(system: there.System, asked: there.Asked) -> Any:
+        reply = await there.taken(system, asked)
+        await asyncio.sleep(5)
+        system.take(asked)
+        return reply
+
+    counter.system.posts.append(behind)
+    assert (await counter.pay()).state is State.APPROVED
+    await asyncio.sleep(60)
+    assert counter.system.charged == [12.5, 12.5]
+    window = Window(Instant(0), Instant(counter.gateway.clock.now() + 1))
+    found = await reconcile_journal(counter.gateway.engine, window, {}, ask_terminals=True)
+    assert [each.kind for each in found.report.differences] == [Kind.DUPLICATE]
 
 
 # --- absence --------------------------------------------------------------------------------------

@@ -159,10 +159,9 @@ class MerchantApiDriver:
             if isinstance(reading, Unclear):
                 raise AnswerLost(reading.detail)
             pause = min(pause * SLOWER, self.settings.longest_poll_seconds)
-            if self._ladder.is_overdue(transaction):
-                for each in reading.waiting:
-                    if each not in called_off and await self._is_called_off(each):
-                        called_off.add(each)
+            for each in sorted(self._ladder.overdue(transaction, reading) - called_off):
+                if await self._is_called_off(each):
+                    called_off.add(each)
 
     async def _is_called_off(self, called: str) -> bool:
         """Ask for it; whether there was an answer. What came of it, the next question tells."""
@@ -260,10 +259,10 @@ class MerchantApiDriver:
 
 
 async def _call_off(ladder: Ladder, transaction: Transaction) -> AbortResult:
-    """Call off all that waits of it, be it a double that the network has made."""
+    """Call off what is overdue of it, be it a double that the network has made."""
     try:
-        waiting = await ladder.waiting(transaction)
-        granted = [await ladder.cancel(each) for each in waiting]
+        overdue = await ladder.listed_overdue(transaction)
+        granted = [await ladder.cancel(each) for each in sorted(overdue)]
     except PeerError:
         return AbortResult.UNKNOWN
     if not granted:

@@ -90,21 +90,24 @@ class Ladder:
         """Call off what the system calls so; whether that was granted. Raises `PeerError`."""
         return await self._system.cancel(called)
 
-    async def waiting(self, transaction: Transaction) -> tuple[str, ...]:
-        """What the system calls it, and each double of it, that perhaps no terminal has begun.
-        Raises `PeerError`."""
+    async def listed_overdue(self, transaction: Transaction) -> frozenset[str]:
+        """What the system calls it, and each double of it, that is to be called off. Raises
+        `PeerError`."""
         seen = await self._seen(transaction)
         if not seen.mine:
             called = transaction.peer.get(PEER_ID)
-            return (called,) if called else ()
+            return self.overdue(transaction, Pending(waiting=(called,) if called else ()))
         reading = seen.read(seen.mine, transaction)
-        return reading.waiting if isinstance(reading, Pending) else ()
+        return self.overdue(transaction, reading) if isinstance(reading, Pending) else frozenset()
 
-    def is_overdue(self, transaction: Transaction) -> bool:
-        """Whether a terminal that has not fetched it should not come upon it any more."""
+    def overdue(self, transaction: Transaction, reading: Pending) -> frozenset[str]:
+        """What a terminal that has not fetched it should not come upon any more: all of it after a
+        while, and at once what is of no use."""
         after = self._settings.cancel_after_seconds
         assert transaction.sent_at is not None, "it was dispatched"
-        return bool(after) and self._clock.now() > transaction.sent_at + round(after * 1000)
+        if after and self._clock.now() > transaction.sent_at + round(after * 1000):
+            return frozenset(reading.waiting)
+        return reading.spare
 
     async def trace(self, transaction: Transaction) -> str:
         """What speaks for it that the system has what it just refused; empty if nothing does, now
@@ -124,8 +127,7 @@ class Ladder:
             return Found(reading)
         if isinstance(reading, Pending):
             where = "is at work on it" if reading.begun else "has not ended it, or not fetched it"
-            overdue = bool(reading.waiting) and self.is_overdue(transaction)
-            return CannotTell(f"{self._name} {where}.", overdue=overdue)
+            return CannotTell(f"{self._name} {where}.", overdue=self.overdue(transaction, reading))
         return self._later(transaction, reading.detail)
 
     # --- the list -------------------------------------------------------------------------------

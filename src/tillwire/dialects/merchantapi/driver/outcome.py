@@ -47,6 +47,8 @@ class Pending(msgspec.Struct, frozen=True):
     """Whether its terminal is known to be at it."""
     waiting: tuple[str, ...] = ()
     """What it is called there, of each that perhaps no terminal has begun."""
+    spare: frozenset[str] = frozenset()
+    """Those of them that are of no use: another one was begun, or paid, or came before."""
 
 
 class Unclear(msgspec.Struct, frozen=True):
@@ -85,13 +87,27 @@ def all_read(mine: Sequence[Told], transaction: Transaction, reference: str) -> 
         names = " and ".join(each.handle[PEER_ID] for each in paid)
         return Unclear(f"It was paid more than once, as {names}.")
     if len(ends) < len(readings):
-        going_on = [each for each in readings if isinstance(each, Pending)]
-        return Pending(
-            begun=any(each.begun for each in going_on),
-            waiting=tuple(name for each in going_on for name in each.waiting),
-        )
+        return _pending(mine, readings, is_paid=bool(paid))
     order = (Verdict.APPROVED, Verdict.DECLINED, Verdict.CANCELLED)
     return min(ends, key=lambda each: order.index(each.verdict))
+
+
+def _pending(mine: Sequence[Told], readings: Sequence[Reading], *, is_paid: bool) -> Pending:
+    """What goes on. One that came later waits until its terminal is done with the first one, and
+    would have the same paid once more."""
+    begun = any(isinstance(each, Pending) and each.begun for each in readings)
+    waiting = [
+        told
+        for told, each in zip(mine, readings, strict=True)
+        if isinstance(each, Pending) and each.waiting
+    ]
+    made = [each.created_at for each in waiting if each.created_at is not None]
+    spare = frozenset(
+        each.id
+        for each in waiting
+        if begun or is_paid or (each.created_at is not None and each.created_at > min(made))
+    )
+    return Pending(begun, tuple(each.id for each in waiting), spare)
 
 
 def _strange(told: Told, transaction: Transaction, reference: str) -> str:
