@@ -25,9 +25,12 @@ def library() -> Path:
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    """A running sandbox, with its card."""
-    with running_sandbox(tmp_path_factory.mktemp("nexo") / "sandbox", pace=PACE) as running:
+def sandbox(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SandboxProcess]:
+    """A running sandbox, with its card; at another pace for a test that names one (`indirect`)."""
+    pace = getattr(request, "param", PACE)
+    with running_sandbox(tmp_path_factory.mktemp("nexo") / "sandbox", pace=pace) as running:
         yield running
 
 

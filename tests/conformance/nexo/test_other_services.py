@@ -200,6 +200,7 @@ def test_a_card_is_read_ahead_of_its_sale(
     assert charged(sandbox.card, reference) == [960]
 
 
+@pytest.mark.parametrize("sandbox", [1.0], indirect=True, ids=["unhurried"])
 def test_to_read_a_card_can_be_aborted(
     till: AdyenTill, sandbox: SandboxProcess, reference: str
 ) -> None:
