@@ -28,6 +28,7 @@ from tillwire.dialects.nexo.wire.outputs import (
 )
 from tillwire.dialects.nexo.wire.services import (
     AbortRequest,
+    CardAcquisitionResponse,
     DiagnosisResponse,
     EventNotification,
     LoginResponse,
@@ -238,6 +239,7 @@ def repeated(known: Message) -> TransactionStatusResponse:
     body = RepeatedResponseMessageBody(
         payment_response=inner if isinstance(inner, PaymentResponse) else None,
         reversal_response=inner if isinstance(inner, ReversalResponse) else None,
+        card_acquisition_response=inner if isinstance(inner, CardAcquisitionResponse) else None,
     )
     return TransactionStatusResponse(
         response=SUCCESS,

@@ -35,10 +35,11 @@ from tillwire.core.errands import (
     Trouble,
     Update,
 )
-from tillwire.core.model import EntryMode, Terms, Verdict
+from tillwire.core.model import EntryMode, Terms, TransactionType, Verdict
 from tillwire.core.totals import TotalsKind, TotalsRow
 from tillwire.dialects.nexo import wire
 from tillwire.dialects.nexo.wire import Body, Message, services
+from tillwire.dialects.nexo.wire.shared import SaleData, TransactionIdentification
 from tillwire.errors import AnswerLost, NotDelivered, PeerError
 from tillwire.money import Money
 
@@ -414,7 +415,47 @@ async def test_the_last_transaction_is_evidence(binding: str) -> None:
     assert isinstance(seen, Entry)
     assert seen.name == transaction.id
     assert (seen.outcome.verdict, seen.outcome.approved_amount) == (Verdict.APPROVED, 4250)
+    assert (seen.type, seen.at) == (TransactionType.PURCHASE, seen.outcome.at)
+    assert seen.at is not None
     assert last_sent(counter)["TransactionStatusRequest"] == {}
+
+
+@virtual()
+async def test_a_result_that_nobody_knows_is_no_approval() -> None:
+    counter = await till()
+
+    async def perhaps(there: Poi, message: Message, send: Send) -> None:
+        body = list(there.done.values())[-1].body
+        assert isinstance(body, services.PaymentResponse)
+        response = msgspec.structs.replace(body.response, result="Perhaps")
+        body = msgspec.structs.replace(body, response=response)
+        there.done["last"] = Message(header=headed("Payment"), body=body)
+        await last_of(there, message, send)
+
+    await counter.run(payment(4250))
+    counter.poi.will("TransactionStatus", perhaps)
+    seen = await perform(counter, AskLast())
+    assert isinstance(seen, Entry)
+    assert (seen.verdict, seen.words) == ("UNKNOWN", "Perhaps")
+
+
+@virtual()
+async def test_what_was_read_of_a_card_is_no_transaction_and_hides_none() -> None:
+    """A terminal may count reading a card, and repeats that then."""
+    counter = await till()
+    read = services.CardAcquisitionResponse(
+        response=poi.SUCCESS,
+        sale_data=SaleData(
+            sale_transaction_id=TransactionIdentification(
+                transaction_id="r1", time_stamp="2026-11-20T09:12:40.310Z"
+            )
+        ),
+    )
+    counter.poi.done["r1"] = Message(header=headed("CardAcquisition"), body=read)
+    counter.poi.will("TransactionStatus", last_of)
+    with pytest.raises(ErrandFailed, match="CardAcquisition") as failure:
+        await perform(counter, AskLast())
+    assert failure.value.trouble is Trouble.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -424,22 +465,25 @@ async def test_the_last_transaction_is_evidence(binding: str) -> None:
 async def test_the_last_transaction_may_be_a_reversal(amount: Decimal | None, words: str) -> None:
     counter = await till()
     reversed_ = services.ReversalResponse(response=poi.SUCCESS, reversed_amount=amount)
-    counter.poi.done["r1"] = Message(header=REVERSAL, body=reversed_)
+    counter.poi.done["r1"] = Message(header=headed("Reversal"), body=reversed_)
     counter.poi.will("TransactionStatus", last_of)
     seen = await perform(counter, AskLast())
     assert isinstance(seen, Entry)
     assert seen.name == "r1"  # a reversal does not name its sale
     assert (seen.outcome.verdict, seen.outcome.reason) == (Verdict.APPROVED, words)
+    assert seen.type is TransactionType.REVERSAL
 
 
-REVERSAL: Final = wire.MessageHeader(
-    message_class="Service",
-    message_category="Reversal",
-    message_type="Response",
-    service_id="r1",
-    sale_id="tillwire",
-    poi_id="T1-7",
-)
+def headed(category: str) -> wire.MessageHeader:
+    """The header of what was answered last."""
+    return wire.MessageHeader(
+        message_class="Service",
+        message_category=category,
+        message_type="Response",
+        service_id="r1",
+        sale_id="tillwire",
+        poi_id="T1-7",
+    )
 
 
 @virtual()

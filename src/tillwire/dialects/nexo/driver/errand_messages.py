@@ -30,7 +30,7 @@ from tillwire.core.errands import (
 from tillwire.core.totals import TotalsKind, TotalsRow
 from tillwire.dialects.nexo.driver import pos
 from tillwire.dialects.nexo.driver.cards import card_named
-from tillwire.dialects.nexo.driver.reading import evidence, words_of
+from tillwire.dialects.nexo.driver.reading import evidence, kind_of, words_of
 from tillwire.dialects.nexo.driver.settings import DriverSettings
 from tillwire.dialects.nexo.wire import Body, devices, services, values
 from tillwire.dialects.nexo.wire.instruments import PaymentInstrumentData
@@ -310,8 +310,11 @@ def _last(body: services.TransactionStatusResponse) -> Entry | None:
     inner = None if repeated is None else repeated.repeated_response_message_body
     found = None if inner is None else inner.payment_response or inner.reversal_response
     header = None if repeated is None else repeated.message_header
-    if found is None or header is None:
+    if header is None:
         return None
+    if found is None:
+        words = f"It repeats a {header.message_category}, in which there is no payment."
+        raise ErrandFailed(Trouble.REFUSED, words)
     order = pos.Order(
         service_id=header.service_id or "",
         sale_id=header.sale_id,
@@ -330,7 +333,9 @@ def _last(body: services.TransactionStatusResponse) -> Entry | None:
     return Entry(
         name=named,
         outcome=outcome,
+        type=kind_of(found),
         amount=outcome.approved_amount or None,
         currency=(amounts.currency or "") if amounts and outcome.approved_amount else "",
+        at=outcome.at,
         words=outcome.reason,
     )

@@ -350,6 +350,8 @@ def evidence(body: PaymentResponse | ReversalResponse, order: Order) -> Outcome 
     if response.result == Result.FAILURE:
         reading = _failure(body, order)
         return reading.outcome if isinstance(reading, Ended | Stated) else None
+    if response.result not in (Result.SUCCESS, Result.PARTIAL):
+        return None
     outcome = _described(body, order)
     if isinstance(body, ReversalResponse):
         amount = body.reversed_amount
@@ -363,6 +365,14 @@ def evidence(body: PaymentResponse | ReversalResponse, order: Order) -> Outcome 
     except InvalidRequest:
         return msgspec.structs.replace(outcome, reason=f"Authorised {amounts.authorized_amount:f}.")
     return msgspec.structs.replace(outcome, approved_amount=money.minor)
+
+
+def kind_of(body: PaymentResponse | ReversalResponse) -> TransactionType | None:
+    """What was done, where a response tells."""
+    if isinstance(body, ReversalResponse):
+        return TransactionType.REVERSAL
+    told = None if body.payment_result is None else body.payment_result.payment_type
+    return next((kind for kind, each in PAYMENT_TYPE.items() if each == told), None)
 
 
 def _category(body: PaymentResponse | ReversalResponse) -> str:
