@@ -76,7 +76,13 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.outcome.verdict is not Verdict.APPROVED:
             return self.outcome.verdict.value == transaction.state.value
         moved = transaction.state is State.APPROVED
-        return moved and self.amount in (None, transaction.approved_amount)
+        given_back = self.reversed and transaction.reversed_at is None
+        return (
+            moved
+            and not given_back
+            and self.amount in (None, transaction.approved_amount)
+            and self.currency in ("", transaction.amount.currency)
+        )
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

@@ -114,7 +114,7 @@ async def test_why_a_terminal_does_not_tell(tmp_path: Path) -> None:
     driver = ScriptedDriver()
     driver.capabilities = msgspec.structs.replace(driver.capabilities, errands=frozenset())
     async with on(tmp_path, driver) as engine:
-        assert "cannot do this: last" in (await engine.last_transaction("t1")).trouble
+        assert "cannot be asked for its last" in (await engine.last_transaction("t1")).trouble
         driver.capabilities = ScriptedDriver().capabilities
         driver.errand_end = asyncio.get_running_loop().create_future()
         begun = engine.clock.now()
@@ -325,6 +325,20 @@ async def test_when_an_entry_agrees(tmp_path: Path) -> None:
         assert agrees(refused, DECLINED, None) is True
         assert agrees(refused, Outcome(Verdict.CANCELLED), None) is False
         assert agrees(refused, approved(), 1250) is False
+        in_dollars = Entry(name="n", outcome=approved(), amount=1250, currency="USD")
+        assert in_dollars.agrees_with(paid) is False
+        assert msgspec.structs.replace(in_dollars, amount=None).agrees_with(paid) is False
+        given_back = Entry(name="n", outcome=approved(), amount=1250, reversed=True)
+        assert given_back.agrees_with(paid) is False
+        driver.at_once = approved()
+        reversal = await engine.accept(
+            purchase(1250, type=TransactionType.REVERSAL, original=paid.id), WhenBusy.REJECT
+        )
+        await engine.wait(reversal.id, is_final, 60)
+        latest = await engine.find(paid.id)
+        assert latest is not None
+        assert given_back.agrees_with(latest) is True
+        assert agrees(latest, approved(), 1250) is True  # not all tell what followed
         assert Entry(name="n", outcome=approved(), reversed=True).verdict == "REVERSED"
         assert Entry(name="n", outcome=DECLINED).verdict == "DECLINED"
         assert Entry(name="n").verdict == "UNKNOWN"
