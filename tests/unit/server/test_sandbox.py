@@ -29,7 +29,7 @@ from tillwire.dialects.nexo.wire.encryption import Key, open_, seal
 from tillwire.virtual.script import ENDINGS
 
 COMMAND = (sys.executable, "-c", "from tillwire.cli import main; main()", "sandbox")
-STOPS_WITHIN = 10.0
+STOPS_WITHIN = 60.0
 """Seconds that a clean stop may take on a busy machine."""
 
 
@@ -239,6 +239,16 @@ def test_the_printed_commands_are_the_first_payment(sandbox: Sandbox) -> None:
     assert json.loads(listed)[0]["id"] == json.loads(created)["id"]
     assert isinstance(json.loads(ledger), list)
     assert receipt[-1].startswith("Approved.")
+
+
+def test_it_says_where_every_protocol_is_served(sandbox: Sandbox) -> None:
+    card = sandbox.card()
+    lanes = [f"{each['host']}:{each['port']}" for each in (card["nexo"]["tcp"], card["ecr17"])]
+    urls = [
+        card[name]["url"] for name in ("merchantapi", "paymentbridge", "smartconnect", "softpos")
+    ]
+    for address in (*lanes, *urls, card["nexo"]["http"], card["nexo"]["https"]["url"]):
+        assert f" {address}\n" in sandbox.printed
 
 
 def test_the_second_organisation_sees_nothing_of_the_first(sandbox: Sandbox) -> None:
