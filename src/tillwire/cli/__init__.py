@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from importlib import import_module
+from inspect import getdoc
 from typing import Annotated, Any, Final
 
 import typer
@@ -51,10 +52,21 @@ def application(wanted: Collection[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
     for name, function in COMMANDS.items():
         if name in wanted:
             app.command(name)(_part(name, function))
-    for name in GROUPS:
-        if name in wanted:
-            app.add_typer(_part(name, "app"))
+    groups = [_part(name, "app") for name in GROUPS if name in wanted]
+    for group in groups:
+        app.add_typer(group)
+    for command in [each for one in (app, *groups) for each in one.registered_commands]:
+        command.help = _flowing(getdoc(command.callback) or "")
     return app
+
+
+def _flowing(text: str) -> str:
+    """The paragraphs each on one line, to be wrapped as wide as the terminal is. What begins with
+    a line that ends in a colon is a list, and keeps its lines."""
+    return "\n\n".join(
+        each if each.partition("\n")[0].endswith(":") else each.replace("\n", " ")
+        for each in text.split("\n\n")
+    )
 
 
 def _part(module: str, name: str) -> Any:  # Any: a function, or a Typer

@@ -106,7 +106,8 @@ def books(
     begin: FromOption = "",
     end: ToOption = "",
     kind: Annotated[
-        TransactionType | None, typer.Option("--type", help="Only of this type.")
+        TransactionType | None,
+        typer.Option("--type", case_sensitive=False, help="Only of this type."),
     ] = None,
     verdict: Annotated[
         Said | None,

@@ -23,7 +23,7 @@ from tillwire.cli.journals import (
     locate,
     opened,
 )
-from tillwire.cli.options import JsonOption
+from tillwire.cli.options import JsonOption, no_transaction
 from tillwire.cli.output import remark, say, say_json
 from tillwire.cli.views import transaction_view
 from tillwire.clock import Instant, SystemClock
@@ -41,7 +41,7 @@ from tillwire.core.ports import (
     Progress,
     TerminalStatus,
 )
-from tillwire.errors import InvalidRequest, NotDelivered, NotFound, Unsupported
+from tillwire.errors import InvalidRequest, NotDelivered, Unsupported
 from tillwire.journal.sqlite import SqliteJournal
 from tillwire.journal.vault import KeyFileVault
 from tillwire.money import Money, from_text, positive
@@ -79,7 +79,7 @@ def decide(
     with opened(path) as books:
         known = books.read_now(lambda reader: reader.transaction(transaction_id))
         if known is None:
-            raise NotFound(f"No transaction {transaction_id!r} in this journal.")
+            raise no_transaction(transaction_id)
         order = _order(known, verdict, person, reason, amount, tip)
         look = f"tillwire transactions show {transaction_id}"
         running = ask(path, "POST", "/decide", DecideDone, order, look=look) is not None

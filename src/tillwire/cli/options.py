@@ -48,6 +48,14 @@ def store_of(estate: Estate, text: str) -> Store:
     return named[0]
 
 
+def no_transaction(transaction_id: str) -> NotFound:
+    """What to raise where the journal has no transaction of this id."""
+    return NotFound(
+        f"No transaction {transaction_id!r} in this journal: `tillwire transactions list` lists "
+        "the newest ones."
+    )
+
+
 def terminal_of(estate: Estate, text: str) -> Terminal:
     """The terminal that `text` names: its id, `manufacturer-model-serial` in any case of letters,
     or its TID. Raises `NotFound`, and `Conflict` when several have that name or TID."""

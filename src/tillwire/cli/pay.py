@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import ssl
 import sys
@@ -33,6 +34,9 @@ EXIT_STATUS: Final = {
     End.OPEN: 3,
     End.NOT_REACHED: 4,
 }
+
+
+_ADDRESS: Final = "where a MerchantAPI stands, such as https://pay.example.com/merchantapi"
 
 
 class _CardDialect(msgspec.Struct, frozen=True):
@@ -129,6 +133,8 @@ def _face(url: str, api_key: str, card: Path, terminal: str) -> Face:
         if not (url and api_key):
             missing = "--api-key" if url else "--url"
             raise ConfigurationError(f"--url and --api-key go together; {missing} is missing.")
+        if not re.match(r"https?://[^/]", url):
+            raise InvalidRequest("--url", f"{url!r} is no such address", _ADDRESS)
         return Face(url, api_key, terminal)
     try:
         found = msgspec.json.decode(card.read_bytes(), type=_Card).merchantapi

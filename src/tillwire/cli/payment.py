@@ -20,6 +20,11 @@ from tillwire.money import Money
 
 _TOO_LATE: Final = 409
 _SERVER_ERRORS: Final = 500
+_NOT_FOUND: Final = 404
+_LOOK: Final = (
+    "Look at the terminal's name, such as ACME-P2-PL1, and at the MerchantAPI's address, "
+    "such as https://pay.example.com/merchantapi."
+)
 _NO_ANSWER_BEHIND: Final = (502, 504)
 """What a proxy says when it lost the answer itself."""
 
@@ -262,4 +267,5 @@ def _ending(sale: Sale) -> Ending:
 def _refused(error: RefusedError) -> Ending:
     wrong_order = error.status in (400, 401, 403, 404, 405, 413, 415)
     end = End.REFUSED if wrong_order else End.NOT_PAID
-    return Ending(end, f"Nothing was started. {error.detail}")
+    look = f" {_LOOK}" if error.status == _NOT_FOUND else ""
+    return Ending(end, f"Nothing was started. {error.detail}{look}")

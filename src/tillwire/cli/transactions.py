@@ -12,7 +12,13 @@ from tillwire.cli import timeline
 from tillwire.cli.decide import decide
 from tillwire.cli.export import export
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, locate, opened
-from tillwire.cli.options import JsonOption, OwnerOption, organisation_of, terminal_of
+from tillwire.cli.options import (
+    JsonOption,
+    OwnerOption,
+    no_transaction,
+    organisation_of,
+    terminal_of,
+)
 from tillwire.cli.output import remark, say, say_json, say_lines, say_table
 from tillwire.cli.times import in_zone
 from tillwire.cli.views import blocked_view, event_view, transaction_view
@@ -21,7 +27,6 @@ from tillwire.core.model import OPEN_STATES, State, Transaction
 from tillwire.core.occupancy import RESOLVE
 from tillwire.core.ports import Reader
 from tillwire.core.receipts import cardholder_receipt, merchant_receipt
-from tillwire.errors import NotFound
 
 app = typer.Typer(
     name="transactions",
@@ -36,7 +41,9 @@ SEARCHED: Final = 10_000
 @app.command("list")
 def list_transactions(
     terminal: Annotated[str, typer.Option("--terminal", "-t", help="Only of this one.")] = "",
-    state: Annotated[State | None, typer.Option("--state", help="Only in this state.")] = None,
+    state: Annotated[
+        State | None, typer.Option("--state", case_sensitive=False, help="Only in this state.")
+    ] = None,
     reference: Annotated[
         str, typer.Option("--reference", "-r", help="Only with this reference of the till.")
     ] = "",
@@ -186,7 +193,7 @@ def show(
             lambda reader: (reader.transaction(transaction_id), reader.events(transaction_id))
         )
     if transaction is None:
-        raise NotFound(f"No transaction {transaction_id!r} in this journal.")
+        raise no_transaction(transaction_id)
     printed = _receipts(transaction) if receipts else {}
     if as_json:
         view = transaction_view(transaction)

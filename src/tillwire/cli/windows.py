@@ -42,7 +42,7 @@ def chosen(
     counted = list(estate.terminals.values()) if terminals is None else terminals
     zones = sorted({estate.stores[each.store_id].time_zone for each in counted})
     zone = zones[0] if len(zones) == 1 else "UTC"
-    if bool(day) == bool(begin or end):
+    if bool(day) == bool(begin or end) or bool(begin) != bool(end):
         raise InvalidRequest("--day", "say which time is meant", "--day, or --from with --to")
     if day:
         if len(zones) > 1:

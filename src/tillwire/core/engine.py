@@ -30,7 +30,7 @@ from tillwire.core.claims import Claims, run_errand
 from tillwire.core.closings import Closings
 from tillwire.core.displays import Displays
 from tillwire.core.doubts import Awaits, Doubts
-from tillwire.core.errands import ABILITY_OF, Errand, Result
+from tillwire.core.errands import ABILITY_OF, AskLast, Errand, Result
 from tillwire.core.estate import Estate
 from tillwire.core.estate_model import Lifecycle, Terminal
 from tillwire.core.exchanges import Exchanges
@@ -591,6 +591,8 @@ class Engine:
         driver = self._active_driver(self._terminal(terminal_id))
         if ABILITY_OF[type(errand)] not in driver.capabilities.errands:
             name = self._terminal(terminal_id).name
+            if isinstance(errand, AskLast):
+                raise Unsupported(f"Terminal {name} cannot be asked for its last transaction.")
             raise Unsupported(f"Terminal {name} cannot do this: {ABILITY_OF[type(errand)]}.")
         try:
             with self._claims.errand(terminal_id, errand):

@@ -166,5 +166,14 @@ def test_the_version_is_told(run: Run) -> None:
     assert run("--version").out == f"{__version__}\n"
 
 
+def test_help_is_wrapped_as_wide_as_the_terminal_is(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [line.strip() for line in run("transactions", "decide", "--help").out.splitlines()]
+    assert "writes down what has happened. The gateway may run meanwhile." in lines
+    assert "\n 41             declined: insufficient funds (51)" in run("sandbox", "--help").out
+
+
 def test_an_unknown_option_is_status_2(run: Run) -> None:
     assert run("keys", "list", "--jsn").status == 2

@@ -151,6 +151,13 @@ def test_url_and_key_go_together(run: Run) -> None:
     assert "--url is missing" in run("pay", "1", "--api-key", "tw_secret").err
 
 
+@pytest.mark.parametrize("url", ["nonsense", "pay.example.com/merchantapi", "ftp://x", "http://"])
+def test_what_is_no_address_is_not_called(run: Run, gateway: InMemory, url: str) -> None:
+    ran = run("pay", "1", "--url", url, "--api-key", "tw_secret")
+    assert (ran.status, gateway.calls.total()) == (2, 0)
+    assert ran.err.startswith(f"Error: --url: {url!r} is no such address. Allowed: where a Merch")
+
+
 def test_the_only_terminal_needs_no_name(run: Run, gateway: InMemory) -> None:
     terminal = {"manufacturer": "ACME", "model": "P2", "serial": "PL1"}
     gateway.bad["GET"].append(reply(200, [terminal]))

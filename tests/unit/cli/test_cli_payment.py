@@ -63,7 +63,7 @@ async def test_a_gateway_that_is_not_there_started_nothing() -> None:
     assert gateway.calls["POST"] == 1
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("status", [400, 401, 403])
 def test_an_order_that_is_refused_started_nothing(status: int) -> None:
     @virtual()
     async def scenario() -> None:
@@ -76,6 +76,15 @@ def test_an_order_that_is_refused_started_nothing(status: int) -> None:
         )
 
     scenario()
+
+
+@virtual()
+async def test_what_is_not_found_is_told_with_what_to_look_at() -> None:
+    gateway = Gateway()
+    gateway.bad["POST"].append(reply(404, {"title": "Not Found", "detail": "No terminal."}))
+    ending = await pay(gateway)
+    assert ending.end is End.REFUSED
+    assert ending.words.startswith("Nothing was started. 404 Not Found: No terminal. Look at the")
 
 
 @virtual()

@@ -208,7 +208,7 @@ def test_where_no_gateway_runs_the_command_resolves_it_itself(run: Run, tmp_path
         (("--till", "none.csv", "--day", "yesterday"), "--day: 'yesterday' is no day"),
         (("--till", "none.csv", "--day", "2026-05-01", "--from", "2026-05-01"), "--day: say which"),
         (("--till", "none.csv", "--day", "9999-12-31"), "--day: '9999-12-31' is no day"),
-        (("--till", "none.csv", "--from", "2026-05-01"), "--to"),
+        (("--till", "none.csv", "--from", "2026-05-01"), "--day: say which time is meant"),
         (("--till", "none.csv", "--from", "2026-05-02", "--to", "2026-05-01"), "is not later"),
         (("--till", "none.csv", "--day", "2026-05-01"), "none.csv: there is no such file"),
         (("--till", "x", "--till-profile", "x", "--day", "2026-05-01"), "No profile 'x'"),

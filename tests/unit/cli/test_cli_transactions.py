@@ -91,7 +91,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str
         (("--terminal", "tillwire-v1-t2"), {"declined"}),
         (("--terminal", "t1"), {"paid", "lost"}),
         (("--state", "APPROVED"), {"paid"}),
-        (("--state", "UNKNOWN"), {"lost"}),
+        (("--state", "unknown"), {"lost"}),
         (("--open",), {"lost"}),
         (("--reference", "sale-2"), {"declined"}),
         (("--reference", "sale-2", "--terminal", "t1"), set()),
@@ -152,7 +152,9 @@ def test_an_unknown_id_is_one_sentence(run: Run, tmp_path: Path, books: Path) ->
     played(tmp_path, paid)
     ran = run("transactions", "show", "4711", "--journal", books)
     assert ran.status == 1
-    sentence = "No transaction '4711' in this journal."
+    sentence = (
+        "No transaction '4711' in this journal: `tillwire transactions list` lists the newest ones."
+    )
     assert (ran.out, ran.err) == ("", f"Error: {sentence}\n")
     ran = run("transactions", "show", "4711", "--journal", books, "--json")
     assert ran.document == {"error": {"kind": "NotFound", "message": sentence, "exit_status": 1}}
