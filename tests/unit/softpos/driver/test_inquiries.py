@@ -53,7 +53,7 @@ def receipt(paid: Transaction, **changes: str) -> Json:
         "f11": "000123",
         "f12": f"{there:%H%M%S}",
         "f13": f"{there:%m%d}",
-        "f37": "rrn-1",
+        "f37": "607314001233",
         "f38": "417302",
         "f39": "00",
         "f41": TID,
@@ -79,6 +79,7 @@ async def test_a_slip_is_matched_and_the_backend_is_asked(counter: Counter) -> N
     assert entry.type is TransactionType.PURCHASE
     assert (entry.outcome.stan, entry.outcome.authorisation_code) == ("000123", "417302")
     assert (entry.outcome.card_last4, entry.outcome.brand) == ("4417", "VISA")
+    assert entry.outcome.acquirer_reference == "607314001233", "which passes the Luhn check"
     assert entry.at is not None
     assert paid.sent_at is not None
     assert utc(entry.at) == utc(paid.sent_at).replace(microsecond=0)
@@ -105,7 +106,7 @@ async def test_a_slip_that_fits_none_of_ours_names_none(
     paid = await counter.paid()
     told = await ask(counter, lambda _: receipt(paid, **changes))
     assert told.entry is not None
-    assert (told.entry.name, told.entry.transaction_id) == ("rrn-1", "")
+    assert (told.entry.name, told.entry.transaction_id) == ("607314001233", "")
     assert told.known is None
     assert "The backend" not in told.entry.words
 

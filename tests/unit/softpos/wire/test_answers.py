@@ -116,6 +116,26 @@ def test_no_card_number_is_kept() -> None:
     assert read.card_last4 == "1111"
 
 
+@pytest.mark.parametrize(
+    ("member", "names"),
+    [
+        ({"transactionId": "607314001233"}, {}),
+        ({"transactionId": 607314001233}, {}),
+        ({"f37": "607314001233"}, {}),
+        ({"host": {"rrn": "607314001233"}}, {"transaction_id": ["host.rrn"]}),
+    ],
+)
+def test_an_acquirer_s_reference_that_could_be_a_card_number_stays(
+    member: dict[str, Any], names: dict[str, Any]
+) -> None:
+    """One in ten passes the Luhn check, and books know a payment by it."""
+    read = answer({"status": "APPROVED", **member}, names=names)
+    assert read.transaction_id == "607314001233"
+    assert json.loads(read.raw) == {"status": "APPROVED", **member}
+    cut = answer({"transactionId": CARD, "callerTrxId": int(CARD)})
+    assert (cut.transaction_id, cut.caller_trx_id) == ("*" * 12 + "1111",) * 2
+
+
 def test_the_whole_answer_is_kept() -> None:
     told = {"status": "X", "nested": {"list": [1, None, True, "text"]}}
     assert json.loads(answer(told).raw) == told

@@ -58,6 +58,7 @@ STATUS_WORDS: Final[Mapping[str, Status]] = MappingProxyType({each.value: each f
 """The words for a status, in capitals."""
 
 _as_json: Final = msgspec.json.Encoder(decimal_format="number")
+_NAMING: Final = ("caller_trx_id", "merchant_id", "transaction_id")
 _DEEPEST: Final = 4
 _LONGEST_TEXT: Final = 256
 _MINOR: Final = re.compile(r"[0-9]{1,15}\Z")
@@ -129,7 +130,7 @@ class CheckAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_answer(octets: bytes, table: Aliases) -> CheckAnswer:
     """What an answer says. Raises `RemoteProtocolError` when it is no object at all."""
-    members, raw = _members(octets)
+    members, raw = _members(octets, _members_that_name(table))
     unclear: list[str] = []
     found = {name: _found(members, name, table, unclear) for name in FIELDS}
     texts = {name: _text(value, name, unclear) for name, value in found.items()}
@@ -153,7 +154,14 @@ def read_answer(octets: bytes, table: Aliases) -> CheckAnswer:
 _PLAIN: Final = tuple(FIELDS.keys() - {"status", "amount", "pan", "at", "updated_at"})
 
 
-def _members(octets: bytes) -> tuple[dict[str, Any], bytes]:
+def _members_that_name(table: Aliases) -> frozenset[str]:
+    """The members that name something, wherever they stand."""
+    names = (each for field in _NAMING for each in table.names[field])
+    numbers = {each.rpartition(".")[2] for each in table.names["pan"]}
+    return frozenset(each.rpartition(".")[2] for each in names) - numbers
+
+
+def _members(octets: bytes, naming: frozenset[str]) -> tuple[dict[str, Any], bytes]:
     """The object, and itself in JSON, both without card numbers."""
     if len(octets) > reading.LARGEST_ANSWER:
         raise RemoteProtocolError(f"It has {len(octets)} octets.")
@@ -165,7 +173,7 @@ def _members(octets: bytes) -> tuple[dict[str, Any], bytes]:
             object_pairs_hook=_object,
         )
         if isinstance(loose, dict):
-            members: dict[str, Any] = _cut(loose)
+            members: dict[str, Any] = _cut(loose, naming)
             return members, _as_json.encode(members)
     except (ValueError, InvalidOperation, *reading.NOT_JSON):  # a number without end, too
         pass
@@ -183,18 +191,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _cut(value: Any) -> Any:  # Any: JSON of any shape
+def _cut(value: Any, naming: frozenset[str], member: str = "") -> Any:  # Any: JSON of any shape
     """The same without card numbers, which may be numbers there, too."""
-    if isinstance(value, str):
-        return pan.masked(value)
     if isinstance(value, bool) or value is None:
         return value
-    if isinstance(value, int | Decimal):
-        cut = pan.masked(text := str(value))
+    if isinstance(value, str | int | Decimal):
+        text = str(value)
+        cut = reading.named(text) if member in naming else pan.masked(text)
         return value if cut == text else cut
     if isinstance(value, list):
-        return [_cut(each) for each in value]
-    return {pan.masked(key): _cut(each) for key, each in value.items()}
+        return [_cut(each, naming) for each in value]
+    return {pan.masked(key): _cut(each, naming, key) for key, each in value.items()}
 
 
 def _found(members: dict[str, Any], field: str, table: Aliases, unclear: list[str]) -> Any:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 import msgspec
 
 from tillwire import pan
+from tillwire.dialects.softpos.wire import reading
 from tillwire.errors import InvalidRequest, RemoteProtocolError
 from tillwire.money import MAX_MINOR
 
@@ -33,6 +34,8 @@ _RESULT: Final = re.compile(r"-?[0-9]{1,3}\Z")
 _MINOR: Final = re.compile(r"[0-9]{1,12}\Z")
 _STAMP: Final = re.compile(r"[0-9]{10}\Z")
 _KEY: Final = re.compile(r"[A-Za-z0-9_]{1,40}\Z")
+_NAMES: Final = frozenset({"callerTrxId", "CT103", "f37", "f42", "merchantId"})
+"""Keys of what names something."""
 _ONCE: Final = {"hideRetry": "true"}
 """The app does not offer to try again under the same id: its first end is told as the end."""
 _ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -202,7 +205,10 @@ def read_return(query: str) -> Returned:
         terminal_id=terminal,
         host_total=_amount(fields, "hostTotal", needed=False) if closure else None,
         terminal_total=_amount(fields, "terminalTotal", needed=False) if closure else None,
-        fields={key: pan.masked(value) for key, value in fields.items()},
+        fields={
+            key: reading.named(value) if key in _NAMES else pan.masked(value)
+            for key, value in fields.items()
+        },
     )
     _check_whole(found)
     return found

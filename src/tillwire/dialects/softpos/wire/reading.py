@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
+from tillwire import pan
 from tillwire.errors import InvalidRequest, RemoteProtocolError
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -57,6 +58,12 @@ def read_form(octets: bytes) -> dict[str, str]:
     if len(fields) != len(pairs):
         raise InvalidRequest("body", "a field is there twice")
     return fields
+
+
+def named(text: str) -> str:
+    """What names something, without card numbers of known issuers (law 7): one in ten acquirer's
+    references would pass for a card number otherwise, and books know payments by them."""
+    return pan.masked(text) if pan.is_in(text) else text
 
 
 def needed(fields: Mapping[str, str], name: str) -> str:
