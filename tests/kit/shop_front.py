@@ -20,6 +20,8 @@ from tests.kit.sandbox_process import Card
 
 PATIENCE: Final = 30.0
 """Seconds that one reply may take on a busy machine."""
+ENDS_WITHIN: Final = 30.0
+"""Seconds that a sale may take on a busy machine."""
 OPEN: Final = "CREATED"
 PROBLEM: Final = "application/problem+json"
 _PAUSE: Final = 0.02
@@ -129,7 +131,7 @@ class Till:
         """Those of this reference: what a till does when the answer to its order was lost."""
         return [each for each in self.listed() if each["merchant_order_reference"] == reference]
 
-    def follow(self, transaction_id: str, seconds: float) -> Json:
+    def follow(self, transaction_id: str, seconds: float = ENDS_WITHIN) -> Json:
         """Read it until it has ended, so many seconds at most; as it was read last."""
         end = time.monotonic() + seconds
         while True:

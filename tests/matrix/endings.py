@@ -18,8 +18,6 @@ class Expected:
     """Minor units that the cardholder was charged; None: nothing."""
     says: tuple[str, ...] = ()
     """Words on both receipts."""
-    within: float = 5.0
-    """Seconds that it may take, on a busy machine."""
 
     @property
     def has_receipt(self) -> bool:
@@ -27,19 +25,17 @@ class Expected:
         return bool(self.says)
 
 
-def _approved(moved: int, *says: str, within: float = 5.0) -> Expected:
-    return Expected("CLEARED", "APPROVED", moved, ("APPROVED", "Auth. code", *says), within)
+def _approved(moved: int, *says: str) -> Expected:
+    return Expected("CLEARED", "APPROVED", moved, ("APPROVED", "Auth. code", *says))
 
 
-def _declined(*says: str, within: float = 5.0) -> Expected:
-    return Expected("CANCELLED", "DECLINED", None, ("DECLINED", *says), within)
+def _declined(*says: str) -> Expected:
+    return Expected("CANCELLED", "DECLINED", None, ("DECLINED", *says))
 
 
 def _cancelled(*says: str) -> Expected:
     return Expected("CANCELLED", None, None, says)
 
-
-RECOVERED_WITHIN: Final = 30.0
 
 PURCHASES: Final = {
     0: _approved(1000, "TOTAL EUR 10.00"),
@@ -50,14 +46,14 @@ PURCHASES: Final = {
     43: _cancelled("CANCELLED"),
     44: _cancelled("CANCELLED"),
     45: _declined("Response 51"),  # this API cannot ask for partial approval
-    46: _approved(1046, "TOTAL EUR 10.46", within=RECOVERED_WITHIN),
+    46: _approved(1046, "TOTAL EUR 10.46"),
     47: Expected(OPEN, None, 1047),
     48: _approved(1048, "TOTAL EUR 10.48"),
     49: _approved(1049, "TOTAL EUR 10.49"),
     50: _approved(1050, "Signature", "TOTAL EUR 10.50"),
     51: _approved(1051, "CURRENCY CONVERSION", "TOTAL EUR 10.51"),
     52: _cancelled(),
-    53: _declined("Response 05", within=RECOVERED_WITHIN),
+    53: _declined("Response 05"),
     54: _approved(1159, "Tip EUR 1.05", "TOTAL EUR 11.59"),
     55: _approved(1055, "TOTAL EUR 10.55"),
     99: _approved(1099, "TOTAL EUR 10.99"),

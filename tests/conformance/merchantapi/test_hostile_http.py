@@ -81,7 +81,7 @@ def test_an_order_may_come_byte_by_byte(line: Line, sandbox: SandboxProcess) -> 
     assert reply.status == 201
     sale = json.loads(reply.body)["id"]
     till = Till(sandbox.card, sandbox.card["merchantapi"]["terminals"][0])
-    assert till.follow(sale, 10.0)["result"] == "APPROVED"
+    assert till.follow(sale)["result"] == "APPROVED"
     assert charged(sandbox.card, "in pieces") == [1000]
 
 
