@@ -36,7 +36,9 @@ def ask(
             "environment": dict(environment),
         }
         line = json.dumps(order).encode(ENCODING) + b"\n"
-        connection.sendall(line[socket.send_fds(connection, [line], files) :])
+        rest = line[socket.send_fds(connection, [line], files) :]
+        if rest:  # without one the process may have ended by now, and nobody listens any more
+            connection.sendall(rest)
     except BaseException:
         connection.close()
         raise

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import signal
+import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,24 @@ def test_it_has_the_environment_that_it_is_given(tmp_path: Path) -> None:
         assert forked.wait(60) == 0
         lines = (tmp_path / "out").read_text(encoding="utf-8").splitlines()
         assert max(map(len, lines)) == columns
+
+
+def test_a_command_may_end_before_its_client_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = socket.send_fds
+
+    def dawdle(connection: socket.socket, octets: Sequence[bytes], files: Sequence[int]) -> int:
+        sent = send(connection, octets, files)
+        ended = select.poll()
+        ended.register(connection, select.POLLRDHUP)
+        assert ended.poll(60_000)
+        return sent
+
+    monkeypatch.setattr(socket, "send_fds", dawdle)
+    forked = nursery().launch(("tillwire.cli", "--version"), tmp_path / "out", tmp_path / "err", {})
+    assert forked.wait(60) == 0
+    assert (tmp_path / "out").read_text() == f"{__version__}\n"
 
 
 def test_a_kill_is_told(tmp_path: Path) -> None:
