@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import signal
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from tests.kit.nursery import nursery
+from tests.kit.ports import in_turn, is_free
 
 SANDBOX: Final = ("tillwire.cli", "sandbox")
 """The command, as a nursery takes it."""
 PORTS: Final = 6
 """Ports that a sandbox may use from its base on."""
-STARTS_WITHIN: Final = 30.0
+STARTS_WITHIN: Final = 120.0
 """Seconds for a start on a busy machine."""
-STOPS_WITHIN: Final = 20.0
+STOPS_WITHIN: Final = 60.0
 """Seconds for a clean stop on a busy machine."""
 
-_BASES: Final = range(20_000, 32_000, PORTS)
-"""Below the ports that the system gives out by itself."""
+_BASES: Final = in_turn(range(20_000, 32_000, PORTS))
 _PAUSE: Final = 0.01
 _TRIES: Final = 5
 _PORT_TAKEN: Final = "choose another base port"
@@ -129,7 +127,7 @@ def start_sandbox(
         try:
             sandbox.wait_until_ready()
         except NotStartedError as error:
-            # Between the look and the start, another test's sandbox was quicker.
+            # Between the look and the start, somebody else's sandbox was quicker.
             if _PORT_TAKEN not in str(error) or attempt == _TRIES - 1:
                 raise
         except BaseException:
@@ -161,19 +159,4 @@ def running_sandbox(
 
 def free_base_port() -> int:
     """A port that is free now, as are those that follow it in a sandbox."""
-    # Apart from the seeded generator: two test processes must not look at the same ports.
-    choose = random.SystemRandom()
-    while True:
-        base = choose.choice(_BASES)
-        if all(_is_free(port) for port in range(base, base + PORTS)):
-            return base
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+    return next(base for base in _BASES if all(is_free(port) for port in range(base, base + PORTS)))

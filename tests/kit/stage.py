@@ -54,16 +54,25 @@ class SocketStage:
     def __init__(self) -> None:
         self._proxies: list[_Proxy] = []
         self._unanswering: list[socket.socket] = []
+        self._refusing: list[socket.socket] = []
 
     async def before(self, host: str, port: int, *faults: Faults) -> Address:
         """The proxy's address. Refusing and not answering are a matter of all its connections."""
         if any(each.connect is Connect.REFUSE for each in faults):
-            return _refusing()
+            return self._refuse()
         if any(each.connect is Connect.SILENCE for each in faults):
             return self._silent()
         proxy = _Proxy((host, port), faults)
         self._proxies.append(proxy)
         return await proxy.start()
+
+    def _refuse(self) -> Address:
+        # Nobody else can have its port meanwhile.
+        taken = socket.socket()
+        taken.bind((LOOPBACK, 0))
+        self._refusing.append(taken)
+        address: Address = taken.getsockname()
+        return address
 
     def _silent(self) -> Address:
         # A backlog that is full: Linux drops further connection requests without a word.
@@ -81,14 +90,8 @@ class SocketStage:
         """End the proxies and their connections."""
         for proxy in self._proxies:
             await proxy.close()
-        for each in self._unanswering:
+        for each in (*self._refusing, *self._unanswering):
             each.close()
-
-
-def _refusing() -> Address:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        address: Address = listener.getsockname()
-    return address
 
 
 _RESET: Final = struct.pack("ii", 1, 0)

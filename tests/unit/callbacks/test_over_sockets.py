@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -98,13 +99,12 @@ async def test_a_receiver_that_misbehaves_has_not_got_it(
 
 
 async def test_a_receiver_that_is_down_refuses(tmp_path: Path) -> None:
-    first = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
-    host, port = first.sockets[0].getsockname()
-    first.close()
-    await first.wait_closed()
-    async with guarded("127.0.0.1") as client, outbox(tmp_path, client) as life:
-        (down,) = await life.post(life.letter(url=f"http://{host}:{port}/", pauses=()))
-        assert (await life.settled(down)).trouble == "The connection was refused."
+    with socket.socket() as down:  # its port is nobody else's meanwhile
+        down.bind(("127.0.0.1", 0))
+        host, port = down.getsockname()
+        async with guarded("127.0.0.1") as client, outbox(tmp_path, client) as life:
+            (number,) = await life.post(life.letter(url=f"http://{host}:{port}/", pauses=()))
+            assert (await life.settled(number)).trouble == "The connection was refused."
 
 
 async def test_no_redirect_is_followed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.ports import free_port
 from tests.kit.sandbox_process import SandboxProcess, start_sandbox
 from tests.unit.cli.conftest import Run
 from tillwire.cli import control
@@ -51,12 +52,6 @@ name = "tills"
 port = 8443
 pages = ["health"]
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 def till(port: int) -> socket.socket:

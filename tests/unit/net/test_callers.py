@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Network
@@ -12,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.kit.network import LOOPBACK
+from tests.kit.ports import free_port
 from tests.kit.runner import virtual
 from tests.kit.virtual_loop import virtual_loop
 from tillwire.core.ports import Connection
@@ -30,13 +30,6 @@ async def listening(peer: str = LOOPBACK) -> AsyncIterator[CallerPort]:
         yield port
     finally:
         port.close()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind((LOOPBACK, 0))
-        number: int = found.getsockname()[1]
-        return number
 
 
 class Terminal:

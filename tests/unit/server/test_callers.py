@@ -13,9 +13,10 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from tests.kit.ports import free_port
 from tests.unit.ecr17.driver.till import terminal
 from tests.unit.net.test_callers import Terminal as Calling
-from tests.unit.net.test_callers import exchanged, free_port
+from tests.unit.net.test_callers import exchanged
 from tests.unit.server import rig
 from tests.unit.server.rig import Echo
 from tillwire.core.estate import Estate

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from tests.kit.ports import free_port
 from tests.unit.server import control_rig, rig
 from tests.unit.server.control_rig import Operator, lane, operated, settings
 from tests.unit.server.rig import Lines
@@ -43,12 +44,6 @@ async def is_served(port: int) -> bool:
     answer = await peer.ask(b"hello")
     peer.writer.close()
     return answer == b"hello"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 async def page(operator: Operator, path: str) -> str:
