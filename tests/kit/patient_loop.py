@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-PIECE: Final = 0.01
+PIECE: Final = 0.004
 """Seconds that count at most, between two looks at the sockets."""
 
 

@@ -128,7 +128,7 @@ async def test_what_does_not_belong_here_is_refused_and_others_are_served(tmp_pa
 async def test_who_never_ends_or_comes_too_often_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "LIMITS", Limits(connections=1, header_seconds=0.1))
+    monkeypatch.setattr(control, "LIMITS", Limits(connections=1, header_seconds=0.5))
     async with control_rig.operated(control_rig.settings(tmp_path)) as operator:
         reader, writer = await asyncio.open_unix_connection(str(operator.path))
         writer.write(b"GET /la")

@@ -266,7 +266,7 @@ async def test_a_head_that_is_too_large_is_refused(head: bytes, tmp_path: Path) 
 
 
 async def test_a_head_that_does_not_arrive_in_time_is_refused(tmp_path: Path) -> None:
-    front = rig.listener(limits=Limits(header_seconds=0.05))
+    front = rig.listener(limits=Limits(header_seconds=0.2))
     async with rig.running(rig.configuration(tmp_path, front), rig.kinds(Echo())) as gateway:
         unfinished = await raw(gateway, b"GET / HTTP/1.1\r\nHost:")
         silent = await raw(gateway, b"")

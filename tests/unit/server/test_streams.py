@@ -182,7 +182,7 @@ async def test_one_connection_too_many_is_closed(tmp_path: Path) -> None:
 
 
 async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(tmp_path: Path) -> None:
-    async with serving(tmp_path, Lines(), limits=Limits(idle_seconds=0.05)) as gateway:
+    async with serving(tmp_path, Lines(), limits=Limits(idle_seconds=0.3)) as gateway:
         idle, busy = await connect(gateway), await connect(gateway)
         await idle.ask(b"hello")
         await busy.ask(b"work")
