@@ -467,6 +467,11 @@ async def test_what_was_paid_on_a_device_elsewhere_is_not_of_where_it_stands_now
     here = msgspec.structs.replace(counter.terminal(), id="lane-2", serial=SERIAL, tid="")
     await counter.gateway.engine.change_estate(lambda unit: unit.put(here))
     assert await _listed(counter, here.id) == {counter.system.tasks[1].id: ""}
+    known = await counter.gateway.engine.last_transaction(here.id)
+    assert known.entry is not None
+    assert (known.entry.name, known.known) == (counter.system.tasks[1].id, None)
+    counter.system.tasks.pop()
+    assert (await counter.gateway.engine.last_transaction(here.id)).entry is None
     counter.system.gets.append(_page())
     assert await _listed(counter, LANE) == {counter.system.tasks[0].id: paid.id}
 

@@ -235,14 +235,20 @@ class System:
         # A page of receipts takes a while to be read: in a thread, it keeps nobody waiting.
         return await asyncio.to_thread(told.read_page, response.body, response.headers)
 
-    async def newest(self) -> Told | None:
-        """The newest of the terminal's list, in whatever order that is. Raises `PeerError`."""
-        found: list[Told] = []
-        async for page in self.listed(self._clock.now()):
-            if page.unreadable:
-                raise RemoteProtocolError(f"{page.unreadable} of its list cannot be read.")
-            found += page.entries
-        return max(found, key=_made, default=None)
+    async def newest(self) -> AsyncIterator[Told]:
+        """The terminal's list, newest first, in whatever order it is told: as much of it as is
+        taken. Raises `PeerError`."""
+        seen: set[str] = set()
+        for begin in (self._clock.now(), Instant(0)):
+            found: list[Told] = []
+            async for page in self.listed(begin):
+                if page.unreadable:
+                    raise RemoteProtocolError(f"{page.unreadable} of its list cannot be read.")
+                found += page.entries
+            for each in sorted(found, key=_made, reverse=True):
+                if each.id not in seen:
+                    seen.add(each.id)
+                    yield each
 
     async def check_known(self) -> None:
         """Ask for as little as there is of the terminal's list. Raises `PeerError`."""

@@ -208,11 +208,13 @@ class MerchantApiDriver:
         return TerminalStatus(True, "The system knows it, and does not tell whether it polls.")
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
-        """Its last transaction, by the system's list."""
+        """Its last transaction, by the system's list of the device that stands here."""
         if not isinstance(errand, AskLast):
             raise Unsupported(f"Terminal {self._terminal.name} knows payments alone.")
-        newest = await self._system.newest()
-        return None if newest is None else outcome.entry_of(newest)
+        async for each in self._system.newest():
+            if await self._may_be_here(entry := outcome.entry_of(each)):
+                return entry
+        return None
 
     async def transactions(self, begin: Instant, end: Instant) -> AsyncIterator[Entry]:
         """What the system lists of the terminal as created or done in [begin, end): the journal
