@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -61,20 +61,26 @@ DIFFERENT: Final = 3
 """The exit status when there are differences."""
 _SHOWN: Final = 20
 
-_OPTIONS: Final = {TILL: "--till", ACQUIRER: "--acquirer"}
+DEFAULT_PROFILE: Final = "tillwire"
+_ProfilesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="How it is read: a name, or a TOML file; one for all files, or one for each.",
+        show_default=DEFAULT_PROFILE,
+    ),
+]
 
 
 def run(
-    till: Annotated[Path | None, typer.Option("--till", help="The till's export.")] = None,
-    acquirer: Annotated[
-        Path | None, typer.Option("--acquirer", help="The acquirer's or settlement file.")
+    till: Annotated[
+        list[Path] | None, typer.Option("--till", help="The till's export; may be repeated.")
     ] = None,
-    till_profile: Annotated[
-        str, typer.Option("--till-profile", help="How it is read: a name, or a TOML file.")
-    ] = "tillwire",
-    acquirer_profile: Annotated[
-        str, typer.Option("--acquirer-profile", help="How it is read: a name, or a TOML file.")
-    ] = "tillwire",
+    acquirer: Annotated[
+        list[Path] | None,
+        typer.Option("--acquirer", help="The acquirer's or settlement file; may be repeated."),
+    ] = None,
+    till_profile: _ProfilesOption = None,
+    acquirer_profile: _ProfilesOption = None,
     day: DayOption = "",
     begin: FromOption = "",
     end: ToOption = "",
@@ -107,13 +113,13 @@ def run(
     The acquirer's side is a file, or what the terminals' own clouds tell. Exit status 3: there are
     differences. Running it again opens nothing twice.
     """
-    files: dict[str, Source] = {
-        label: File(path, profiles.load(profile))
-        for label, path, profile in (
+    files: dict[str, Sequence[Source]] = {
+        label: _files(label, paths, named or [])
+        for label, paths, named in (
             (TILL, till, till_profile),
             (ACQUIRER, acquirer, acquirer_profile),
         )
-        if path is not None
+        if paths
     }
     if asks and ACQUIRER in files:
         raise InvalidRequest("--ask-terminals", "there is an acquirer's file, too", "one of both")
@@ -131,12 +137,11 @@ def run(
             now = SystemClock().now()
             theirs, window = ask_terminals(path, estate, window, terminals, now, remark)
             terminals = theirs.asked
-        file = files.get(ACQUIRER)
-        source = theirs.name if theirs else file.name if file else ""
-        resolver = Resolver(books, KeyFileVault(key_file(path, config)), path, source)
+        resolver = Resolver(books, KeyFileVault(key_file(path, config)), path)
 
         def compared(reader: Snapshot) -> Report:
-            others, moment_of = dict(files), accepted_at
+            others: dict[str, Source | Sequence[Source]] = {**files}
+            moment_of = accepted_at
             if theirs is not None:
                 others[ACQUIRER] = theirs.source(estate, reader, window)
                 moment_of = theirs.moment_of
@@ -164,6 +169,18 @@ def run(
         raise typer.Exit(DIFFERENT)
 
 
+def _files(label: str, paths: Sequence[Path], named: Sequence[str]) -> list[File]:
+    """The files of a side, with one profile for all or one for each. Raises `InvalidRequest` and
+    `ConfigurationError`."""
+    if len(named) not in (0, 1, len(paths)):
+        problem = f"there are {len(paths)} files and {len(named)} profiles"
+        allowed = "none, one for all files, or one for each in their order"
+        raise InvalidRequest(f"--{label}-profile", problem, allowed)
+    known = {each: profiles.load(each) for each in named or [DEFAULT_PROFILE]}
+    its = [*named] if len(named) == len(paths) else [*known] * len(paths)
+    return [File(path, known[each]) for path, each in zip(paths, its, strict=True)]
+
+
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -188,16 +205,14 @@ def _written(report: Report, folder: Path) -> list[Path]:
 class Resolver:
     """Tells the engine what the acquirer knows."""
 
-    def __init__(self, books: SqliteJournal, vault: KeyFileVault, path: Path, source: str) -> None:
-        """`source` is the acquirer's side, by its name."""
+    def __init__(self, books: SqliteJournal, vault: KeyFileVault, path: Path) -> None:
         self._books = books
         self._vault = vault
         self._path = path
-        self._source = source
 
     def resolve(self, known: list[Resolution]) -> set[str]:
         """Those of them that have ended so."""
-        orders = [ResolveOrder(each.transaction_id, each.outcome, self._source) for each in known]
+        orders = [ResolveOrder(each.transaction_id, each.outcome, each.source) for each in known]
         look = "tillwire transactions blocked"
         first = ask(self._path, "POST", "/resolve", ResolveDone, orders[0], look=look)
         if first is None:
@@ -235,7 +250,7 @@ def _report(books: SqliteJournal, found: list[Finding]) -> int:
 def _say(report: Report, window: Window, new: int, *, dry_run: bool) -> None:
     say(f"Compared: {', '.join(f'{label} ({name})' for label, name in report.sources.items())}.")
     for label, count in report.left_out.items():
-        say(f"Rows of {report.sources[label]} left out, as its profile says: {count}.")
+        say(f"Rows of {report.sources[label]} left out, as the profile says: {count}.")
     say()
     kinds: Iterable[tuple[str, int]] = (
         (words, report.kinds[kind]) for kind, words in reports.WORDS.items()

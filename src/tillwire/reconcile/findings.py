@@ -57,7 +57,7 @@ def findings(differences: Iterable[Result], sources: Mapping[str, str]) -> list[
                 kind=each.kind.value,
                 transaction_id=ours.texts["transaction_id"] if ours else None,
                 known=_known(each),
-                heard=heard(each, sources),
+                heard=heard(each),
                 source=", ".join(sources[label] for label in LABELS[1:] if label in sources),
             )
         )
@@ -90,10 +90,10 @@ def _known(result: Result) -> str:
     return f"The gateway has {described(ours)}." if ours else "The gateway has nothing of it."
 
 
-def heard(result: Result, sources: Mapping[str, str]) -> str:
+def heard(result: Result) -> str:
     """What the other sides say, and what is wrong with it, in sentences."""
     told = [
-        f"The {label} ({sources[label]}, row {row.row}) has {described(row)}."
+        f"The {label} ({row.source}, row {row.row}) has {described(row)}."
         for label, row in result.seen.items()
         if label != GATEWAY
     ]

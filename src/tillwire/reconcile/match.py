@@ -11,7 +11,7 @@ Every row of every side is in exactly one place: agreed, or in one cluster.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -19,7 +19,7 @@ from tillwire.core.model import TransactionType
 from tillwire.errors import InvalidRequest
 from tillwire.reconcile.facts import FACTS, HELD, MOVED, NOTHING, OPEN, REVERSED
 from tillwire.reconcile.profiles import Key
-from tillwire.reconcile.sides import KeyOf, Side, fetch, keys_of, load
+from tillwire.reconcile.sides import KeyOf, Numbers, Shared, Side, fetch, keys_of, load
 from tillwire.reconcile.workspace import Workspace
 
 GATEWAY: Final = "gateway"
@@ -30,48 +30,65 @@ LABELS: Final = (GATEWAY, TILL, ACQUIRER)
 NEAR: Final = 86_400_000
 """Milliseconds between two rows of one transaction, where others may have the same key later."""
 
-_EARLIEST: Final = "ms, acquirer_reference, reference, stan, authorisation_code, card_last4, n"
-"""The order of rows under one key, which is not their file's as long as they differ in anything."""
+_EARLIEST: Final = (
+    "ms, acquirer_reference, reference, stan, authorisation_code, card_last4, transaction_id, "
+    "original_id, terminal, tid, type, status, minor, cur, n"
+)
+"""The order of rows under one key, which is not that of their files, or in them, as long as they
+differ in anything that is told of them."""
 
-Keys = Mapping[str, list[KeyOf]]
+Keys = Mapping[str, list[Shared]]
 """The keys that the gateway's rows have in common with each other side."""
 
 
-def match(workspace: Workspace, sides: Mapping[str, Side]) -> None:
+def match(workspace: Workspace, sides: Mapping[str, Side]) -> Mapping[str, Numbers]:
     """Make the tables `agreed` (how many rows of a place, day and kind do) and `clusters` (all
-    others, with their texts in `rows_LABEL`). Raises `InvalidRequest`."""
+    others, with their texts in `rows_LABEL`); how each side's rows are numbered. Raises
+    `InvalidRequest`."""
     others = [label for label in LABELS[1:] if label in sides]
     keys = {label: _common(sides[GATEWAY], sides[label]) for label in others}
-    first = {GATEWAY: {label: found[0] for label, found in keys.items()}}
-    first |= {label: {GATEWAY: keys[label][0]} for label in others}
-    records = {
-        label: load(workspace, sides[label], its_keys, grouping=label == GATEWAY)
-        for label, its_keys in first.items()
-    }
+    chosen = {label: _first(keys[label]) for label in others}
+    first = {GATEWAY: {label: key for label, (key, _) in chosen.items()}}
+    first |= {label: {GATEWAY: key} for label, (key, _) in chosen.items()}
+    numbers = {GATEWAY: load(workspace, sides[GATEWAY], first[GATEWAY], grouping=True)}
+    for label, (_, having) in chosen.items():
+        numbers[label] = load(workspace, sides[label], first[label], having=having)
     _join(workspace, others, keys)
     for label, its_keys in first.items():
         _choose(workspace, label, list(its_keys))
         workspace.run(f"DROP TABLE {label}")
     with workspace.in_order(), ThreadPoolExecutor(len(first)) as readers:
         fetched = [
-            readers.submit(fetch, workspace, sides[label], records[label]) for label in first
+            readers.submit(fetch, workspace, sides[label], numbers[label]) for label in first
         ]
         for each in fetched:
             each.result()
-    _pair_all(workspace, sides, others, keys)
+    _pair_all(workspace, sides, others, keys, numbers)
     _gather(workspace, others)
+    return numbers
 
 
-def _common(one: Side, other: Side) -> list[KeyOf]:
+def _common(one: Side, other: Side) -> list[Shared]:
     found = keys_of(one, other)
-    if not found:
-        raise InvalidRequest(
-            other.source.name,
-            "nothing in it says which of our transactions a row is",
-            "columns for transaction_id, for reference, for acquirer_reference, or for tid, stan "
-            "and authorisation_code",
-        )
+    for index, part in enumerate(other.parts):
+        if not any(index in each.others for each in found):
+            raise InvalidRequest(
+                part.source.name,
+                "nothing in it says which of our transactions a row is",
+                "columns for transaction_id, for reference, for acquirer_reference, or for tid, "
+                "stan and authorisation_code",
+            )
     return found
+
+
+def _first(keys: Sequence[Shared]) -> tuple[KeyOf, frozenset[int]]:
+    """The key that is the strongest one of most of a side's sources, and those sources. By it they
+    are joined; what the others have is read as text."""
+    having: dict[KeyOf, frozenset[int]] = {}
+    for each in keys:
+        known = frozenset().union(*having.values())
+        having[each.by] = having.get(each.by, frozenset()) | (each.others - known)
+    return max(having.items(), key=lambda each: len(each[1]))
 
 
 # --- what agrees ----------------------------------------------------------------------------
@@ -174,37 +191,49 @@ def _choose(workspace: Workspace, label: str, against: Sequence[str]) -> None:
 
 
 def _pair_all(
-    workspace: Workspace, sides: Mapping[str, Side], others: Sequence[str], keys: Keys
+    workspace: Workspace,
+    sides: Mapping[str, Side],
+    others: Sequence[str],
+    keys: Keys,
+    numbers: Mapping[str, Numbers],
 ) -> None:
     for label in LABELS[1:]:
         workspace.run(f"CREATE TABLE twins_{label} (n BIGINT, twin BIGINT)")
         workspace.run(_empty_pairs(GATEWAY, label))
     workspace.run(_empty_pairs(TILL, ACQUIRER))
     for label in others:
-        _pair(workspace, GATEWAY, label, keys[label])
+        _pair(workspace, GATEWAY, label, keys[label], numbers)
     if len(others) == 2:
-        _pair(workspace, TILL, ACQUIRER, keys_of(sides[TILL], sides[ACQUIRER]))
+        _pair(workspace, TILL, ACQUIRER, keys_of(sides[TILL], sides[ACQUIRER]), numbers)
 
 
 def _empty_pairs(one: str, other: str) -> str:
     return f"CREATE TABLE pairs_{one}_{other} (a BIGINT, b BIGINT, key VARCHAR, alone BOOLEAN)"
 
 
-def _pair(workspace: Workspace, one: str, other: str, keys: Sequence[KeyOf]) -> None:
+def _pair(
+    workspace: Workspace,
+    one: str,
+    other: str,
+    keys: Sequence[Shared],
+    numbers: Mapping[str, Numbers],
+) -> None:
     """Pair what two sides still have, key by key; the result is in `pairs_ONE_OTHER`. Rows of the
     same facts come before others, and rows of the same day before others: a key may come again
     tomorrow, or today, after a sale was reversed."""
     pairs = f"pairs_{one}_{other}"
-    for index, key in enumerate(keys):
+    left = [(each.by, numbers[one].within(each.ones)) for each in keys]
+    right = [(each.by, numbers[other].within(each.others)) for each in keys]
+    for index, (key, *_) in enumerate(keys):
         # Whoever names another id of ours is of another transaction, whatever else is the same.
-        unnamed = "transaction_id IS NULL" if index and keys[0].key is Key.ID else "true"
-        stronger = " AND ".join(f"({each.sql()}) IS NULL" for each in keys[:index]) or "true"
+        unnamed = _lacking(each for each in right[:index] if each[0].key is Key.ID)
         counts = {"l": 0, "r": 0}
-        tables = (("r", other, "b", unnamed), ("l", one, "a", "true"))
-        for table, label, taken, allowed in tables:
+        tables = (("r", other, "b", right, unnamed), ("l", one, "a", left, "true"))
+        for table, label, taken, known, allowed in tables:
             if counts["r"] or label != GATEWAY:
                 free = f"n NOT IN (SELECT {taken} FROM {pairs}) {_not_taken(one, label)}"
-                condition = f"{free} AND {allowed}"
+                condition = f"{free} AND {known[index][1]} AND {allowed}"
+                stronger = _lacking(known[:index])
                 counts[table] = _candidates(workspace, table, label, key, stronger, condition)
         if all(counts.values()):
             _pair_by(workspace, pairs, key, "facts, day", _EARLIEST)
@@ -212,13 +241,19 @@ def _pair(workspace: Workspace, one: str, other: str, keys: Sequence[KeyOf]) -> 
             # One side says of a sale that it was reversed, the other has the reversal beside it.
             _pair_by(workspace, pairs, key, "paid, day", _EARLIEST)
             _pair_by(workspace, pairs, key, "paid", _EARLIEST)
-        for table, label, taken, _ in tables:
+        for table, label, taken, *_ in tables:
             if label != GATEWAY and counts[table] > 1:  # the gateway's are sales of their own
                 _set_apart(workspace, table, label, key, f"SELECT {taken} FROM {pairs}")
         if all(counts.values()):
             paid_first = f"class = {MOVED} DESC, {_EARLIEST}"
             _pair_by(workspace, pairs, key, "day", paid_first)
             _pair_by(workspace, pairs, key, "", paid_first)
+
+
+def _lacking(keys: Iterable[tuple[KeyOf, str]]) -> str:
+    """Whether a row has none of these keys; each counts for the rows of its condition."""
+    lacks = (f"(({key.sql()}) IS NULL OR NOT {condition})" for key, condition in keys)
+    return " AND ".join(lacks) or "true"
 
 
 def _candidates(

@@ -11,7 +11,7 @@ import csv
 import io
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -88,6 +88,7 @@ def view(report: Report) -> dict[str, Any]:
         "to": _rfc3339(window.end),
         "time_zone": window.zone,
         "sources": report.sources,
+        "files": report.files,
         "left_out": report.left_out,
         "kinds": {kind.value: report.kinds[kind] for kind in WORDS},
         "totals": [_group_view(each) for each in report.groups],
@@ -114,7 +115,8 @@ def difference_view(result: Result) -> dict[str, Any]:
     return {
         "kind": result.kind.value,
         "kinds": [kind.value for kind in result.kinds],
-        "repeats_row": None if result.twin is None else result.twin + 1,
+        "repeats_row": result.twin.row if result.twin else None,
+        "repeats_file": result.twin.source if result.twin else None,
         **{label: _seen_view(result.seen.get(label)) for label in LABELS},
     }
 
@@ -123,6 +125,7 @@ def _seen_view(row: Seen | None) -> dict[str, Any] | None:
     if row is None:
         return None
     return {
+        "file": row.source,
         "row": row.row,
         "type": row.type.value,
         "status": row.status.value,
@@ -140,7 +143,10 @@ def fact(row: Seen | None) -> str:
 
 def words(result: Result) -> str:
     """What a comparison came to, for people."""
-    twin = "" if result.twin is None else f" of row {result.twin + 1}"
+    twin = ""
+    if result.twin is not None:
+        elsewhere = "" if result.twin.source == result.first.source else f" of {result.twin.source}"
+        twin = f" of row {result.twin.row}{elsewhere}"
     return ", ".join(WORDS[kind] for kind in result.kinds) + twin
 
 
@@ -184,7 +190,7 @@ def _csv(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _difference_rows(report: Report) -> Iterable[Sequence[str]]:
-    columns = ("row", *_FACTS, *TEXTS)
+    columns = ("file", "row", *_FACTS, *TEXTS)
     labels = [label for label in LABELS if label in report.sources]
     yield ["kind", "kinds", *(f"{label}_{name}" for label in labels for name in columns)]
     for each in report.differences:
@@ -264,13 +270,14 @@ def html(report: Report) -> str:
         groups=[(each, day_of(each.day), *_cells(each, labels)) for each in asked_for(report)],
         sums=[(each, *_cells(each, labels)) for each in sums(report)],
         not_said=NOT_SAID,
-        shown=[_shown(each, labels, zone) for each in report.differences[:MOST_SHOWN]],
+        shown=[_shown(each, report.sources, zone) for each in report.differences[:MOST_SHOWN]],
         legible=legible,
         hidden=max(0, len(report.differences) - MOST_SHOWN),
     )
 
 
-def _shown(result: Result, labels: Sequence[str], zone: str) -> _Shown:
+def _shown(result: Result, sources: Mapping[str, str], zone: str) -> _Shown:
+    labels = [label for label in LABELS if label in sources]
     first = result.first
     at, named = moment(first.at, zone), _named(first)
     sides = []
@@ -278,11 +285,16 @@ def _shown(result: Result, labels: Sequence[str], zone: str) -> _Shown:
         if (row := result.seen.get(label)) is None:
             sides.append(_Side())
             continue
-        own = [] if label == GATEWAY else [f"row {row.row}"]
+        own = [] if label == GATEWAY else [_place(row, alone=row.source == sources[label])]
         own += [own_at] if (own_at := moment(row.at, zone)) != at else []
         own += [each for each in _named(row) if each not in named]
         sides.append(_Side(fact(row), ", ".join(own), fact(row) != fact(first)))
     return _Shown(words(result), at, result.name, ", ".join(named), sides)
+
+
+def _place(row: Seen, *, alone: bool) -> str:
+    """Where it stands; `alone` in its side's only file."""
+    return f"row {row.row}" if alone else f"{row.source}, row {row.row}"
 
 
 def _named(row: Seen) -> list[str]:

@@ -19,6 +19,7 @@ from tillwire.money import Money
 from tillwire.reconcile.facts import CURRENCY_CODES, HELD, MOVED, NOTHING, OPEN, REVERSED
 from tillwire.reconcile.match import ACQUIRER, GATEWAY, LABELS, TILL
 from tillwire.reconcile.profiles import TEXTS, Key, Status
+from tillwire.reconcile.sides import Numbers, Origin
 from tillwire.reconcile.workspace import Workspace
 
 PAGE: Final = 10_000
@@ -80,6 +81,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Whether money goes to the cardholder."""
     texts: Mapping[str, str]
     """The columns that it has of `profiles.TEXTS`."""
+    source: str = ""
+    """The name of its source: of a file, say."""
 
     @property
     def terminal(self) -> str:
@@ -100,8 +103,8 @@ class Result(msgspec.Struct, frozen=True):
     """The weightiest first; MATCHED, OUTSIDE and DUPLICATE stand alone."""
     seen: Mapping[str, Seen]
     """The rows, by the side's label."""
-    twin: int | None = None
-    """Of a duplicate: the number of the row that it repeats."""
+    twin: Origin | None = None
+    """Of a duplicate: the row that it repeats."""
     key: Key | None = None
     """By what the acquirer's row was found to be the gateway's."""
     alone: bool = False
@@ -206,9 +209,14 @@ def count_agreed(workspace: Workspace, others: Sequence[str], totals: Totals) ->
 
 
 def results(
-    workspace: Workspace, others: Sequence[str], *, condition: str = "true"
+    workspace: Workspace,
+    others: Sequence[str],
+    numbers: Mapping[str, Numbers],
+    *,
+    condition: str = "true",
 ) -> Iterator[Result]:
-    """The results of all clusters, in the order of their times."""
+    """The results of all clusters, in the order of their times. `numbers` say where each side's
+    rows stand."""
     labels = (GATEWAY, *others)
     wide = ", ".join(f"{label}.n, " + ", ".join(f"{label}.{c}" for c in _WIDE) for label in labels)
     joins = " ".join(
@@ -228,28 +236,30 @@ def results(
             f"LEFT JOIN kin ON kin.n = c.gateway WHERE c.i > {begin} AND c.i <= {begin + PAGE} "
             "ORDER BY c.i"
         ):
-            yield _result(row, others)
+            yield _result(row, others, numbers)
 
 
-def _result(row: Sequence[Any], others: Sequence[str]) -> Result:
+def _result(row: Sequence[Any], others: Sequence[str], numbers: Mapping[str, Numbers]) -> Result:
     key, alone, twin, *rest = row
     kin = dict(zip(others, rest, strict=False))
     rest = rest[len(others) :]
     width = len(_WIDE) + 1
     seen = {
-        label: _seen(rest[index * width : (index + 1) * width])
+        label: _seen(rest[index * width : (index + 1) * width], numbers[label])
         for index, label in enumerate((GATEWAY, *others))
         if rest[index * width] is not None
     }
-    found = Result((Kind.MATCHED,), seen, twin, Key(key) if key else None, bool(alone))
+    (first, *_) = seen
+    repeats = None if twin is None else numbers[first].origin(twin)
+    found = Result((Kind.MATCHED,), seen, repeats, Key(key) if key else None, bool(alone))
     return msgspec.structs.replace(found, kinds=compare(found, others, kin))
 
 
-def _seen(values: Sequence[Any]) -> Seen:
-    number = values[0]
+def _seen(values: Sequence[Any], numbers: Numbers) -> Seen:
+    source, row = numbers.origin(values[0])
     found = dict(zip(_WIDE, values[1:], strict=True))
     return Seen(
-        row=number + 1,
+        row=row,
         type=_TYPES[found["type"]],
         status=_STATUSES[found["status"]],
         amount=Money(found["minor"], CURRENCY_CODES[found["cur"]]),
@@ -259,6 +269,7 @@ def _seen(values: Sequence[Any]) -> Seen:
         meaning=found["class"],
         back=bool(found["direction"]),
         texts={name: found[name] for name in TEXTS if found[name]},
+        source=source,
     )
 
 

@@ -6,13 +6,14 @@ transactions about which there is evidence, is for the caller to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from tillwire.core.model import Evidence, Outcome, TransactionType, Verdict
+from tillwire.errors import InvalidRequest
 from tillwire.reconcile import profiles
 from tillwire.reconcile.facts import FACTS, MOVED, NOTHING, OPEN, REVERSED, Window
 from tillwire.reconcile.match import ACQUIRER, GATEWAY, LABELS, NEAR, match
@@ -26,12 +27,16 @@ from tillwire.reconcile.results import (
     results,
     too_many,
 )
-from tillwire.reconcile.sides import Side, telling
-from tillwire.reconcile.sources import File, Row, Rows, Source
+from tillwire.reconcile.sides import Numbers, Part, Side, telling
+from tillwire.reconcile.sources import File, Row, Rows, Source, Sources
 from tillwire.reconcile.workspace import Workspace, opened
 
 MOST: Final = 100_000
 """Differences that a run may find; more are no person's work, and of files of something else."""
+MOST_FILES: Final = 1000
+"""Files of one side."""
+MOST_NAMED: Final = 3
+"""Of them, how many a sentence names."""
 _STRONG: Final = (Key.ID, Key.REFERENCE, Key.ACQUIRER_REFERENCE)
 
 
@@ -40,6 +45,8 @@ class Resolution(msgspec.Struct, frozen=True):
 
     transaction_id: str
     outcome: Outcome
+    source: str = ""
+    """The name of the file, or of whatever else, that says it."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -47,7 +54,7 @@ class Report(msgspec.Struct, frozen=True):
 
     window: Window
     sources: Mapping[str, str]
-    """The sides' names, by label."""
+    """The sides' names, by label; of several files, all are in `files`."""
     groups: list[Group]
     kinds: Mapping[Kind, int]
     differences: list[Result]
@@ -56,7 +63,9 @@ class Report(msgspec.Struct, frozen=True):
     resolvable: list[str]
     """Those that are, and about which the acquirer's word is definite."""
     left_out: Mapping[str, int] = {}
-    """How many rows of a side's file are no transactions, as its profile says."""
+    """How many rows of a side's files are no transactions, as their profiles say."""
+    files: Mapping[str, Sequence[str]] = {}
+    """The names of a side's files, or of what else its rows are from, by label."""
 
     @property
     def agrees(self) -> bool:
@@ -78,8 +87,32 @@ def gateway_rows(rows: Iterable[Row]) -> Source:
     return Rows("the gateway", rows, profiles.load("tillwire"))
 
 
+def named(sources: Sequence[Source]) -> str:
+    """What a side is called in a sentence: by its files, the first of many."""
+    names = [each.name for each in sources]
+    if len(names) <= MOST_NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[: MOST_NAMED - 1])} and {len(names) - MOST_NAMED + 1} more files"
+
+
+def _listed(sources: Sources) -> dict[str, list[Source]]:
+    """The sources of each side. Files that have one name are called by their paths."""
+    listed = {
+        label: [*each] if isinstance(each, Sequence) else [each] for label, each in sources.items()
+    }
+    files = [each.name for some in listed.values() for each in some if isinstance(each, File)]
+    for label, some in listed.items():
+        if len(some) > MOST_FILES:
+            raise InvalidRequest(label, "it has too many files", f"up to {MOST_FILES}")
+        some[:] = [
+            each.by_path() if isinstance(each, File) and files.count(each.name) > 1 else each
+            for each in some
+        ]
+    return listed
+
+
 def reconcile(
-    sources: Mapping[str, Source],
+    sources: Sources,
     window: Window,
     *,
     resolve: Resolve = nothing,
@@ -88,50 +121,82 @@ def reconcile(
     say: Callable[[str], None] = lambda _: None,
     copied: Callable[[], None] = lambda: None,
 ) -> Report:
-    """Compare the sides: `gateway` with `till`, `acquirer`, or both. `folder` is for what does not
+    """Compare the sides: `gateway` with `till`, `acquirer`, or both; of several sources of a side,
+    such as files of several acquirers, all rows are compared as one. `folder` is for what does not
     fit into memory; `copied` is called when nothing but files is left to read. Raises
     `InvalidRequest` (a source cannot be read; nothing was imported) and `TillwireError` (more than
     `most` differences, no room in `folder`)."""
-    assert GATEWAY in sources
-    assert len(sources) > 1, "there is something to compare with"
-    others = [label for label in LABELS[1:] if label in sources]
+    listed = {label: some for label, some in _listed(sources).items() if some}
+    assert GATEWAY in listed
+    assert len(listed) > 1, "there is something to compare with"
+    others: list[str] = [label for label in LABELS[1:] if label in listed]
     with opened(folder) as workspace:
-        sides = {}
-        files = [label for label in others if isinstance(sources[label], File)]
-        for label in sorted((GATEWAY, *others), key=files.__contains__):
-            if files and label == files[0]:
-                copied()
-            say(f"Reading {sources[label].name}.")
-            prepared = sources[label].prepare(workspace, label)
-            prepared = telling(workspace, prepared, sources[label].name)
-            sides[label] = Side(label, sources[label], prepared, window)
-        if not files:
-            copied()
+        sides = _read(
+            workspace, {label: listed[label] for label in (GATEWAY, *others)}, window, say, copied
+        )
         workspace.seal()
         say("Comparing.")
-        match(workspace, sides)
-        totals, differences = _found(workspace, others, most)
-        resolvable, resolved = _resolve(workspace, others, resolve)
+        numbers = match(workspace, sides)
+        totals, differences = _found(workspace, others, numbers, most)
+        resolvable, resolved = _resolve(workspace, others, numbers, resolve)
         if resolved:
-            totals, differences = _found(workspace, others, most)
+            totals, differences = _found(workspace, others, numbers, most)
+    left_out = {
+        label: sum(part.prepared.left_out for part in side.parts) for label, side in sides.items()
+    }
     return Report(
         window=window,
-        sources={label: sources[label].name for label in (GATEWAY, *others)},
+        sources={label: named(listed[label]) for label in (GATEWAY, *others)},
         groups=totals.groups(),
         kinds=totals.kinds(),
         differences=differences,
         resolved=sorted(resolved),
         resolvable=sorted(resolvable - resolved),
-        left_out={label: n for label, each in sides.items() if (n := each.prepared.left_out)},
+        left_out={label: count for label, count in left_out.items() if count},
+        files={label: [each.name for each in listed[label]] for label in (GATEWAY, *others)},
     )
 
 
-def _found(workspace: Workspace, others: list[str], most: int) -> tuple[Totals, list[Result]]:
+def _read(
+    workspace: Workspace,
+    listed: Mapping[str, Sequence[Source]],
+    window: Window,
+    say: Callable[[str], None],
+    copied: Callable[[], None],
+) -> dict[str, Side]:
+    """The sides, with all that is read beside files read first."""
+    found = [
+        (label, index, source)
+        for label, some in listed.items()
+        for index, source in enumerate(some)
+    ]
+    found.sort(key=lambda each: isinstance(each[2], File))
+    parts: dict[tuple[str, int], Part] = {}
+    waiting = True
+    for label, index, source in found:
+        if waiting and isinstance(source, File):
+            copied()
+            waiting = False
+        say(f"Reading {source.name}.")
+        name = f"{label}_{index}"
+        prepared = telling(workspace, source.prepare(workspace, name), source.name)
+        parts[label, index] = Part(name, source, prepared, window)
+    if waiting:
+        copied()
+    return {
+        label: Side(label, [parts[label, index] for index in range(len(some))])
+        for label, some in listed.items()
+    }
+
+
+def _found(
+    workspace: Workspace, others: list[str], numbers: Mapping[str, Numbers], most: int
+) -> tuple[Totals, list[Result]]:
     """The sums, and the differences. Raises `TillwireError` when there are too many."""
     totals = Totals()
     count_agreed(workspace, others, totals)
     differences = []
-    for result in results(workspace, others):
+    for result in results(workspace, others, numbers):
         totals.add(result)
         if result.kind not in (Kind.MATCHED, Kind.OUTSIDE):
             differences.append(result)
@@ -144,19 +209,24 @@ def _found(workspace: Workspace, others: list[str], most: int) -> tuple[Totals, 
 
 
 def _resolve(
-    workspace: Workspace, others: list[str], resolve: Resolve
+    workspace: Workspace, others: list[str], numbers: Mapping[str, Numbers], resolve: Resolve
 ) -> tuple[set[str], set[str]]:
     """The transactions about which the acquirer's word is definite, and those that it resolved."""
     if ACQUIRER not in others:
         return set(), set()
     known = {
         each.seen[GATEWAY].texts["transaction_id"]: each
-        for each in results(workspace, others, condition=_undisputed(workspace))
+        for each in results(workspace, others, numbers, condition=_undisputed(workspace))
         if is_definite(each)
     }
     if not known:
         return set(), set()
-    resolved = resolve([Resolution(name, _outcome(each)) for name, each in known.items()])
+    resolved = resolve(
+        [
+            Resolution(name, _outcome(each), each.seen[ACQUIRER].source)
+            for name, each in known.items()
+        ]
+    )
     statuses = list(Status)
     for name in resolved:
         theirs = known[name].seen[ACQUIRER]
@@ -174,24 +244,33 @@ def _undisputed(workspace: Workspace) -> str:
     """The condition of those UNKNOWN to us of which the acquirer has no other row than the one that
     was found: none that takes the sale back, as a terminal may do whose answer was lost, none that
     says that it was, or that it is not over, and none that was charged where the one that was found
-    was declined. A row is no other transaction's as long as that is UNKNOWN, too, but by our id."""
+    was declined; and none, of another file perhaps, that may be the same payment by the reference
+    by which that one was found, and was not compared by it since it does not say where it was. A
+    row is no other transaction's as long as that is UNKNOWN, too, but by our id."""
     workspace.run(
         "CREATE TABLE rest AS SELECT n, direction, class, original_id, acquirer_reference, "
-        "reference, lower(tid) AS tid "
-        f"FROM rows_acquirer WHERE n IN (SELECT n FROM odd_acquirer) AND class <> {NOTHING} "
+        "reference, lower(tid) AS tid, lower(terminal) AS terminal "
+        "FROM rows_acquirer WHERE n IN (SELECT n FROM odd_acquirer) "
         f"AND n NOT IN (SELECT p.b FROM pairs_{GATEWAY}_{ACQUIRER} p "
         "JOIN rows_gateway g ON g.n = p.a JOIN rows_acquirer a ON a.n = p.b "
         f"WHERE p.key = '{Key.ID.value}' OR (g.class = a.class AND g.class <> {OPEN}))"
     )
-    told = f"(o.direction = 1 OR o.class IN ({REVERSED}, {OPEN}) OR acquirer.class = {NOTHING})"
-    same = (
-        "o.original_id = gateway.transaction_id",
-        "o.acquirer_reference = acquirer.acquirer_reference",
-        "o.reference = gateway.reference AND coalesce(o.tid = lower(gateway.tid), true)",
+    told = (
+        f"o.class <> {NOTHING} "
+        f"AND (o.direction = 1 OR o.class IN ({REVERSED}, {OPEN}) OR acquirer.class = {NOTHING})"
+    )
+    there = "coalesce(o.tid = lower(gateway.tid), true)"
+    here = "coalesce(o.tid = lower(gateway.tid), o.terminal = lower(gateway.terminal), true)"
+    alike = "o.direction = acquirer.direction AND c.key"
+    doubts = (
+        f"o.original_id = gateway.transaction_id AND {told}",
+        f"o.acquirer_reference = acquirer.acquirer_reference AND {told}",
+        f"o.reference = gateway.reference AND {there} AND {told}",
+        f"o.reference = gateway.reference AND {here} AND {alike} = '{Key.REFERENCE.value}'",
+        f"o.acquirer_reference = acquirer.acquirer_reference AND {alike} <> '{Key.ID.value}'",
     )
     others = [
-        f"NOT EXISTS (SELECT 1 FROM rest o WHERE o.n <> c.acquirer AND {each} AND {told})"
-        for each in same
+        f"NOT EXISTS (SELECT 1 FROM rest o WHERE o.n <> c.acquirer AND {each})" for each in doubts
     ]
     unknown = f"gateway.class = {OPEN} AND gateway.inside AND c.acquirer IS NOT NULL"
     return " AND ".join([unknown, *others])

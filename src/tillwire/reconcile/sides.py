@@ -1,4 +1,4 @@
-"""Sides: the rows of a source, checked one by one and brought into one form.
+"""Sides: the rows of their sources, checked one by one and brought into one form.
 
 Of each row only what decides is loaded (`load`): hashes of its keys, and its *facts* as one number,
 so that ten million of them fit into memory. The texts of those rows that somebody has to look at
@@ -10,7 +10,9 @@ No card number is kept (law 7): a text that may hold one is read apart, and cut 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import filecmp
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -29,14 +31,16 @@ MOST_MISTAKES: Final = 10
 # Wider than what `pan` takes for an issuer's number: what may be one is looked at there.
 _SUSPECT: Final = r"(?:[3-6]|2[ .\x{a0}-]{0,2}[2-7])(?:[ .\x{a0}-]{0,2}[0-9]){12}"
 _SEPARATOR: Final = "chr(31)"
+_PLACES: Final = ("tid", "terminal", "")
+"""By what it is known at which terminal a row is: what is named first, if both sources have it."""
 _PLACE: Final = "coalesce(nullif(terminal_, ''), tid_), store_"
 
 
-class Side(NamedTuple):
-    """One side of a comparison."""
+class Part(NamedTuple):
+    """One source of a side, such as one of its files."""
 
     label: str
-    """`gateway`, `till` or `acquirer`."""
+    """Nobody else's in the run."""
     source: Source
     prepared: Prepared
     window: Window
@@ -45,6 +49,51 @@ class Side(NamedTuple):
     def columns(self) -> frozenset[str]:
         """Those of ours that it has."""
         return frozenset(self.prepared.found)
+
+
+class Side(NamedTuple):
+    """One side of a comparison: all rows of its sources, as one."""
+
+    label: str
+    """`gateway`, `till` or `acquirer`."""
+    parts: Sequence[Part]
+
+
+class Origin(NamedTuple):
+    """Where a row stands."""
+
+    source: str
+    row: int
+    """From 1."""
+
+
+class Numbers(NamedTuple):
+    """How a side's rows are numbered: from 0, through all of its sources."""
+
+    names: Sequence[str]
+    ends: Sequence[int]
+    """The first number behind each source's rows."""
+
+    def begin(self, part: int) -> int:
+        """The number of its first row."""
+        return self.ends[part - 1] if part else 0
+
+    def count(self, part: int) -> int:
+        """How many rows it has."""
+        return self.ends[part] - self.begin(part)
+
+    def origin(self, n: int) -> Origin:
+        """Where the row with this number stands."""
+        part = bisect_right(self.ends, n)
+        return Origin(self.names[part], n - self.begin(part) + 1)
+
+    def within(self, parts: Iterable[int]) -> str:
+        """The condition of rows that are of these sources."""
+        chosen = {*parts}
+        if len(chosen) == len(self.ends):
+            return "true"
+        ranges = [f"(n >= {self.begin(part)} AND n < {self.ends[part]})" for part in sorted(chosen)]
+        return f"({' OR '.join(ranges)})"
 
 
 class KeyOf(NamedTuple):
@@ -99,10 +148,47 @@ class KeyOf(NamedTuple):
                 return [self.place, "stan", "authorisation_code"]
 
 
-def keys_of(one: Side, other: Side) -> list[KeyOf]:
-    """The keys that two sides have in common, strongest first."""
+class Shared(NamedTuple):
+    """A key, and the sources of two sides that have it in common."""
+
+    by: KeyOf
+    ones: frozenset[int]
+    others: frozenset[int]
+
+
+def keys_of(one: Side, other: Side) -> list[Shared]:
+    """The keys that sources of two sides have in common, strongest first. Their order is not that
+    in which the sources were named."""
+    found: dict[KeyOf, dict[int, set[int]]] = {}
+    for a, first in enumerate(one.parts):
+        for b, second in enumerate(other.parts):
+            for key in _keys_of(first, second):
+                found.setdefault(key, {}).setdefault(a, set()).add(b)
+    shared: list[Shared] = []
+    for key in sorted(found, key=_rank):
+        alike: dict[frozenset[int], set[int]] = {}
+        for a, others in found[key].items():
+            alike.setdefault(frozenset(others), set()).add(a)
+        groups = [Shared(key, frozenset(ones), others) for others, ones in alike.items()]
+        shared += sorted(groups, key=lambda each: sorted(map(_shape, _of(one, each.ones))))
+    return shared
+
+
+def _rank(key: KeyOf) -> tuple[int, int]:
+    return list(Key).index(key.key), _PLACES.index(key.place)
+
+
+def _of(side: Side, parts: Iterable[int]) -> list[Part]:
+    return [side.parts[part] for part in parts]
+
+
+def _shape(part: Part) -> list[str]:
+    return sorted((*part.columns, *part.source.profile.keys))
+
+
+def _keys_of(one: Part, other: Part) -> list[KeyOf]:
     shared = one.columns & other.columns
-    place = next((name for name in ("tid", "terminal") if name in shared), "")
+    place = next(name for name in _PLACES if name in shared or not name)
     needed = {
         Key.ID: {"transaction_id"},
         Key.REFERENCE: {"reference"},
@@ -141,97 +227,137 @@ def _any(workspace: Workspace, relation: str, condition: str, name: str) -> bool
 
 
 def load(
-    workspace: Workspace, side: Side, keys: Mapping[str, KeyOf], *, grouping: bool = False
-) -> int:
+    workspace: Workspace,
+    side: Side,
+    keys: Mapping[str, KeyOf],
+    *,
+    having: Collection[int] = (0,),
+    grouping: bool = False,
+) -> Numbers:
     """Make the table of the side's label: for each row its facts, and the hash of its first key
-    against each other side, `h_LABEL`; its `rowid` is the row's number in its source, from 0; and
-    what it is counted by, if the side is the one of `grouping`. How many rows there are. Raises
+    against each other side, `h_LABEL`, if it is of a source that is among `having`; its `rowid` is
+    the row's number; and what it is counted by, if the side is the one of `grouping`. Raises
     `InvalidRequest`."""
     hashes = ", ".join(f"h_{label}" for label in keys)
     grouped = f"inside, hash({_PLACE}) AS place, " if grouping else ""
-    workspace.run(
-        f"CREATE TABLE {side.label} AS SELECT bad, CAST(day AS INTEGER) AS day, facts, {grouped}"
-        f"{hashes} FROM ({_typed(side, _read(side, keys))})",
-        reading=side.source.name,
-    )
-    ((count, bad),) = workspace.run(f"SELECT count(*), count(*) FILTER (bad > 0) FROM {side.label}")
-    if bad:
-        raise _mistakes(workspace, side, bad)
-    return int(count)
+    ends: list[int] = []
+    for index, part in enumerate(side.parts):
+        its = {label: key if index in having else None for label, key in keys.items()}
+        workspace.run(
+            f"{_into(side.label, index)} SELECT bad, CAST(day AS INTEGER) AS day, facts, {grouped}"
+            f"{hashes} FROM ({_typed(part, _read(part, its))})",
+            reading=part.source.name,
+        )
+        begin = ends[-1] if ends else 0
+        new = f"FROM {side.label} WHERE rowid >= {begin}" if begin else f"FROM {side.label}"
+        ((count, bad),) = workspace.run(f"SELECT count(*), count(*) FILTER (bad > 0) {new}")
+        if bad:
+            raise _mistakes(workspace, part, bad)
+        ends.append(begin + int(count))
+    numbers = Numbers([part.source.name for part in side.parts], ends)
+    _refuse_copies(side, numbers)
+    return numbers
 
 
-def fetch(workspace: Workspace, side: Side, records: int) -> None:
-    """Make the table `rows_LABEL` with all columns of those of the side's `records` that the table
+def _into(table: str, index: int) -> str:
+    """The first of several selections makes the table."""
+    return f"INSERT INTO {table}" if index else f"CREATE TABLE {table} AS"
+
+
+def _refuse_copies(side: Side, numbers: Numbers) -> None:
+    """Refuse a file that is given twice: all that is in it would be there twice. Days without a
+    sale are alike, and so may be those of two terminals that only their profiles name."""
+    known: dict[tuple[object, ...], list[File]] = {}
+    for index, part in enumerate(side.parts):
+        file = part.source
+        if not isinstance(file, File) or not numbers.count(index):
+            continue
+        alike = (file.path.stat().st_size, *file.profile.constants().items())
+        for other in known.setdefault(alike, []):
+            if filecmp.cmp(file.path, other.path, shallow=False):
+                problem = f"it has the same content as {other.name}"
+                raise InvalidRequest(file.name, problem, "each file once. Nothing was imported")
+        known[alike].append(file)
+
+
+def fetch(workspace: Workspace, side: Side, numbers: Numbers) -> None:
+    """Make the table `rows_LABEL` with all columns of those of the side's rows that the table
     `wanted_LABEL` names by their numbers `n`, in their order. To be called within
     `Workspace.in_order`, where several sides may be fetched at once. Raises `InvalidRequest`."""
-    names = [name for name in TEXTS if name in side.columns and name not in OUR_IDS]
-    chosen = _typed(side, _chosen(workspace, side, records))
-    kept = ", ".join(
-        name if name in OUR_IDS else f"CASE WHEN suspect THEN NULL ELSE {name} END AS {name}"
-        for name in TEXTS
-    )
-    workspace.run(
-        f"CREATE TABLE rows_{side.label} AS SELECT n, {kept}, kind AS type, word AS status, minor, "
-        f"cur, ms, CAST(day AS INTEGER) AS day, inside, facts, class, direction, suspect "
-        f"FROM (SELECT *, {_suspects(side, names)} AS suspect FROM ({chosen}))",
-        reading=side.source.name,
-    )
-    _check(workspace, side)
-    ((suspects,),) = workspace.run(f"SELECT count(*) FROM rows_{side.label} WHERE suspect")
-    if suspects:
-        _cut(workspace, side, names, chosen)
+    for index, part in enumerate(side.parts):
+        _fetch(workspace, side.label, index, part, numbers)
     digits = "regexp_replace(card_last4, '[^0-9]', '', 'g')"
     workspace.run(
         f"UPDATE rows_{side.label} SET card_last4 = right({digits}, 4) WHERE strlen(card_last4) > 4"
     )
 
 
-def _chosen(workspace: Workspace, side: Side, records: int) -> str:
-    """The rows that are wanted, as they are written: picked from the file where they are few and
-    each is a line, else found by reading all of it again."""
-    wanted = f"wanted_{side.label}"
-    table = side.prepared.table
+def _fetch(workspace: Workspace, label: str, index: int, part: Part, numbers: Numbers) -> None:
+    """Those of one source."""
+    wanted = f"(SELECT * FROM wanted_{label} WHERE {numbers.within([index])})"
     ((count,),) = workspace.run(f"SELECT count(*) FROM {wanted}")
+    if not count and index:
+        return
+    names = [name for name in TEXTS if name in part.columns and name not in OUR_IDS]
+    chosen = _typed(part, _chosen(workspace, part, wanted, count, numbers, index))
+    kept = ", ".join(
+        name if name in OUR_IDS else f"CASE WHEN suspect THEN NULL ELSE {name} END AS {name}"
+        for name in TEXTS
+    )
+    workspace.run(
+        f"{_into(f'rows_{label}', index)} SELECT n, {kept}, kind AS type, word AS status, minor, "
+        f"cur, ms, CAST(day AS INTEGER) AS day, inside, facts, class, direction, suspect "
+        f"FROM (SELECT *, {_suspects(part, names)} AS suspect FROM ({chosen}))",
+        reading=part.source.name,
+    )
+    rows = f"(SELECT * FROM rows_{label} WHERE {numbers.within([index])})"
+    ((same, suspects),) = workspace.run(
+        f"SELECT (SELECT count(*) FROM {wanted} JOIN {rows} USING (n, facts, day)), "
+        f"(SELECT count(*) FROM {rows} WHERE suspect)"
+    )
+    if same != count:
+        raise InvalidRequest(
+            part.source.name, "it has changed while it was read", "a file that nobody writes into"
+        )
+    if suspects:
+        _cut(workspace, label, part, names, chosen)
+
+
+def _chosen(
+    workspace: Workspace, part: Part, wanted: str, count: int, numbers: Numbers, index: int
+) -> str:
+    """The `count` rows that are wanted, as they are written: picked from the file where they are
+    few and each is a line, else found by reading all of it again."""
+    table, begin = part.prepared.table, numbers.begin(index)
     if table is not None and count <= FEW:
-        numbers = [n for (n,) in workspace.run(f"SELECT n FROM {wanted} ORDER BY n")]
-        few = workspace.file(f"few_{side.label}.csv")
-        if pick(table.path, few, numbers, records=records, header=table.header):
-            read = _read(side, {}, relation=table.at(few))
+        lines = [n for (n,) in workspace.run(f"SELECT n - {begin} AS n FROM {wanted} ORDER BY n")]
+        few, records = workspace.file(f"few_{part.label}.csv"), numbers.count(index)
+        if pick(table.path, few, lines, records=records, header=table.header):
+            read = _read(part, {}, relation=table.at(few))
             ranked = f"SELECT n, row_number() OVER (ORDER BY n) - 1 AS place FROM {wanted}"
             return f"SELECT w.n, r.* EXCLUDE (n) FROM ({read}) r JOIN ({ranked}) w ON w.place = r.n"
-    return f"SELECT * FROM ({_read(side, {})}) WHERE n IN (SELECT n FROM {wanted})"
+    read = f"SELECT * REPLACE (n + {begin} AS n) FROM ({_read(part, {})})"
+    return f"SELECT * FROM ({read}) WHERE n IN (SELECT n FROM {wanted})"
 
 
-def _check(workspace: Workspace, side: Side) -> None:
-    """Whether what was fetched is what was loaded."""
-    ((same, wanted),) = workspace.run(
-        f"SELECT (SELECT count(*) FROM wanted_{side.label} JOIN rows_{side.label} "
-        f"USING (n, facts, day)), (SELECT count(*) FROM wanted_{side.label})"
-    )
-    if same != wanted:
-        raise InvalidRequest(
-            side.source.name, "it has changed while it was read", "a file that nobody writes into"
-        )
-
-
-def _cut(workspace: Workspace, side: Side, names: Sequence[str], chosen: str) -> None:
+def _cut(workspace: Workspace, label: str, part: Part, names: Sequence[str], chosen: str) -> None:
     found = workspace.run(
-        f"SELECT n, {', '.join(names)} FROM ({chosen}) WHERE {_suspects(side, names)}",
-        reading=side.source.name,
+        f"SELECT n, {', '.join(names)} FROM ({chosen}) WHERE {_suspects(part, names)}",
+        reading=part.source.name,
     )
     cuts = [(n, *(text and cut(text) for text in texts)) for n, *texts in found]
-    workspace.insert(f"cuts_{side.label}", ["n", *names], cuts)
+    workspace.insert(f"cuts_{part.label}", ["n", *names], cuts)
     changes = ", ".join(f"{name} = c.{name}" for name in names)
     workspace.run(
-        f"UPDATE rows_{side.label} AS r SET {changes} FROM cuts_{side.label} AS c "
+        f"UPDATE rows_{label} AS r SET {changes} FROM cuts_{part.label} AS c "
         "WHERE r.n = CAST(c.n AS BIGINT)"
     )
 
 
-def _suspects(side: Side, names: Sequence[str]) -> str:
+def _suspects(part: Part, names: Sequence[str]) -> str:
     """Whether one of these texts may hold a card number. A long pattern takes its time to be made
     ready: there is one for all of them."""
-    there = [name for name in names if name.removesuffix("_") in side.columns]
+    there = [name for name in names if name.removesuffix("_") in part.columns]
     if not there:
         return "false"
     long = " OR ".join(f"strlen({name}) > 12" for name in there)
@@ -242,58 +368,60 @@ def _suspects(side: Side, names: Sequence[str]) -> str:
 # --- from texts to facts --------------------------------------------------------------------
 
 
-def _read(side: Side, keys: Mapping[str, KeyOf], *, relation: str = "") -> str:
+def _read(part: Part, keys: Mapping[str, KeyOf | None], *, relation: str = "") -> str:
     """The rows as they are written, each of our columns with `_` behind its name, and the hashes of
-    their keys; or, without keys, their numbers `n` from 0. `relation` is the source's, unless it is
-    given."""
-    found = side.prepared.found
+    their keys, of none where there is none; or, without keys, their numbers `n` from 0. `relation`
+    is the source's, unless it is given."""
+    found = part.prepared.found
     raw = ", ".join(f"{found.get(name, 'NULL::VARCHAR')} AS {name}_" for name in COLUMNS)
     number = "" if keys else ", row_number() OVER () - 1 AS n"
     hashes = "".join(
-        f", CASE WHEN NOT ({_suspects(side, [f'{name}_' for name in key.texts()])}) "
+        f", CASE WHEN NOT ({_suspects(part, [f'{name}_' for name in key.texts()])}) "
         f"AND {key.quick()} IS NOT NULL THEN hash({key.quick()}) END AS h_{label}"
+        if key
+        else f", NULL::UBIGINT AS h_{label}"
         for label, key in keys.items()
     )  # what has no key has a hash, too, as DuckDB has it
-    return f"SELECT *{hashes} FROM (SELECT {raw}{number} FROM {relation or side.prepared.relation})"
+    return f"SELECT *{hashes} FROM (SELECT {raw}{number} FROM {relation or part.prepared.relation})"
 
 
-def _typed(side: Side, read: str) -> str:
-    """These rows of the side with their facts."""
-    return typed(side.source.name, side.source.profile, side.prepared.found, side.window, read)
+def _typed(part: Part, read: str) -> str:
+    """These rows of the source with their facts."""
+    return typed(part.source.name, part.source.profile, part.prepared.found, part.window, read)
 
 
 # --- mistakes -------------------------------------------------------------------------------
 
 
-def _mistakes(workspace: Workspace, side: Side, count: int) -> InvalidRequest:
-    at = "concat_ws(' ', at_, time_)" if "time" in side.columns else "at_"
+def _mistakes(workspace: Workspace, part: Part, count: int) -> InvalidRequest:
+    at = "concat_ws(' ', at_, time_)" if "time" in part.columns else "at_"
     raw = ", ".join(at if name == "at" else f"{name}_" for name in CHECKED)
     with workspace.in_order():
         first = workspace.run(
-            f"SELECT n, bad, {raw} FROM ({_typed(side, _read(side, {}))}) "
+            f"SELECT n, bad, {raw} FROM ({_typed(part, _read(part, {}))}) "
             f"WHERE bad > 0 ORDER BY n LIMIT {MOST_MISTAKES}",
-            reading=side.source.name,
+            reading=part.source.name,
         )
-    lines = _lines(side, {n for n, *_ in first})
+    lines = _lines(part, {n for n, *_ in first})
     told: list[str] = []
     explained: set[str] = set()
     for n, code, *texts in first:
         column, text = CHECKED[code - 1], texts[code - 1]
         shown = f"{pan.masked(text)[:40]!r} cannot be read" if text else "it is empty"
         where = f"row {n + 1}" + (f" (line {lines[n]})" if n in lines else "")
-        right = f"; allowed: {allowed(side.source.profile, column)}"
+        right = f"; allowed: {allowed(part.source.profile, column)}"
         told.append(f"{where}, {column}: {shown}{'' if column in explained else right}")
         explained.add(column)
     more = f"; and {count - len(told)} more rows" if count > len(told) else ""
-    return InvalidRequest(side.source.name, "; ".join(told) + more + ". Nothing was imported")
+    return InvalidRequest(part.source.name, "; ".join(told) + more + ". Nothing was imported")
 
 
-def _lines(side: Side, numbers: set[int]) -> dict[int, int]:
+def _lines(part: Part, numbers: set[int]) -> dict[int, int]:
     """On which line of the file each of these rows ends."""
-    if not isinstance(side.source, File) or side.prepared.original is None:
+    if not isinstance(part.source, File) or part.prepared.original is None:
         return {}
     found: dict[int, int] = {}
-    records: Iterator[tuple[int, Any]] = side.source.records()
+    records: Iterator[tuple[int, Any]] = part.source.records()
     for n, (line, _) in enumerate(records):
         if n in numbers:
             found[n] = line

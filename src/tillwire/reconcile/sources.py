@@ -116,6 +116,10 @@ class Source(Protocol):
         """Raises `InvalidRequest` when it cannot be read."""
 
 
+Sources = Mapping[str, Source | Sequence[Source]]
+"""What each side's rows come from, by its label: a source, or several that are compared as one."""
+
+
 class Rows:
     """Rows of this program: of the journal, or of a driver."""
 
@@ -123,13 +127,13 @@ class Rows:
         """`profile` is the one of our own export."""
         self.name = name
         self.profile = profile
-        self._rows = rows
+        self.rows = rows
 
     def prepare(self, workspace: Workspace, side: str) -> Prepared:
         """Write them into the workspace."""
         path = workspace.file(f"{side}.csv")
         with path.open("w", encoding="utf-8", newline="") as out:
-            write_rows(out, self._rows)
+            write_rows(out, self.rows)
         names = {name: f"c{index}" for index, name in enumerate(ROW_COLUMNS)}
         return Table(path, len(ROW_COLUMNS)).prepared(names, None)
 
@@ -140,8 +144,14 @@ class File:
     def __init__(self, path: Path, profile: Profile) -> None:
         self.name = path.name
         self.profile = profile
-        self._path = path
+        self.path = path
         self._left_out = 0
+
+    def by_path(self) -> File:
+        """The same one, called by its path, where another one of the run has its name."""
+        file = File(self.path, self.profile)
+        file.name = str(self.path)
+        return file
 
     def prepare(self, workspace: Workspace, side: str) -> Prepared:
         """Look at its columns; write it anew where DuckDB cannot read it itself."""
@@ -160,21 +170,21 @@ class File:
         line, names = self._header()
         places = _places(self.profile, names, self.name)
         if _is_utf8(self.profile) and line == 1 and not self.profile.ignore:
-            link = workspace.link(self._path, f"{side}.csv")
+            link = workspace.link(self.path, f"{side}.csv")
             shape = self.profile.file
             found = {column: f"c{index}" for column, index in places.items()}
             table = Table(link, len(names), shape.delimiter, shape.quote, shape.header)
-            return table.prepared(found, self._path)
+            return table.prepared(found, self.path)
         records = ([record[index] for index in places.values()] for record in self._decoded(names))
-        return self._anew(workspace, side, list(places), records, self._path)
+        return self._anew(workspace, side, list(places), records, self.path)
 
     def _is_parquet(self) -> bool:
         try:
-            if not self._path.is_file():
-                there = self._path.exists()
+            if not self.path.is_file():
+                there = self.path.exists()
                 problem = "it is no regular file" if there else "there is no such file"
                 raise InvalidRequest(self.name, problem, "a file that can be read")
-            with self._path.open("rb") as file:
+            with self.path.open("rb") as file:
                 first = file.read(4)
         except OSError as error:
             problem = f"it cannot be read: {error.strerror}"
@@ -190,7 +200,7 @@ class File:
         return is_one and self.profile.file.format in ("parquet", "csv")
 
     def _parquet(self, workspace: Workspace, side: str) -> Prepared:
-        link = workspace.link(self._path, f"{side}.parquet")
+        link = workspace.link(self.path, f"{side}.parquet")
         relation = f"read_parquet({quoted(str(link))})"
         columns = workspace.columns_of(relation, self.name)
         if self.profile.ignore:
@@ -248,7 +258,7 @@ class File:
 
     def _text(self, *, errors: str = "strict") -> TextIO:
         encoding = "utf-8-sig" if _is_utf8(self.profile) else self.profile.file.encoding
-        return self._path.open(encoding=encoding, errors=errors, newline="")
+        return self.path.open(encoding=encoding, errors=errors, newline="")
 
     def _first_undecoded(self) -> int:
         """The first line that is no text. What is read of a file is decoded by the block: the line
@@ -378,12 +388,12 @@ class File:
         return items
 
     def _list(self) -> list[Any]:
-        if self._path.stat().st_size > LARGEST_JSON:
+        if self.path.stat().st_size > LARGEST_JSON:
             raise InvalidRequest(
                 self.name, "the JSON file is too large", f"up to {LARGEST_JSON >> 20} MB"
             )
         try:
-            document = json.loads(self._path.read_bytes(), parse_float=Decimal, parse_constant=str)
+            document = json.loads(self.path.read_bytes(), parse_float=Decimal, parse_constant=str)
         except (ValueError, RecursionError) as error:
             detail = str(error) if isinstance(error, json.JSONDecodeError) else "not JSON"
             raise InvalidRequest(self.name, f"it cannot be read: {detail}", "JSON") from None

@@ -7,7 +7,7 @@ the sides are compared once more: the report is of the journal as it is then.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import msgspec
@@ -23,7 +23,7 @@ from tillwire.reconcile.findings import findings
 from tillwire.reconcile.journal_side import accepted_at
 from tillwire.reconcile.match import ACQUIRER
 from tillwire.reconcile.run import MOST, Report, Resolution, Resolve, nothing
-from tillwire.reconcile.sources import Source
+from tillwire.reconcile.sources import Sources
 from tillwire.reconcile.told_side import AROUND, TheirSide, passed
 from tillwire.reconcile.with_journal import compare, openings
 
@@ -39,14 +39,15 @@ class Reconciled(msgspec.Struct, frozen=True):
 async def reconcile_journal(
     engine: Engine,
     window: Window,
-    sources: Mapping[str, Source],
+    sources: Sources,
     *,
     terminals: Collection[str] | None = None,
     ask_terminals: bool = False,
     dry_run: bool = False,
     most: int = MOST,
 ) -> Reconciled:
-    """Compare the journal with `sources` (`till`, `acquirer`), tell the engine what is definite of
+    """Compare the journal with `sources` (`till`, `acquirer`; each one source, or several whose
+    rows are compared as one), tell the engine what is definite of
     UNKNOWN transactions, and open a discrepancy for each difference that had none; `dry_run` only
     looks. `terminals` are ids; None: all. `ask_terminals`: the acquirer's side is what they, or
     their clouds, have on their books of as much of the time as has passed.
@@ -87,7 +88,7 @@ async def reconcile_journal(
     report = await engine.journal.read(partial(compared, keep))
     if dry_run:
         return Reconciled(report, 0)
-    if resolved := await _resolved(engine, known, report.sources.get(ACQUIRER, "")):
+    if resolved := await _resolved(engine, known):
         if theirs is not None:
             theirs = theirs._replace(resolved=frozenset(resolved))
         report = await engine.journal.read(partial(compared, nothing))
@@ -126,11 +127,11 @@ async def _told(
     return TheirSide(told, asked, begun)
 
 
-async def _resolved(engine: Engine, known: Sequence[Resolution], source: str) -> set[str]:
+async def _resolved(engine: Engine, known: Sequence[Resolution]) -> set[str]:
     """Those that have ended as the acquirer says."""
     ended = set()
     for each in known:
-        after = await engine.resolve(each.transaction_id, each.outcome, source)
+        after = await engine.resolve(each.transaction_id, each.outcome, each.source)
         if after.state is each.outcome.verdict.state:
             ended.add(each.transaction_id)
     return ended

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -13,7 +13,7 @@ from tillwire.reconcile.facts import Window
 from tillwire.reconcile.journal_side import MomentOf, accepted_at, rows_of
 from tillwire.reconcile.match import GATEWAY
 from tillwire.reconcile.run import MOST, Report, Resolve, gateway_rows, nothing, reconcile
-from tillwire.reconcile.sources import Source
+from tillwire.reconcile.sources import Sources
 
 AROUND: Final = 24 * 3600 * 1000
 """Milliseconds before and behind what was asked for in which another side may have a sale."""
@@ -23,7 +23,7 @@ TOGETHER: Final = 500
 
 def compare(
     reader: Snapshot,
-    sources: Mapping[str, Source],
+    sources: Sources,
     window: Window,
     terminals: Collection[str] | None,
     *,

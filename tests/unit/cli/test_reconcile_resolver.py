@@ -38,7 +38,7 @@ def test_what_ended_otherwise_meanwhile_was_not_resolved(
 
     monkeypatch.setattr(reconcile, "ask", ask)
     books = SqliteJournal(tmp_path / "journal.db", inline=True)
-    resolver = reconcile.Resolver(books, KeyFileVault(tmp_path / "key"), tmp_path, {})
+    resolver = reconcile.Resolver(books, KeyFileVault(tmp_path / "key"), tmp_path)
     told = [Resolution(each, NOT_PAID if each == "not-paid" else PAID) for each in states]
     assert resolver.resolve(told) == {"paid", "not-paid"}
     books.close()

@@ -15,11 +15,13 @@ from tillwire.reconcile.facts import HELD, MOVED, NOTHING, OPEN, REVERSED, Windo
 from tillwire.reconcile.match import GATEWAY, LABELS, NEAR
 from tillwire.reconcile.profiles import Key, Status
 from tillwire.reconcile.results import Kind, Result, Seen, compare
+from tillwire.reconcile.sides import Origin
 from tillwire.reconcile.sources import Row, cut
 
 Rows = Mapping[str, Sequence[Row]]
 Told = tuple[tuple[Kind, ...], tuple[tuple[str, int], ...]]
 """The kinds of a result, and the rows that it is of."""
+_ANY: Final = Origin("", 1)
 _DAY: Final = 86_400_000
 
 
@@ -56,8 +58,13 @@ class Line:
         """The first of several."""
         row = self.row
         texts = (row.acquirer_reference, cut(row.reference), row.stan, row.authorisation_code)
-        empty_last = tuple((not text, text) for text in (*texts, row.card_last4))
-        return (self.seen.at, empty_last, self.number)
+        names = (row.transaction_id, row.original_id, row.terminal, row.tid)
+        empty_last = tuple((not text, text) for text in (*texts, row.card_last4, *names))
+        kind, status = (
+            list(words).index(word)
+            for words, word in ((TransactionType, self.seen.type), (Status, self.seen.status))
+        )
+        return (self.seen.at, empty_last, kind, status, self.seen.amount.minor, self.number)
 
 
 def line(label: str, number: int, row: Row, window: Window) -> Line:
@@ -128,7 +135,7 @@ def compared_by_hand(
         ours = cluster[0].row
         near = by_family[ours.transaction_id] | by_family[ours.original_id]
         results[_told(cluster, others, _kin(cluster, near, others))] += 1
-    results.update(_told([each], others, {}, twin=1) for each in twins)
+    results.update(_told([each], others, {}, twin=_ANY) for each in twins)
     return results
 
 
@@ -136,7 +143,7 @@ def _told(
     cluster: Iterable[Line],
     others: Sequence[str],
     kin: Mapping[str, bool | None],
-    twin: int | None = None,
+    twin: Origin | None = None,
 ) -> Told:
     found = Result((Kind.MATCHED,), {each.label: each.seen for each in cluster}, twin)
     rows = tuple((each.label, each.number) for each in cluster)

@@ -22,6 +22,7 @@ from tillwire.clock import Instant
 from tillwire.reconcile.facts import Window
 from tillwire.reconcile.match import ACQUIRER, GATEWAY
 from tillwire.reconcile.results import Kind
+from tillwire.reconcile.sides import Origin
 from tillwire.reconcile.sources import Row
 
 YESTERDAY, TODAY = "2026-03-13T10:00:00Z", "2026-03-14T10:00:00Z"
@@ -67,7 +68,7 @@ def test_what_comes_twice_is_told_of_the_row_that_is_nobodys() -> None:
     sale = ours(1, "2026-03-13T23:00:00Z")
     two_days = Window(Instant(DAY - 86_400_000), WINDOW.end)
     (extra,) = compared([sale], None, twice, window=two_days).differences
-    assert (extra.kinds, extra.twin) == ((Kind.DUPLICATE,), 1)
+    assert (extra.kinds, extra.twin) == ((Kind.DUPLICATE,), Origin("acquirer.csv", 2))
     assert extra.seen[ACQUIRER].row == 1
 
 

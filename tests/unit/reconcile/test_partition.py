@@ -29,7 +29,7 @@ _TIMES: Final = (
 )  # fmt: skip
 
 
-def _shop(dice: random.Random, number: int, label: str, *, blanks: bool) -> list[Row]:
+def shop(dice: random.Random, number: int, label: str, *, blanks: bool) -> list[Row]:
     """Rows that share keys, lack them, and repeat each other; no other shop has the same keys."""
 
     def key(*texts: str) -> str:
@@ -78,7 +78,7 @@ def test_every_row_lands_where_it_does_by_hand(
     books: dict[str, list[Row]] = {label: [] for label in labels}
     for number in range(SHOPS):
         for label in labels:
-            books[label] += _shop(dice, number, label, blanks=blanks)
+            books[label] += shop(dice, number, label, blanks=blanks)
     for rows in books.values():
         dice.shuffle(rows)
     usable = {TILL: keys, ACQUIRER: ALL if third else keys}
@@ -110,6 +110,6 @@ def test_every_row_lands_where_it_does_by_hand(
 
 def test_a_side_that_says_the_same_agrees() -> None:
     dice = random.Random(7)
-    sold = [each for number in range(SHOPS) for each in _shop(dice, number, GATEWAY, blanks=True)]
+    sold = [each for number in range(SHOPS) for each in shop(dice, number, GATEWAY, blanks=True)]
     known = [each for each in sold if each.status != "UNKNOWN"]
     assert compared(known, known, known).agrees

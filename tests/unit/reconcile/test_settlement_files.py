@@ -100,7 +100,7 @@ def test_what_is_no_transaction_is_left_out_and_counted(tmp_path: Path) -> None:
     assert kinds(report) == {"matched": 3}
     assert report.left_out == {"till": 4}
     assert reports.view(report)["left_out"] == {"till": 4}
-    assert "till.csv</bdi>; rows left out, as its profile says: 4</li>" in reports.html(report)
+    assert "till.csv</bdi>; rows left out, as the profile says: 4</li>" in reports.html(report)
 
 
 def test_a_row_that_is_not_named_is_not_left_out(tmp_path: Path) -> None:
