@@ -36,6 +36,8 @@ PROFILES: Final = ("staging", "production")
 """The systems that there are. What belongs to one does not exist in the other."""
 LIVE_KEYS: Final = 2
 """Keys of ours for a profile that are live at once."""
+SOON: Final = 30 * 24 * 3_600_000
+"""Milliseconds before a certificate expires, from when on it is told that it ends soon."""
 MOST_TIDS: Final = 1_000
 MOST_FORMER_SECRETS: Final = 4
 """Former secrets of an application that are good at once."""
@@ -278,7 +280,12 @@ def _unfit(extensions: x509.Extensions) -> str:
 
 def ends(app: ClientApp) -> Instant:
     """When its certificate expires, and its connections are refused."""
-    return instant(x509.load_pem_x509_certificate(app.certificate.encode()).not_valid_after_utc)
+    return ending(app.certificate.encode())
+
+
+def ending(pem: bytes) -> Instant:
+    """When a certificate expires; of a chain, the first one. Raises `ValueError` if it is none."""
+    return instant(x509.load_pem_x509_certificate(pem).not_valid_after_utc)
 
 
 def _tids(given: Sequence[str]) -> tuple[str, ...]:

@@ -4,14 +4,29 @@ end."""
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from structlog.testing import capture_logs
 
 from tests.kit.scripted import Asked
-from tests.unit.softpos.driver.backend import SECRET, TOKEN, Backend, answers, gives_token
+from tests.unit.softpos.driver.backend import (
+    CLIENT,
+    SECRET,
+    TOKEN,
+    Backend,
+    answers,
+    gives_token,
+)
 from tests.unit.softpos.driver.counter import Counter, at_a_counter
+from tests.unit.softpos.face.shop import SetClock, certificate
+from tillwire.clock import Instant, instant, utc
 from tillwire.core.model import State
+from tillwire.dialects.softpos.driver.credentials import Account, Credentials
+from tillwire.estate import client_apps
 from tillwire.net.asgi import Reply
+from tillwire.net.http_client import AiohttpClient
 
 ANOTHER = "another-secret-of-the-app"  # of nobody
 
@@ -40,6 +55,53 @@ async def test_files_that_stay_as_they_are_change_nothing(counter: Counter) -> N
         assert await counter.driver.check("nothing-known") is None
         await asyncio.sleep(61)
     assert len(counter.backend.of(TOKEN)) == 1
+
+
+async def test_it_is_told_each_day_that_the_certificate_ends_soon(tmp_path: Path) -> None:
+    clock, until_soon = SetClock(), (client_apps.SOON + 1_000) // 1_000
+    ours = credentials(tmp_path, clock)
+    clock.at = Instant(ends_at(tmp_path) - until_soon * 1_000)
+    with capture_logs() as logged:
+        assert (await ours.now()).ends == ends_at(tmp_path)
+        assert not logged
+        for seconds in (61, 61, 86_400, until_soon):
+            clock.pass_by(seconds)
+            await ours.now()
+    assert [each["event"] for each in logged] == [
+        "an application's certificate ends soon",
+        "an application's certificate ends soon",
+        "an application's certificate has expired",
+    ]
+    assert logged[0]["ends"] == utc(ends_at(tmp_path)).isoformat()
+    assert logged[0]["file"] == str(tmp_path / "app.crt")
+
+
+def credentials(folder: Path, clock: SetClock) -> Credentials:
+    """Those of an application whose files are in the folder."""
+    made = certificate("till")
+    contents = {
+        "app.crt": made.certificate,
+        "app.key": made.key,
+        "app.secret": SECRET.encode(),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    account = Account(
+        url="https://backend.example",
+        audience="https://backend.example",
+        client_id=CLIENT,
+        client_secret_file=str(folder / "app.secret"),
+        certificate_file=str(folder / "app.crt"),
+        private_key_file=str(folder / "app.key"),
+        ca_file="",
+    )
+    return Credentials(account, AiohttpClient, clock)
+
+
+def ends_at(folder: Path) -> Instant:
+    """When the certificate there expires."""
+    found = x509.load_pem_x509_certificate((folder / "app.crt").read_bytes())
+    return instant(found.not_valid_after_utc)
 
 
 @pytest.mark.parametrize("content", ["", "\u00e9", None])

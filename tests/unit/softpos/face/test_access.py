@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from tests.unit.asgi_client import Answer
 from tests.unit.core.scripted import approved
 from tests.unit.softpos.face.shop import TIDS, Backend, Shop, shop_in
-from tillwire.clock import Instant
+from tillwire.clock import Instant, utc
 from tillwire.dialects.softpos.face import keyset
 from tillwire.dialects.softpos.face.access import FORM
 from tillwire.dialects.softpos.face.face import KEYS, TOKEN
@@ -59,6 +59,23 @@ async def test_a_certificate_that_expires_ends_connections_that_were_made(
         assert is_unknown(await shop.client("till").get(KEYS))
         assert (await backend.token()).json() == {"error": "invalid_client"}
     assert [each["reason"] for each in logged] == ["certificate that has expired"] * 3
+
+
+async def test_it_is_told_each_day_that_a_certificate_ends_soon(
+    shop: Shop, backend: Backend
+) -> None:
+    shop.clock.at = Instant(client_apps.ends(backend.app) - client_apps.SOON - 1_000)
+    with capture_logs() as logged:
+        await backend.bearer()
+        assert not logged
+        for seconds in (1, 60, 86_400, 60):
+            shop.clock.pass_by(seconds)
+            await backend.bearer()
+    first, second = logged
+    assert first == second
+    assert first["event"] == "an application's certificate ends soon"
+    assert first["application"] == backend.app.id
+    assert first["ends"] == utc(client_apps.ends(backend.app)).isoformat()
 
 
 async def test_a_token_is_of_no_use_under_another_certificate(shop: Shop, backend: Backend) -> None:

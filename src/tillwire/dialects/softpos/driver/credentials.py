@@ -13,12 +13,16 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 from joserfc.jwk import RSAKey
 
+from tillwire.clock import Instant, utc
 from tillwire.core.ports import Clock, HttpClient
 from tillwire.dialects.softpos.wire import keys
 from tillwire.errors import LocalProtocolError, NotDelivered
+from tillwire.estate import client_apps
 
 LOOK_EVERY: Final = 60.0
 """Seconds after which the files are looked at again."""
+REMIND_EVERY: Final = 86_400.0
+"""Seconds until it is said again that our certificate ends soon."""
 LARGEST_FILE: Final = 65_536
 
 
@@ -52,6 +56,8 @@ class Ours(NamedTuple):
     """Shows our certificate."""
     secret: str
     key: RSAKey
+    ends: Instant | None
+    """When our certificate expires; None if nobody can say."""
 
 
 class Credentials:
@@ -63,6 +69,7 @@ class Credentials:
         self._clock = clock
         self._ours: Ours | None = None
         self._look_at = 0.0
+        self._remind_at = 0.0
         self._log = structlog.get_logger().bind(application=account.client_id)
 
     async def close(self) -> None:
@@ -88,14 +95,28 @@ class Credentials:
             # One of them may be replaced already, and the other one is about to be.
             self._log.warning("an application's new files cannot be used", reason=error.detail)
         assert self._ours is not None, "they were read"
+        self._remind(self._ours.ends)
         return self._ours
+
+    def _remind(self, ends: Instant | None) -> None:
+        """Say once a day that our certificate ends soon: no phone is paid on without it."""
+        now, ticks = self._clock.now(), self._clock.monotonic()
+        if ends is None or ends - now > client_apps.SOON or ticks < self._remind_at:
+            return
+        self._remind_at = ticks + REMIND_EVERY
+        self._log.warning(
+            f"an application's certificate {'ends soon' if now < ends else 'has expired'}",
+            ends=utc(ends).isoformat(),
+            file=self._account.certificate_file,
+        )
 
     async def _replace(self, former: Ours | None, files: tuple[bytes, ...]) -> None:
         """What is under way over a former connection is asked again."""
-        secret, key, tls = await asyncio.to_thread(_made_of, files, self._account)
+        secret, key, tls, ends = await asyncio.to_thread(_made_of, files, self._account)
         if self._ours is not former:
             return
-        self._ours = Ours(files, self._connect(tls), secret, key)
+        self._ours = Ours(files, self._connect(tls), secret, key, ends)
+        self._remind_at = 0.0
         if former is not None:
             await former.client.close()
 
@@ -115,7 +136,7 @@ def _files_of(account: Account) -> tuple[bytes, ...]:
 
 def _made_of(
     files: tuple[bytes, ...], account: Account
-) -> tuple[str, RSAKey, ssl.SSLContext | None]:
+) -> tuple[str, RSAKey, ssl.SSLContext | None, Instant | None]:
     secret = _text("client_secret_file", files[0]).strip()
     if not secret:
         raise NotDelivered("client_secret_file: it is empty.")
@@ -123,7 +144,17 @@ def _made_of(
         key = keys.load(_text("private_key_file", files[1]))
     except LocalProtocolError as error:
         raise NotDelivered(f"private_key_file: {error.detail}") from None
-    return secret, key, None if account.url.startswith("http:") else _tls(account)
+    if account.url.startswith("http:"):
+        return secret, key, None, None
+    return secret, key, _tls(account), _end_of(files[2])
+
+
+def _end_of(certificate: bytes) -> Instant | None:
+    """When it expires; None of one that only OpenSSL can read."""
+    try:
+        return client_apps.ending(certificate)
+    except ValueError:
+        return None
 
 
 def _tls(account: Account) -> ssl.SSLContext:

@@ -41,6 +41,7 @@ async def token(context: Context, scope: Scope, receive: Receive) -> Reply:
     asgi.check_media_type(scope, FORM)
     asked = tokens.read_token_request(await asgi.read_body(scope, receive, reading.LARGEST_FORM))
     app = _by_secret(context, scope, asked)
+    context.remind(app)
     return Reply(HTTPStatus.OK, reading.encode(_granted(context, app)))
 
 

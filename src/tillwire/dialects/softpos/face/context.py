@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+import structlog
 from joserfc.jwk import RSAKey
 
-from tillwire.clock import Instant
+from tillwire.clock import Instant, utc
 from tillwire.core.engine import Engine
 from tillwire.core.estate_model import ClientApp
 from tillwire.core.ports import Clock, Vault
@@ -23,6 +24,7 @@ from tillwire.net.strangers import Strangers
 _ASSERTIONS_LOGGED: Final = 600
 """Lines a minute about assertions that were refused: of applications that are known, and whose
 developers look for the reason."""
+_DAY: Final = 86_400.0
 
 Call = asgi.Call[ClientApp]
 """A request, by the application that makes it."""
@@ -62,6 +64,8 @@ class Context:
             mischief.join(self.keys)
         self._derive = lru_cache(maxsize=1)(vault.derive)
         self._certificates: dict[bytes, _Certificate] = {}
+        self._reminded: dict[str, float] = {}
+        """Until when nothing more is said of an application's certificate."""
 
     @property
     def token_key(self) -> bytes:
@@ -96,6 +100,18 @@ class Context:
         """Whether its certificate has. The handshake looks at that, too, but not when a session is
         resumed, nor while a connection lasts."""
         return self._certificate(app).ends <= self.now()
+
+    def remind(self, app: ClientApp) -> None:
+        """Say once a day that its certificate ends soon: nobody is let in with it then."""
+        ends, now = self._certificate(app).ends, self.clock.monotonic()
+        if ends - self.now() > client_apps.SOON or self._reminded.get(app.id, now) > now:
+            return
+        self._reminded[app.id] = now + _DAY
+        structlog.get_logger().warning(
+            "an application's certificate ends soon",
+            application=app.id,
+            ends=utc(ends).isoformat(),
+        )
 
     def _certificate(self, app: ClientApp) -> _Certificate:
         known = self._certificates.get(app.certificate_digest)
