@@ -27,7 +27,7 @@ from tillwire.core.errands import (
     Result,
     Trouble,
 )
-from tillwire.core.model import Receipts, State, Verdict
+from tillwire.core.model import Receipts, State, TransactionType, Verdict
 from tillwire.core.ports import AbortResult, TerminalStatus
 from tillwire.core.totals import TotalsKind, TotalsRow
 from tillwire.dialects.ecr17 import wire
@@ -101,6 +101,7 @@ async def test_the_last_result_is_evidence_with_its_receipt() -> None:
     assert isinstance(again, Entry)
     assert again.name == ours.id
     assert again.outcome.at is not None
+    assert (again.type, again.at) == (TransactionType.PURCHASE, again.outcome.at)
 
 
 @virtual()
@@ -137,6 +138,16 @@ async def test_a_stan_of_another_day_is_not_ours() -> None:
             Verdict.APPROVED,
             "tells no amount",
         ),
+        (
+            wire.PaymentResult(tid=pos.TID, result="01", stan="000009", error_text="CANCELLED"),
+            Verdict.CANCELLED,
+            "CANCELLED",
+        ),
+        (
+            wire.RefundResult(tid=pos.TID, result="01", error_text="NEGATA"),
+            Verdict.DECLINED,
+            "NEGATA",
+        ),
     ],
 )
 @virtual()
@@ -149,6 +160,35 @@ async def test_what_the_last_result_may_be(told: wire.Result, verdict: Verdict, 
     assert words in seen.outcome.reason
     assert seen.outcome.receipts is None
     assert counter.pos.codes == "G"
+
+
+@virtual()
+async def test_a_code_that_nobody_knows_is_no_refusal() -> None:
+    counter = await till()
+    counter.pos.saved = wire.PaymentResult(
+        tid=pos.TID, result="77", stan="000009", error_text="CHIEDERE"
+    )
+    seen = await perform(counter, AskLast())
+    assert isinstance(seen, Entry)
+    assert (seen.verdict, seen.outcome) == ("UNKNOWN", None)
+    assert seen.words == "Its result is 77, which nobody knows. CHIEDERE"
+
+
+@virtual()
+async def test_a_result_of_another_kind_is_not_ours_under_the_same_stan() -> None:
+    """Else a reversal that nobody can tell about would be taken for what it reverses."""
+    counter = await till()
+    outcome = await counter.run(payment(4250))
+    paid = counter.pos.saved
+    assert isinstance(paid, wire.PaymentResult)
+    ours = msgspec.structs.replace(payment(4250), state=State.APPROVED, outcome=outcome)
+    counter.notes.known = [ours]
+    counter.pos.saved = wire.ReversalResult(
+        tid=pos.TID, result="00", stan=paid.stan, host_time=paid.host_time, action_code="000"
+    )
+    seen = await perform(counter, AskLast())
+    assert isinstance(seen, Entry)
+    assert (seen.name, seen.type) == ("12345678/000124", TransactionType.REVERSAL)
 
 
 @virtual()

@@ -20,7 +20,7 @@ from tillwire.core.errands import (
     Result,
     Trouble,
 )
-from tillwire.core.model import Outcome, Transaction, Verdict
+from tillwire.core.model import Outcome, Transaction, TransactionType, Verdict
 from tillwire.core.ports import Inbox
 from tillwire.core.totals import TotalsKind, TotalsRow
 from tillwire.dialects.ecr17.driver.conversation import Refused
@@ -31,7 +31,9 @@ from tillwire.dialects.ecr17.driver.reading import (
     amount_told,
     described,
     is_within,
+    kind_of,
     receipts_of,
+    refused,
 )
 from tillwire.dialects.ecr17.driver.settings import DriverSettings, ReceiptPlace
 from tillwire.dialects.ecr17.wire import (
@@ -97,37 +99,36 @@ class Errands:
         result = await _tried(self._link.last_result())
         if not isinstance(result, MoneyResult | UnassignedResult):
             return None
-        stan = getattr(result, "stan", "")
-        if not stan and not result.approved:
-            return None
-        ours = await self._transaction(stan, getattr(result, "host_time", None))
-        if isinstance(result, UnassignedResult):
-            outcome = Outcome(Verdict.APPROVED, stan=stan, card_last4=result.last_four)
-            words = "Nobody can tell of which command it is."
-        else:
-            outcome, words = _evidence(result, ours)
-        if not result.approved:
-            outcome = msgspec.structs.replace(outcome, verdict=Verdict.DECLINED, approved_amount=0)
-            words = result.error_text or result.result
-        receipts = None
-        if self._link.settings.receipts is ReceiptPlace.TILL:
-            receipts = receipts_of(await self._link.reprinted())
-        outcome = msgspec.structs.replace(outcome, reason=words, receipts=receipts)
+        stan, kind = getattr(result, "stan", ""), kind_of(result)
+        if not stan and not result.approved and kind is not TransactionType.REFUND:
+            return None  # it has none saved: a refund has no STAN
+        ours = await self._transaction(stan, kind, result.host_time)
+        outcome, words = _evidence(result, ours)
+        if outcome is not None:
+            receipts = None
+            if self._link.settings.receipts is ReceiptPlace.TILL:
+                receipts = receipts_of(await self._link.reprinted())
+            outcome = msgspec.structs.replace(outcome, reason=words, receipts=receipts)
         return Entry(
             name=f"{result.tid}/{stan}" if ours is None else ours.id,
             outcome=outcome,
-            type=None if ours is None else ours.type,
+            type=kind if ours is None else ours.type,
             amount=amount_told(result) if result.approved else None,
             currency=CURRENCY,
+            at=None if outcome is None else outcome.at,
             tid=result.tid,
             words=words,
         )
 
-    async def _transaction(self, stan: str, at: HostTime | None) -> Transaction | None:
-        """Ours that has this STAN, if the time that is told with it is that of ours: a terminal
-        may begin again with its numbers, and others may pay on it."""
+    async def _transaction(
+        self, stan: str, kind: TransactionType | None, at: HostTime | None
+    ) -> Transaction | None:
+        """Ours that has this STAN and is of this kind, if the time that is told with it is that of
+        ours: a terminal may begin again with its numbers, and others may pay on it."""
         for each in await self._inbox.newest_at(self._terminal_id, LOOK_BACK):
-            if each.outcome is not None and stan and each.outcome.stan == stan:
+            if each.outcome is None or not stan or each.outcome.stan != stan:
+                continue
+            if kind in (None, each.type):
                 end = each.ended_at or each.created_at
                 minutes = self._link.settings.clock_minutes
                 return each if at is None or is_within(at, each, end, minutes) else None
@@ -141,9 +142,22 @@ async def _tried(asking: Awaitable[T]) -> T:
         raise ErrandFailed(Trouble.BUSY, refusal.detail) from refusal
 
 
-def _evidence(result: MoneyResult, ours: Transaction | None) -> tuple[Outcome, str]:
-    outcome = described(result, ours)
+def _evidence(
+    result: MoneyResult | UnassignedResult, ours: Transaction | None
+) -> tuple[Outcome | None, str]:
+    """What the result says, and in words; no outcome where nobody knows."""
+    if isinstance(result, UnassignedResult):
+        outcome = Outcome(Verdict.APPROVED, stan=result.stan, card_last4=result.last_four)
+        words = "Nobody can tell of which command it is."
+    else:
+        outcome, words = described(result, ours), "It tells no amount."
+    if not result.approved:
+        try:
+            outcome = refused(outcome, result)
+        except AnswerLost as doubt:
+            return None, f"{doubt.detail} {result.error_text}".rstrip()
+        return outcome, outcome.reason
     if (amount := amount_told(result)) is not None:
         words = f"It is of {Money(amount, CURRENCY)}."
-        return msgspec.structs.replace(outcome, approved_amount=amount), words
-    return outcome, "It tells no amount."
+        outcome = msgspec.structs.replace(outcome, approved_amount=amount)
+    return outcome, words

@@ -42,6 +42,7 @@ from tillwire.dialects.ecr17.wire import (
     Result,
     ResultCode,
     ReversalResult,
+    UnassignedResult,
 )
 from tillwire.errors import AnswerLost, RemoteProtocolError
 from tillwire.money import CURRENCIES, Money
@@ -67,6 +68,14 @@ _ANSWERS: Final[dict[str, tuple[type[MoneyResult], ...]]] = {
     "A": (RefundResult,),
 }
 """What answers each command."""
+_KINDS: Final = {
+    "X": TransactionType.PURCHASE,
+    "p": TransactionType.PREAUTH,
+    "i": TransactionType.INCREMENT,
+    "c": TransactionType.CAPTURE,
+    "S": TransactionType.REVERSAL,
+    "A": TransactionType.REFUND,
+}
 TELL_AMOUNT: Final = (PaymentResult, DccPaymentResult, PreauthorisationResult)
 _REFUSALS: Final = {
     ResultCode.KO: "The terminal refused it.",
@@ -123,16 +132,29 @@ def amount_told(result: wire.Result) -> int | None:
 
 
 def _refusal(result: MoneyResult, transaction: Transaction) -> Outcome:
+    return refused(described(result, transaction), result)
+
+
+def refused(outcome: Outcome, result: MoneyResult | UnassignedResult) -> Outcome:
+    """The outcome, as the refusal that the result is. Raises `AnswerLost` when it is none."""
     if result.result not in _REFUSALS:
         raise AnswerLost(f"Its result is {result.result}, which nobody knows.")
     words = result.error_text
     gave_up = result.result == ResultCode.KO and words.casefold() in _CANCELLED
     return msgspec.structs.replace(
-        described(result, transaction),
+        outcome,
         verdict=Verdict.CANCELLED if gave_up else Verdict.DECLINED,
         cause=Cause.CARDHOLDER if gave_up else None,
         reason=words or _REFUSALS[ResultCode(result.result)],
     )
+
+
+def kind_of(result: wire.Result) -> TransactionType | None:
+    """What was done, where a result tells."""
+    for code, answers in _ANSWERS.items():
+        if isinstance(result, answers):
+            return _KINDS[code]
+    return None
 
 
 # --- what is told beside the amount -----------------------------------------------------------
