@@ -1,5 +1,5 @@
 """What stands around a running sandbox, over plain blocking HTTP: a till at the MerchantAPI, a
-terminal at the device link, and the acquirer's books.
+terminal at the device link, what virtual terminals do next, and the acquirer's books.
 
 Written apart from the program's own wire modules, on the standard library alone, so that both
 cannot be wrong in the same way.
@@ -166,6 +166,14 @@ class PolledTerminal:
         body = json.dumps({"type": kind, **knows}).encode()
         headers = {**self.headers, "Content-Type": "application/json"}
         return call("POST", f"{self.url}/transactions/{transaction_id}/events", headers, body)
+
+
+def script(card: Card, terminal: str, **says: object) -> None:
+    """What the virtual terminal of this name does next, whatever the amount."""
+    url = f"{card['virtual']['url']}/terminals/{terminal}/script"
+    headers = {"Content-Type": "application/json", **bearer(card)}
+    answer = call("PUT", url, headers, json.dumps({"script": says, "times": 1}).encode())
+    assert answer.status == 200, answer
 
 
 def ledger(card: Card, reference: str | None = None) -> list[Json]:

@@ -4,7 +4,6 @@ and how a till finds out what became of one."""
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -12,12 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.conformance.nexo.adyen_till import ANSWERS_WITHIN, AdyenTill, Answer, Json
+from tests.kit import shop_front
 from tests.kit.sandbox_process import Card
-from tests.kit.shop_front import bearer, call
 
 AMOUNT: Final = "25.00"
 IN_PROGRESS: Final = ("Failure", "InProgress")
-SETTLES_WITHIN: Final = 30.0
+NOT_FOUND: Final = ("Failure", "NotFound")
+SETTLES_WITHIN: Final = 60.0
 """Seconds in which a till finds out what became of a payment."""
 _STARTS_WITHIN: Final = 30.0
 _PAUSE: Final = 0.05
@@ -62,6 +62,14 @@ def until_busy(till: AdyenTill, answer: Future[Answer]) -> None:
         time.sleep(_PAUSE)
 
 
+def until_known(till: AdyenTill, number: str) -> None:
+    """Wait until the terminal knows of the till's payment, whatever becomes of it."""
+    end = time.monotonic() + _STARTS_WITHIN
+    while till.ask("status", wanted=number).result == NOT_FOUND:
+        assert time.monotonic() < end, "it does not arrive"
+        time.sleep(_PAUSE)
+
+
 def settled(till: AdyenTill, wanted: str) -> Answer:
     """Ask what became of a payment until the answer is definite."""
     end = time.monotonic() + SETTLES_WITHIN
@@ -79,7 +87,4 @@ def repeated(status: Answer) -> Json:
 
 def script(card: Card, poi_id: str, **says: object) -> None:
     """What the virtual terminal does with its next transaction, whatever the amount."""
-    url = f"{card['virtual']['url']}/terminals/TILLWIRE-{poi_id}/script"
-    headers = {"Content-Type": "application/json", **bearer(card)}
-    answer = call("PUT", url, headers, json.dumps({"script": says, "times": 1}).encode())
-    assert answer.status == 200, answer
+    shop_front.script(card, f"TILLWIRE-{poi_id}", **says)

@@ -23,6 +23,11 @@ def sell(card: Card, tid: str, reference: str, cents: int) -> str:
     return str(answer["id"])
 
 
+def call_off(card: Card, tid: str, sale: str) -> None:
+    """Take it back, before its card is presented."""
+    _call(card, "DELETE", f"/terminals/{TERMINALS[tid]}/transactions/{sale}")
+
+
 def _call(card: Card, method: str, path: str, body: Any = None) -> Any:
     member = card["merchantapi"]
     request = urllib.request.Request(
@@ -32,4 +37,5 @@ def _call(card: Card, method: str, path: str, body: Any = None) -> Any:
         method=method,
     )
     with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN) as response:
-        return json.load(response)
+        content = response.read()
+        return json.loads(content) if content else None
