@@ -173,7 +173,7 @@ def _files(label: str, paths: Sequence[Path], named: Sequence[str]) -> list[File
     """The files of a side, with one profile for all or one for each. Raises `InvalidRequest` and
     `ConfigurationError`."""
     if len(named) not in (0, 1, len(paths)):
-        problem = f"there are {len(paths)} files and {len(named)} profiles"
+        problem = f"files: {len(paths)}, profiles: {len(named)}"
         allowed = "none, one for all files, or one for each in their order"
         raise InvalidRequest(f"--{label}-profile", problem, allowed)
     known = {each: profiles.load(each) for each in named or [DEFAULT_PROFILE]}

@@ -151,6 +151,28 @@ def test_a_difference_is_a_discrepancy_until_a_person_closes_it(
     assert (ran.status, "Discrepancies opened: 0." in ran.err) == (3, True), "it still differs"
 
 
+def test_each_acquirers_file_is_read_by_its_own_profile(
+    run: Run, shop: Shop, tmp_path: Path
+) -> None:
+    lost = shop.sell("TILLWIRE-V1-0002", "several-1", "30.47")
+    sold = shop.sell("TILLWIRE-V1-0001", "several-2", "9.00")
+    shop.settle(settled(lost))
+    second = tmp_path / "second.csv"
+    second.write_text(f"Ref;Sum;At\nseveral-2;9,00;{sold['accepted_at']}\n", encoding="utf-8")
+    profile = tmp_path / "second.toml"
+    profile.write_text(
+        'currency = "EUR"\n[file]\ndelimiter = ";"\n[amount]\ndecimal = ","\n'
+        '[columns]\nreference = "Ref"\namount = "Sum"\nat = "At"\n'
+    )
+    begin = ("--from", lost["accepted_at"], "--to", "2099-01-01", *shop.here)
+    one = ("--acquirer", shop.ledger, *LEDGER)
+    ran = run("reconcile", "--acquirer", second, "--acquirer-profile", profile, *one, *begin)
+    assert ran.status == 0, ran.err
+    assert "acquirer (second.csv, ledger.json)" in ran.out
+    assert f"Resolved by the acquirer's word: {lost['id']}." in ran.out
+    assert "source: ledger.json" in run("transactions", "show", lost["id"], *shop.here).out
+
+
 def test_a_terminal_of_another_store_is_not_compared_for_this_one(run: Run, shop: Shop) -> None:
     chosen = ("--store", "The Other Shop", "--terminal", "TILLWIRE-V1-0001", *ALWAYS)
     ran = run("transactions", "export", *chosen, *shop.here)
@@ -212,6 +234,10 @@ def test_where_no_gateway_runs_the_command_resolves_it_itself(run: Run, tmp_path
         (("--till", "none.csv", "--from", "2026-05-02", "--to", "2026-05-01"), "is not later"),
         (("--till", "none.csv", "--day", "2026-05-01"), "none.csv: there is no such file"),
         (("--till", "x", "--till-profile", "x", "--day", "2026-05-01"), "No profile 'x'"),
+        (
+            ("--till", "a", *("--till-profile", "tillwire") * 2, "--day", "2026-05-01"),
+            "--till-profile: files: 1, profiles: 2",
+        ),
         (("--till", "x", "--day", "2026-05-01", "--store", "x"), "No store 'x'"),
     ],
 )
