@@ -4,7 +4,9 @@ and nothing is left of what was not registered."""
 from __future__ import annotations
 
 import re
+import sqlite3
 import ssl
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -220,6 +222,16 @@ def test_former_secrets_are_listed_and_can_be_ended(run: Run, journal: Path, mad
     assert f"valid; a former secret until {ends:%Y-%m-%d %H:%M:%S}" in shown
     ended = run(*change, "--old-secrets-for", "0")
     assert (ended.status, "tws_" in ended.out + ended.err) == (0, False)
+    (listed,) = run("softpos", "list", "--json", "--journal", journal).document
+    assert listed["former_secrets_until"] == []
+
+
+def test_an_application_of_an_earlier_version_has_no_former_secret(
+    run: Run, journal: Path, made: Path
+) -> None:
+    with closing(sqlite3.connect(journal)) as connection:
+        connection.execute("UPDATE client_apps SET former_secrets = NULL")
+        connection.commit()
     (listed,) = run("softpos", "list", "--json", "--journal", journal).document
     assert listed["former_secrets_until"] == []
 

@@ -50,6 +50,15 @@ async def test_a_secret_that_was_replaced_is_used(counter: Counter) -> None:
 
 
 @at_a_counter()
+async def test_a_secret_that_is_good_no_more_is_told_by_its_setting(counter: Counter) -> None:
+    counter.backend.tokens.append(wants_another)
+    status = await counter.driver.status()
+    assert not status.reachable
+    assert "401 invalid_client" in status.detail
+    assert "client_secret_file" in status.detail
+
+
+@at_a_counter()
 async def test_files_that_stay_as_they_are_change_nothing(counter: Counter) -> None:
     for _ in range(5):
         assert await counter.driver.check("nothing-known") is None

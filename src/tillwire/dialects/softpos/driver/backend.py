@@ -49,6 +49,7 @@ ASK_WITHIN: Final = 25.0
 """Seconds that a question takes with all that it needs, at most."""
 ANSWERED_SECONDS: Final = 3_600.0
 """For which a question that was answered shows that the next one will be."""
+WHO_WE_ARE: Final = "(Look at client_id, client_secret_file and certificate_file.)"
 LONGEST_WORDS: Final = 300
 FAULTS: Final = frozenset({408, 429})
 """Statuses below 500 after which the same question may be answered."""
@@ -310,6 +311,8 @@ class Backend:
             tokens.write_token_request(request),
             settings,
         )
+        if response.status in (400, 401):
+            raise Refused(response.status, response.body, WHO_WE_ARE)
         if response.status != 200:
             raise Refused(response.status, response.body)
         answer = tokens.read_token_answer(response.body)
