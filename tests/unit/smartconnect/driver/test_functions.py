@@ -20,7 +20,8 @@ from tillwire.core.errands import (
     Trouble,
     Update,
 )
-from tillwire.core.model import Verdict
+from tillwire.core.model import TransactionType, Verdict
+from tillwire.dialects.smartconnect.wire.stamps import read_short
 from tillwire.errors import AnswerLost
 from tillwire.net.asgi import Reply
 
@@ -109,12 +110,21 @@ async def test_the_last_transaction_is_evidence_of_nobody_s(counter: Counter) ->
     assert (seen.outcome.card_last4, seen.outcome.authorisation_code) == ("4417", "417302")
     assert "which register" in seen.outcome.reason
     assert not seen.transaction_id
+    assert (seen.at, seen.type, seen.words) == (None, None, "OK-ACCEPTED")
+    counter.cloud.journal |= {"Function": "card.refund", "Timestamp": "20260314151602"}
+    seen = await counter.driver.perform(AskLast(), shown)
+    assert isinstance(seen, Entry)
+    assert seen.type is TransactionType.REFUND
+    assert seen.words == "OK-ACCEPTED at 20260314151602 by its own clock"
 
 
 @at_a_counter()
 async def test_the_last_transaction_is_ours_by_the_cloud_s_id(counter: Counter) -> None:
     earlier, paid = await counter.pay(), await counter.pay()
-    told = {"TransactionResult": "OK-ACCEPTED", "Result": "OK", "AmountTotal": "1250"}
+    told = {
+        "TransactionResult": "OK-ACCEPTED", "Result": "OK", "AmountTotal": "1250",
+        "Timestamp": "20260314151602",
+    }  # fmt: skip
     for one in (paid, earlier):
         name = one.peer["transaction_id"]
         counter.cloud.journal = {**told, "ReferenceId": name.upper()}
@@ -123,6 +133,7 @@ async def test_the_last_transaction_is_ours_by_the_cloud_s_id(counter: Counter) 
         assert known.known == one
         assert known.entry.agrees_with(one) is True
         assert known.entry.currency == one.amount.currency
+        assert known.entry.at == read_short("20260314151602", one.heading.time_zone)
         assert known.entry.outcome is not None
         assert not known.entry.outcome.reason
     counter.cloud.journal = told
@@ -140,7 +151,6 @@ async def test_the_last_transaction_is_ours_by_the_cloud_s_id(counter: Counter) 
          Verdict.APPROVED, 0),
         ({"TransactionResult": "OK-ACCEPTED", "Result": "OK", "AmountTotal": "9" * 4000},
          Verdict.APPROVED, 0),
-        ({"TransactionResult": "OK-ACCEPTED", "Result": "FAILED"}, None, 0),
         ({}, None, 0),
     ],
 )  # fmt: skip
@@ -153,6 +163,26 @@ async def test_what_the_journal_does_not_say_is_not_made_up(
     assert seen is None if verdict is None else isinstance(seen, Entry)
     if isinstance(seen, Entry):
         assert (seen.outcome.verdict, seen.outcome.approved_amount) == (verdict, amount)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"TransactionResult": "OK-ACCEPTED", "Result": "FAILED"},
+        {"TransactionResult": "FAILED", "Result": "OK"},
+        {"TransactionResult": "OK-HELD", "Result": "OK", "ReferenceId": "2c1f7a52"},
+        {"Result": "FAILED", "ReferenceId": "2c1f7a52"},
+    ],
+)
+@at_a_counter()
+async def test_a_last_transaction_of_which_nobody_can_tell_is_not_none(
+    counter: Counter, told: Json
+) -> None:
+    counter.cloud.journal = told
+    seen = await counter.driver.perform(AskLast(), shown)
+    assert isinstance(seen, Entry)
+    assert (seen.verdict, seen.amount, seen.name) == ("UNKNOWN", None, told.get("ReferenceId", ""))
+    assert all(each in seen.words for each in (told.get("TransactionResult", ""), told["Result"]))
 
 
 @pytest.mark.parametrize(

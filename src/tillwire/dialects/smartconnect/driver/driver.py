@@ -16,7 +16,7 @@ import msgspec
 from tillwire import uuids
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry
-from tillwire.core.errands import Errand, Result
+from tillwire.core.errands import AskLast, Errand, Result
 from tillwire.core.estate_model import Terminal
 from tillwire.core.model import Outcome, Transaction
 from tillwire.core.ports import (
@@ -36,6 +36,7 @@ from tillwire.dialects.smartconnect.driver.cloud import Cloud, Later, Refused, S
 from tillwire.dialects.smartconnect.driver.functions import ABILITIES, Functions
 from tillwire.dialects.smartconnect.driver.outcome import Pending, Unclear
 from tillwire.dialects.smartconnect.driver.settings import DriverSettings
+from tillwire.dialects.smartconnect.wire import stamps
 from tillwire.dialects.smartconnect.wire.envelope import COMPLETED, Envelope
 from tillwire.dialects.smartconnect.wire.transactions import Function
 from tillwire.errors import (
@@ -233,15 +234,20 @@ class SmartConnectDriver:
 
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """Its last transaction, its last receipt once more, a logon to the acquirer."""
-        result = await self._functions.perform(errand)
-        return await self._identified(result) if isinstance(result, Entry) else result
+        if not isinstance(errand, AskLast):
+            await self._functions.perform(errand)
+            return None
+        found = await self._functions.last()
+        return None if found is None else await self._identified(*found)
 
-    async def _identified(self, entry: Entry) -> Entry:
+    async def _identified(self, entry: Entry, timestamp: str) -> Entry:
         """The entry, and which of ours it is, if the cloud's id of it is in the journal."""
         for each in await self._inbox.newest_at(self._terminal.id, LOOK_BACK):
             if entry.name and each.peer.get(CLOUD_ID, "").casefold() == entry.name.casefold():
+                moment = stamps.read_short(timestamp, each.heading.time_zone)
                 return msgspec.structs.replace(
                     entry,
+                    at=None if moment is None else Instant(moment),
                     transaction_id=each.id,
                     type=each.type,
                     currency=each.amount.currency,

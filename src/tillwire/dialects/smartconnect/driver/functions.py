@@ -14,16 +14,15 @@ import msgspec
 from tillwire.core.entries import Entry
 from tillwire.core.errands import (
     Ability,
-    AskLast,
     Errand,
     ErrandFailed,
     Reprint,
-    Result,
     Trouble,
     Update,
 )
 from tillwire.core.model import Outcome, Verdict
 from tillwire.core.ports import TerminalStatus
+from tillwire.dialects.smartconnect.driver import orders
 from tillwire.dialects.smartconnect.driver.cloud import Cloud, Later, Refused, usable
 from tillwire.dialects.smartconnect.driver.outcome import receipts_of
 from tillwire.dialects.smartconnect.driver.settings import CLOSEST_POLLS, DriverSettings
@@ -107,18 +106,22 @@ class Functions:
         told = _shown(answer.data.status if answer.data else "")
         return TerminalStatus(True, f"It says {told or 'nothing of itself'}.")
 
-    async def perform(self, errand: Errand) -> Result:
-        """Run an errand. Raises `ErrandFailed`, `PeerError`."""
+    async def last(self) -> tuple[Entry, str] | None:
+        """The device's last transaction, and its moment as the terminal writes it. Raises
+        `ErrandFailed`, `PeerError`."""
+        answer = await self._done(Function.GET_TRANS_RESULT)
+        entry = _seen(answer)
+        return None if entry is None or answer.data is None else (entry, answer.data.timestamp)
+
+    async def perform(self, errand: Errand) -> None:
+        """Run another errand. Raises `ErrandFailed`, `PeerError`."""
         match errand:
-            case AskLast():
-                return _seen(await self._done(Function.GET_TRANS_RESULT))
             case Reprint():
                 await self._done(Function.REPRINT_RECEIPT)
             case Update():
                 await self._done(Function.LOGON)
             case _:
                 raise ErrandFailed(Trouble.REFUSED, "The protocol has no way for this.")
-        return None
 
     async def _done(self, function: Function) -> Envelope:
         try:
@@ -162,11 +165,18 @@ class Functions:
 
 
 def _seen(answer: Envelope) -> Entry | None:
-    """The device's last transaction."""
+    """The device's last transaction; None where nothing is told of one."""
     told = answer.data
     ending = outcomes.of_transaction(answer).ending
-    if told is None or ending not in _VERDICTS:
+    if told is None or ending is Ending.UNAVAILABLE:
         return None
+    entry = Entry(
+        name=_shown(told.reference_id or told.acquirer_ref),
+        type=orders.kind_of(told.function),
+        words=_words(told, ending),
+    )
+    if ending not in _VERDICTS:
+        return entry if entry.name or told.transaction_result else None
     accepted = ending is Ending.ACCEPTED
     digits = told.amount_total.strip()
     is_amount = digits.isascii() and digits.isdecimal() and len(digits) <= _LONGEST_AMOUNT
@@ -181,12 +191,15 @@ def _seen(answer: Envelope) -> Entry | None:
         card_last4=last_four(told.card_pan),
         receipts=receipts_of(told.receipt),
     )
-    return Entry(
-        name=_shown(told.reference_id or told.acquirer_ref),
-        outcome=outcome,
-        amount=amount,
-        words=_shown(told.transaction_result),
-    )
+    return msgspec.structs.replace(entry, outcome=outcome, amount=amount)
+
+
+def _words(told: Told, ending: Ending) -> str:
+    words = _shown(told.transaction_result)
+    if ending not in _VERDICTS:
+        words = f"{words or 'no TransactionResult'} with {_shown(told.result) or 'no Result'}"
+    moment = _shown(told.timestamp)
+    return f"{words} at {moment} by its own clock" if moment else words
 
 
 def _shown(text: str) -> str:

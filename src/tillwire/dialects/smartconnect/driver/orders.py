@@ -33,6 +33,20 @@ _FUNCTIONS: Final[Mapping[Method, Mapping[TransactionType, Function]]] = {
 }
 
 
+def kind_of(function: str) -> TransactionType | None:
+    """What is done by a function; None where it moves no money, or is none."""
+    named = function.strip().casefold()
+    return next(
+        (
+            kind
+            for functions in _FUNCTIONS.values()
+            for kind, each in functions.items()
+            if each.casefold() == named
+        ),
+        TransactionType.PURCHASE if named == Function.PURCHASE_PLUS_CASH.casefold() else None,
+    )
+
+
 def types(settings: DriverSettings) -> frozenset[TransactionType]:
     """What there is a function for."""
     return frozenset(_FUNCTIONS[settings.method])
