@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -46,6 +47,9 @@ NOT_SAID: Final = "(not said)"
 _FORMULA: Final = (*"=+-@", *"\uff1d\uff0b\uff0d\uff20", "\t", "\r", "\n")
 _DIGITS: Final = 15
 """Of a number that a spreadsheet keeps; of our ids it would show 1.79E+30."""
+_LONGEST_WORD: Final = 100
+_LONGEST_TEXT: Final = 1000
+"""Characters that the page shows."""
 _STEERING: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 """Categories of Unicode that show nothing of their own, and may move what does."""
 _FACTS: Final = ("type", "status", "amount", "currency", "at")
@@ -183,6 +187,12 @@ def legible(text: str) -> str:
     )
 
 
+def _shortened(text: str) -> str:
+    """As `legible`, and no more of it than a page has room for: the other files have all."""
+    words = re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", lambda word: word[0][:_LONGEST_WORD] + "…", text)
+    return legible(words if len(words) <= _LONGEST_TEXT else words[:_LONGEST_TEXT] + "…")
+
+
 def _csv(rows: Iterable[Sequence[str]]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
@@ -271,7 +281,7 @@ def html(report: Report) -> str:
         sums=[(each, *_cells(each, labels)) for each in sums(report)],
         not_said=NOT_SAID,
         shown=[_shown(each, report.sources, zone) for each in report.differences[:MOST_SHOWN]],
-        legible=legible,
+        legible=_shortened,
         hidden=max(0, len(report.differences) - MOST_SHOWN),
     )
 
