@@ -30,7 +30,7 @@ ASKED = {"terminalId": "30350006", "callerTrxId": "no-such-sale"}
 STRANGER = jwk.JWK.generate(kty="RSA", size=2048)
 CLI = (sys.executable, "-c", "from tillwire.cli import main; main()")
 
-WRITTEN_WITHIN = 10.0
+WRITTEN_WITHIN = 30.0
 REASON = re.compile(r'"an assertion was refused".*"reason":"([a-z_]+)"')
 
 Make = Callable[[Backend], str]

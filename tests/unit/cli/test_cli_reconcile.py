@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.kit.sandbox_process import SandboxProcess, start_sandbox
+from tests.kit.shop_front import Till
 from tests.unit.cli.conftest import Run
 from tillwire.clock import Instant
 from tillwire.core.model import Finding
@@ -38,14 +40,13 @@ class Shop:
     def __init__(self, run: Run, sandbox: SandboxProcess, folder: Path) -> None:
         self._run = run
         self.here = ("--data", sandbox.directory)
-        self._card = sandbox.directory / "card.json"
+        self._sandbox = sandbox
         self.till = folder / "till.csv"
         self.ledger = folder / "ledger.json"
 
     def sell(self, terminal: str, reference: str, amount: str) -> dict[str, Any]:
         """Sell, and wait until the sale is not on its way any more."""
-        asked = ("--card", self._card, "--reference", reference, "--terminal", terminal)
-        self._run("pay", amount, *asked, "--wait", "2")
+        Till(self._sandbox.card, terminal).start(reference, round(Decimal(amount) * 100))
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             (sale,) = self.listed(reference)

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from tests.kit.sandbox_process import SandboxProcess, start_sandbox
+from tests.kit.shop_front import Till
 from tests.unit.cli.conftest import Run
 
 WHO = ("--person", "Ada", "--reason", "seen on the bank's list")
-NEVER_KNOWN = "10.47"
+TERMINAL = "TILLWIRE-V1-0001"
+NEVER_KNOWN = 1047
 PATIENCE = 30.0
 
 
@@ -26,7 +28,7 @@ def sandbox(tmp_path: Path) -> Iterator[SandboxProcess]:
 
 def unknown(run: Run, sandbox: SandboxProcess) -> dict[str, Any]:
     """A sale whose outcome no machine can tell."""
-    run("pay", NEVER_KNOWN, "--card", sandbox.directory / "card.json", "--wait", "1")
+    Till(sandbox.card, TERMINAL).start("never known", NEVER_KNOWN)
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         listed = run("transactions", "list", "--data", sandbox.directory, "--json").document
