@@ -259,6 +259,8 @@ async def test_one_address_does_not_fill_the_journal(counter: Counter) -> None:
         ({"actionCode": "051"}, "051"),
         ({"status": "DECLINED", "resultCode": 0}, "codes of an approval"),
         ({"status": "CANCELLED", "actionCode": "000"}, "codes of an approval"),
+        ({"status": "DECLINED", "f39": "00"}, "codes of an approval"),
+        ({"status": "CANCELLED", "resultCode": "00"}, "codes of an approval"),
     ],
 )
 @at_a_counter()

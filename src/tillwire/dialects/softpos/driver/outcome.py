@@ -24,7 +24,8 @@ TERMINAL_ID: Final = "terminal_id"
 
 _PAYMENTS: Final = frozenset({"", "PAYMENT", "0100"})
 _REVERSALS: Final = frozenset({"REVERSAL", "0400", "0200"})
-_GOOD: Final = frozenset({"", "0", "00", "000"})
+_APPROVALS: Final = frozenset({"0", "00", "000"})
+"""Codes of results and actions that approve, in the writings of source 001's keys."""
 _ENTRY_MODES: Final[Mapping[str, EntryMode]] = {
     "CLI": EntryMode.CONTACTLESS,
     "CLM": EntryMode.CONTACTLESS,
@@ -164,7 +165,7 @@ def _other(asked: Asked, currency: str) -> str:
 
 def _approved(asked: Asked, transaction: Transaction) -> Outcome | Undecided:
     answer, wanted = asked.answer, transaction.amount.minor
-    if answer.result_code not in _GOOD or answer.action_code not in _GOOD:
+    if not _codes(answer) <= _APPROVALS:
         return Undecided(
             f"The backend calls it approved, with result {answer.result_code or 'none'} and action "
             f"code {answer.action_code or 'none'}.",
@@ -180,6 +181,11 @@ def _approved(asked: Asked, transaction: Transaction) -> Outcome | Undecided:
     return _described(asked, transaction, Verdict.APPROVED)
 
 
+def _codes(answer: CheckAnswer) -> set[str]:
+    """Those that it tells."""
+    return {answer.result_code, answer.action_code} - {""}
+
+
 def _not_approved(asked: Asked, of: str = "It") -> Outcome | Undecided:
     answer = asked.answer
     if answer.status == UNMAPPED:
@@ -190,7 +196,7 @@ def _not_approved(asked: Asked, of: str = "It") -> Outcome | Undecided:
     verdict = _VERDICTS.get(Status(answer.status))
     if verdict is None:
         return Undecided(f"The backend calls it {answer.status}.")
-    if answer.result_code == "0" or answer.action_code == "000":
+    if _codes(answer) & _APPROVALS:
         return Undecided(
             f"The backend calls it {answer.status}, with the codes of an approval.",
             needs_person=True,
