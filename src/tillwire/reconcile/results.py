@@ -162,15 +162,15 @@ class Totals:
         return self._groups.setdefault(key, Group(*key))
 
     def add(self, result: Result) -> None:
-        """Count a result."""
+        """Count a result, and each row of it in its own currency."""
         first = result.first
-        group = self.group(
-            first.texts.get("store", ""), first.terminal, first.day, first.amount.currency
-        )
-        rows = dict.fromkeys(result.seen, 1)
         counts = result.kind is not Kind.OUTSIDE
-        flow = {label: each.flow if counts else 0 for label, each in result.seen.items()}
-        group.add(result.kind, 1, rows, flow)
+        for label, row in result.seen.items():
+            group = self.group(
+                first.texts.get("store", ""), first.terminal, first.day, row.amount.currency
+            )
+            number = 1 if row is first else 0
+            group.add(result.kind, number, {label: 1}, {label: row.flow if counts else 0})
 
     def groups(self) -> list[Group]:
         """All of them, in order."""

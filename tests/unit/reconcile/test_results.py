@@ -9,6 +9,7 @@ from tests.unit.reconcile.books import DAY, WINDOW, all_of, compared, found, kin
 from tillwire.clock import Instant
 from tillwire.core.model import Evidence, Verdict
 from tillwire.errors import InvalidRequest
+from tillwire.reconcile import reports
 from tillwire.reconcile.facts import Window
 from tillwire.reconcile.match import ACQUIRER, GATEWAY, TILL
 from tillwire.reconcile.results import Kind
@@ -244,3 +245,18 @@ def test_that_it_was_declined_counts_under_our_own_id() -> None:
 def test_a_flood_of_differences_is_believed_to_be_a_mistake() -> None:
     with pytest.raises(Exception, match="more than 2 differences"):
         reconcile(sides([], None, [row(1), row(2), row(3)]), WINDOW, most=2)
+
+
+def test_each_side_is_summed_in_the_currency_that_it_names() -> None:
+    """Ten yen are not ten cents."""
+    theirs = row(1, amount="10", currency="JPY")
+    report = compared([row(1)], [theirs])
+    assert found(report) == [(Kind.AMOUNT_DIFFERS,)]
+    sums = {
+        each.currency: (each.rows, each.flow, sum(each.kinds.values())) for each in report.groups
+    }
+    assert sums == {
+        "EUR": ({GATEWAY: 1}, {GATEWAY: 1250}, 1),
+        "JPY": ({TILL: 1}, {TILL: 10}, 0),
+    }
+    assert "10 JPY" in reports.html(report)
