@@ -36,6 +36,8 @@ GROUPS: Final = (
 )
 """Each is the `app` in the module of its name."""
 VERSION: Final = "--version"
+_INTERRUPTED: Final = 130
+"""As a shell tells it of what Ctrl-C ended."""
 
 
 def application(wanted: Collection[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
@@ -94,10 +96,12 @@ def main() -> None:
     """Run the command of `sys.argv`, and exit with its status."""
     named = sys.argv[1:2]
     alone = named and named[0] in (*COMMANDS, *GROUPS, VERSION)
-    run = application(named) if alone else application()
     mend_streams()
     try:
+        run = application(named) if alone else application()
         run()
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     except ReaderGone:
         sys.exit(1)
     except OutputError as error:

@@ -20,7 +20,15 @@ from rich.text import Text
 
 from tillwire.cli.options import JsonOption
 from tillwire.cli.output import OutputError, clean, complain, remark, say, say_json, say_lines
-from tillwire.cli.payment import End, Ending, Order, Patience, Purchase
+from tillwire.cli.payment import (
+    End,
+    Ending,
+    Order,
+    Patience,
+    Purchase,
+    not_reached,
+    refused,
+)
 from tillwire.cli.till import RefusedError, Till
 from tillwire.clock import SystemClock, utc
 from tillwire.errors import ConfigurationError, InvalidRequest, NotDelivered, PeerError
@@ -162,9 +170,9 @@ async def _paid(face: Face, money: Money, reference: str, wait: float, ca: Path 
             try:
                 terminal = face.terminal or await _only_terminal(till)
             except NotDelivered as error:
-                return Ending(End.NOT_REACHED, f"The gateway cannot be reached. {error.detail}")
+                return not_reached(error)
             except RefusedError as error:
-                return Ending(End.REFUSED, f"Nothing was started. {error.detail}")
+                return refused(error)
             except PeerError as error:
                 return Ending(End.NOT_REACHED, f"Nothing was started. {error}")
             order = Order(terminal, money, reference)

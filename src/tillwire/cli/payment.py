@@ -131,9 +131,9 @@ class Purchase:
         try:
             self._sale = await self._started()
         except NotDelivered as error:
-            return Ending(End.NOT_REACHED, f"The gateway cannot be reached. {error.detail}")
+            return not_reached(error)
         except RefusedError as error:
-            return _refused(error)
+            return refused(error)
         except PeerError as error:
             return self._still_open(error.detail)
         self._progress("waiting for the card")
@@ -264,7 +264,15 @@ def _ending(sale: Sale) -> Ending:
     return Ending(End.NOT_PAID, "Cancelled. The card was not charged.", sale)
 
 
-def _refused(error: RefusedError) -> Ending:
+def not_reached(error: NotDelivered) -> Ending:
+    """The end where nobody was there."""
+    untrusted = "CERTIFICATE_VERIFY_FAILED" in error.detail
+    look = " Where the gateway's authority is your own, name it with --ca." if untrusted else ""
+    return Ending(End.NOT_REACHED, f"The gateway cannot be reached. {error.detail}{look}")
+
+
+def refused(error: RefusedError) -> Ending:
+    """The end where the gateway did not take it."""
     wrong_order = error.status in (400, 401, 403, 404, 405, 413, 415)
     end = End.REFUSED if wrong_order else End.NOT_PAID
     look = f" {_LOOK}" if error.status == _NOT_FOUND else ""

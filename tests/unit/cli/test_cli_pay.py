@@ -158,6 +158,15 @@ def test_what_is_no_address_is_not_called(run: Run, gateway: InMemory, url: str)
     assert ran.err.startswith(f"Error: --url: {url!r} is no such address. Allowed: where a Merch")
 
 
+def test_an_address_where_nothing_is_served_is_told_with_what_to_look_at(
+    run: Run, gateway: InMemory
+) -> None:
+    gateway.bad["GET"].append(reply(404, {"title": "Not Found", "detail": "Nothing here."}))
+    ran = run("pay", "1", *HERE[:4])
+    assert ran.status == 2
+    assert "404 Not Found: Nothing here. Look at the" in ran.err
+
+
 def test_the_only_terminal_needs_no_name(run: Run, gateway: InMemory) -> None:
     terminal = {"manufacturer": "ACME", "model": "P2", "serial": "PL1"}
     gateway.bad["GET"].append(reply(200, [terminal]))
