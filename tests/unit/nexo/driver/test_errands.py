@@ -440,6 +440,28 @@ async def test_a_result_that_nobody_knows_is_no_approval() -> None:
 
 
 @virtual()
+async def test_what_is_reserved_in_all_is_not_what_was_added_last() -> None:
+    """The protocol tells the whole of a reservation that was raised; the journal has the step."""
+    counter = await till()
+
+    async def raised(there: Poi, message: Message, send: Send) -> None:
+        body = list(there.done.values())[-1].body
+        assert isinstance(body, services.PaymentResponse)
+        assert body.payment_result is not None
+        result = msgspec.structs.replace(body.payment_result, payment_type="UpdateReservation")
+        body = msgspec.structs.replace(body, payment_result=result)
+        there.done["last"] = Message(header=headed("Payment"), body=body)
+        await last_of(there, message, send)
+
+    await counter.run(payment(4250))
+    counter.poi.will("TransactionStatus", raised)
+    seen = await perform(counter, AskLast())
+    assert isinstance(seen, Entry)
+    assert (seen.verdict, seen.type, seen.amount) == ("APPROVED", TransactionType.INCREMENT, None)
+    assert seen.words == "42.50 EUR are reserved in all."
+
+
+@virtual()
 async def test_what_was_read_of_a_card_is_no_transaction_and_hides_none() -> None:
     """A terminal may count reading a card, and repeats that then."""
     counter = await till()

@@ -364,6 +364,8 @@ def evidence(body: PaymentResponse | ReversalResponse, order: Order) -> Outcome 
         money = from_decimal(amounts.authorized_amount, amounts.currency or "", "AuthorizedAmount")
     except InvalidRequest:
         return msgspec.structs.replace(outcome, reason=f"Authorised {amounts.authorized_amount:f}.")
+    if kind_of(body) is TransactionType.INCREMENT:
+        return msgspec.structs.replace(outcome, reason=f"{money} are reserved in all.")
     return msgspec.structs.replace(outcome, approved_amount=money.minor)
 
 
