@@ -22,6 +22,8 @@ from tillwire.errors import NotFound, TillwireError
 
 LONGEST_WAIT: Final = 900.0
 """Seconds that a terminal may be waited for."""
+MOST_SHOWN: Final = 100
+"""Texts that wait to be told; what the terminal shows beyond them is not."""
 
 
 class LastOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,10 +78,15 @@ def last(engine: Engine, order: LastOrder) -> AsyncGenerator[bytes, None]:
 
 async def _last(engine: Engine, order: LastOrder) -> AsyncGenerator[bytes, None]:
     shown: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def show(text: str) -> None:
+        if shown.qsize() < MOST_SHOWN:
+            shown.put_nowait(text)
+
     asking = asyncio.create_task(
         engine.last_transaction(
             order.terminal,
-            tell=shown.put_nowait,
+            tell=show,
             seconds=order.seconds,
             at_terminal=order.at_terminal,
         ),

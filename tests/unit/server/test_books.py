@@ -50,6 +50,24 @@ async def test_what_is_shown_and_what_it_comes_to(tmp_path: Path) -> None:
         ]
 
 
+async def test_a_terminal_that_shows_on_and_on_fills_no_memory(tmp_path: Path) -> None:
+    """An operator whose window stands still does not read."""
+    driver = ScriptedDriver()
+    end: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+    driver.errand_end = end
+    async with engine_on(tmp_path, driver) as engine:
+        told = books.last(engine, LastOrder("t1"))
+        first = asyncio.create_task(anext(told))
+        await driver.errand_begun.wait()
+        assert driver.tell is not None
+        for number in range(10 * books.MOST_SHOWN):
+            driver.tell(f"{number}")
+        end.set_result(Entry(name="n"))
+        assert json.loads(await first)["text"] == "0"
+        kinds = [each["type"] for each in await documents(told)]
+        assert kinds == ["shown"] * (books.MOST_SHOWN - 1) + ["told", "ended"]
+
+
 async def test_a_list_says_why_it_ends(tmp_path: Path) -> None:
     driver = ScriptedDriver()
     async with engine_on(tmp_path, driver) as engine:
