@@ -129,8 +129,28 @@ class Books:
             except TillwireError as error:
                 trouble = str(error)
             entries.sort(key=lambda each: (each.at or 0, each.name), reverse=True)
-        journal = await self._journal.read(partial(_listed, terminal_id, wanted))
-        return Listing([self._newest(each) for each in journal], entries[: wanted.limit], trouble)
+        journal: list[Transaction] = []
+        async for each in self.accepted_between(terminal_id, wanted.begin, wanted.end):
+            if wanted.takes_in(each):
+                journal.append(each)
+                if len(journal) == wanted.limit:
+                    break
+        return Listing(journal, entries[: wanted.limit], trouble)
+
+    async def accepted_between(
+        self, terminal_id: str, begin: Instant, end: Instant
+    ) -> AsyncGenerator[Transaction, None]:
+        """The terminal's transactions that were accepted in [begin, end), as committed, newest
+        first: read in pages, so as many as there are. A snapshot each, since one that is kept has
+        the journal's file grow."""
+        first, behind = first_id(begin), first_id(end)
+        while True:
+            page = await self._journal.read(partial(_page, terminal_id, first, behind))
+            for each in page:
+                yield self._newest(each)
+            if len(page) < _PAGE:
+                return
+            behind = page[-1].id
 
     async def entries(
         self, terminal_id: str, begin: Instant, end: Instant
@@ -196,12 +216,5 @@ async def _next(told: AsyncIterator[Entry]) -> Entry | None:
         raise PeerError(f"The driver failed: {type(error).__name__}: {error}") from error
 
 
-def _listed(terminal_id: str, wanted: Wanted, reader: Reader) -> list[Transaction]:
-    first, behind = first_id(wanted.begin), first_id(wanted.end)
-    found: list[Transaction] = []
-    while True:
-        page = reader.transactions_between(terminal_id, first, behind, _PAGE)
-        found += (each for each in page if wanted.takes_in(each))
-        if len(page) < _PAGE or len(found) >= wanted.limit:
-            return found[: wanted.limit]
-        behind = page[-1].id
+def _page(terminal_id: str, first: str, behind: str, reader: Reader) -> list[Transaction]:
+    return reader.transactions_between(terminal_id, first, behind, _PAGE)

@@ -14,13 +14,13 @@ much may follow (`follow_ups.py`), how an UNKNOWN is resolved (`recovery.py`) an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
 import msgspec
 
-from tillwire.clock import Instant, first_id
+from tillwire.clock import Instant
 from tillwire.core import states
 from tillwire.core.aborting import Aborting
 from tillwire.core.admission import Admission, admit, check_amounts, earlier_of
@@ -71,7 +71,6 @@ from tillwire.core.ports import (
     Driver,
     DriverOf,
     Journal,
-    Reader,
     Sign,
     StaleError,
     TerminalStatus,
@@ -101,8 +100,6 @@ ERRAND_WITHIN: Final = 120.0
 """Seconds that an errand may take unless its till says otherwise."""
 STATUS_WITHIN: Final = 10.0
 """Seconds in which a terminal must say how it is."""
-_PAGE: Final = 500
-"""Transactions that are read at once."""
 _UNREACHABLE: Final = Capabilities(types=frozenset(), pull=True)
 """Of a terminal without a driver: nothing is ever sent to it."""
 
@@ -191,6 +188,7 @@ class Engine:
         )
         self.last_transaction = books.last_transaction
         self.transactions = books.transactions
+        self.accepted_between = books.accepted_between
         self.entries = books.entries
 
     # --- life ---------------------------------------------------------------------------------
@@ -519,24 +517,6 @@ class Engine:
         """The newest transactions of a terminal, as committed, newest first."""
         found = await self.journal.read(lambda reader: reader.newest_at(terminal_id, limit))
         return [self._mirror.newest(each) for each in found]
-
-    async def accepted_between(
-        self, terminal_id: str, begin: Instant, end: Instant
-    ) -> AsyncIterator[Transaction]:
-        """The terminal's transactions that were accepted in [begin, end), as committed, newest
-        first: read in pages, so as many as there are."""
-        first, behind = first_id(begin), first_id(end)
-        while True:
-
-            def look(reader: Reader, behind: str = behind) -> list[Transaction]:
-                return reader.transactions_between(terminal_id, first, behind, _PAGE)
-
-            page = await self.journal.read(look)
-            for each in page:
-                yield self._mirror.newest(each)
-            if len(page) < _PAGE:
-                return
-            behind = page[-1].id
 
     async def wait(
         self,

@@ -240,6 +240,17 @@ async def test_a_long_day_is_read_in_pages(tmp_path: Path, monkeypatch: pytest.M
         found = await engine.transactions("t1", wanted())
         assert found.journal == sales[::-1]
         assert (await engine.transactions("t1", wanted(limit=3))).journal == sales[:3:-1]
+        reads = 0
+        read = engine.journal.read
+
+        async def counted(work):  # type: ignore[no-untyped-def]
+            nonlocal reads
+            reads += 1
+            return await read(work)
+
+        monkeypatch.setattr(engine.journal, "read", counted)
+        await engine.transactions("t1", wanted(reference="nobody's"), ask=False)
+        assert reads == 4, "a snapshot each: what nobody has is looked for in years of them"
 
 
 @virtual()

@@ -729,7 +729,7 @@ async def test_a_driver_can_look_back_at_what_its_terminal_did(tmp_path: Path) -
 async def test_a_driver_can_look_at_all_that_was_accepted_in_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tillwire.core.engine._PAGE", 2)
+    monkeypatch.setattr("tillwire.core.books._PAGE", 2)
     driver = ScriptedDriver()
     async with engine_on(tmp_path, driver) as engine:
         done = []
