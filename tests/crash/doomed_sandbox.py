@@ -5,7 +5,7 @@
 Environment: `DOOM_AT`, the number of the commit, from 1; `DOOM_SIDE`, `before` it is made durable
 or `after` that, when nobody has heard of it yet; `DOOM_FROM`, whether commits count from the
 `start` of the process or once it is `ready`. Both files count together, in the order of their
-commits.
+commits. `LATER`: how many seconds its clock is ahead of the time.
 """
 
 from __future__ import annotations
@@ -18,16 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from msgspec.structs import replace
-
+from tillwire.clock import Instant, SystemClock
 from tillwire.journal.committer import SqliteCommitter, Tracked
 from tillwire.sandbox import card
 from tillwire.sandbox.card import Card
 from tillwire.sandbox.run import Options, run
-from tillwire.virtual import driver
 
-SEND_WITHIN: Final = 1.0
-"""Seconds."""
+NEVER: Final = "0"
 
 
 class Fuse:
@@ -73,10 +70,15 @@ def attach(fuse: Fuse) -> None:
     card.write = light_and_write
 
 
-def hurry() -> None:
-    """A command that has not left soon will not leave any more: so it is known earlier that a
-    terminal has never heard of it (law 4)."""
-    driver.CAPABILITIES = replace(driver.CAPABILITIES, send_within=SEND_WITHIN)  # type: ignore[misc]
+def begin_later(seconds: float) -> None:
+    """So long after its time. No command of the last life can arrive any more then, and it is
+    known soon that a terminal has never heard of one (law 4)."""
+    now = SystemClock.now
+
+    def later(self: SystemClock) -> Instant:
+        return Instant(now(self) + round(seconds * 1000))
+
+    SystemClock.now = later  # type: ignore[method-assign]
 
 
 def main() -> None:
@@ -86,10 +88,10 @@ def main() -> None:
     arguments.add_argument("--port", type=int, required=True)
     arguments.add_argument("--pace", type=float, required=True)
     chosen = arguments.parse_args()
-    fuse = Fuse(int(os.environ["DOOM_AT"]), os.environ["DOOM_SIDE"])
+    fuse = Fuse(int(os.environ.get("DOOM_AT", NEVER)), os.environ.get("DOOM_SIDE", "before"))
     fuse.lit = os.environ.get("DOOM_FROM") == "start"
     attach(fuse)
-    hurry()
+    begin_later(float(os.environ.get("LATER", "0")))
     run(Options(chosen.data, chosen.port, chosen.pace), lambda _card, _path: None)
 
 

@@ -32,6 +32,9 @@ from tillwire.virtual.memory import read_ledger
 
 DOOMED: Final = ("tests.crash.doomed_sandbox",)
 PACE: Final = 100.0
+LATER: Final = ({"LATER": "60"}, {"LATER": "120"})
+"""Seconds that pass before a second life that dies, and before one that goes on: longer than any
+command is on its way."""
 MOST_COMMITS: Final = 40
 """More than any of the sales needs."""
 AT_ONCE: Final = 8
@@ -127,7 +130,8 @@ class Doom:
     @property
     def environment(self) -> dict[str, str]:
         """How the gateway is told."""
-        return {"DOOM_AT": str(self.at), "DOOM_SIDE": self.side, "DOOM_FROM": self.begin}
+        doom = {"DOOM_AT": str(self.at), "DOOM_SIDE": self.side, "DOOM_FROM": self.begin}
+        return doom | (LATER[0] if self.begin == "start" else {})
 
 
 def dies(scenario: Scenario, directory: Path, life: Life, doom: Doom) -> bool:
@@ -164,8 +168,10 @@ def ended(sandbox: SandboxProcess) -> Iterator[None]:
 
 def live_again(scenario: Scenario, directory: Path, life: Life) -> None:
     """Start on what was durable, let everybody go on, and see that all agree."""
-    with running_sandbox(directory, pace=PACE) as sandbox:
+    sandbox = start_sandbox(directory, pace=PACE, command=DOOMED, environment=LATER[1])
+    with ended(sandbox):
         scenario.play(sandbox.card, life)
+        sandbox.stop()
     check(scenario, directory, life, disturbed=True)
 
 
