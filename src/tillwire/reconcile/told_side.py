@@ -10,7 +10,8 @@ another till has paid under the same one is another payment, and ends no UNKNOWN
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -84,18 +85,36 @@ def rows_told(
 ) -> Iterator[Row]:
     """The entries as rows. `known` looks up a transaction; `begin` is the moment of an entry of
     which nobody tells one."""
-    ids = {entry.name: entry.transaction_id for _, entry in told}
+    ids = _Names(told)
     for terminal, entry in told:
         ours = known(entry.transaction_id) if entry.transaction_id else None
         row = _row(entry, ours, terminal, estate.stores[terminal.store_id], begin)
-        yield msgspec.structs.replace(row, original_id=_original(entry, ours, ids))
+        yield msgspec.structs.replace(row, original_id=_original(entry, ours, terminal, ids))
 
 
-def _original(entry: Entry, ours: Transaction | None, ids: Mapping[str, str]) -> str:
+class _Names:
+    """Which transactions of ours the names are that the other side gives. Each cloud has names of
+    its own, so the same one may come at another terminal again."""
+
+    def __init__(self, told: Sequence[tuple[Terminal, Entry]]) -> None:
+        self._here = {(at.id, each.name): each.transaction_id for at, each in told}
+        self._anywhere: dict[str, set[str]] = defaultdict(set)
+        for _, each in told:
+            self._anywhere[each.name].add(each.transaction_id)
+
+    def ours(self, name: str, terminal: Terminal) -> str:
+        """Our id of what is called so at the terminal, or, if it was at another one, there."""
+        if (here := self._here.get((terminal.id, name))) is not None:
+            return here
+        found = self._anywhere.get(name, set())
+        return next(iter(found)) if len(found) == 1 else ""
+
+
+def _original(entry: Entry, ours: Transaction | None, terminal: Terminal, ids: _Names) -> str:
     """Our id of what it follows."""
     if ours is not None:
         return ours.original_id or ""
-    return ids.get(entry.original, "") if entry.original else ""
+    return ids.ours(entry.original, terminal) if entry.original else ""
 
 
 def _row(

@@ -107,6 +107,24 @@ def test_what_it_follows_is_called_by_our_id() -> None:
     ]  # fmt: skip
 
 
+def test_what_it_follows_is_no_other_cloud_s_of_that_name() -> None:
+    """Each cloud gives names of its own; one of them may have several terminals."""
+    there = ESTATE.terminals["t2"]
+    told = [
+        (TERMINAL, Entry(name="7", transaction_id=OURS.id)),
+        (TERMINAL, Entry(name="8", original="7")),
+        (there, Entry(name="7", transaction_id="2" * 31)),
+        (there, Entry(name="9", original="7")),
+        (there, Entry(name="only-here", transaction_id="3" * 31)),
+        (TERMINAL, Entry(name="10", original="only-here")),
+        (ESTATE.terminals["t3"], Entry(name="11", original="7")),
+    ]
+    rows = list(rows_told(told, ESTATE, {OURS.id: OURS}.get, BEGIN))
+    assert [rows[place].original_id for place in (1, 3, 5, 6)] == [
+        OURS.id, "2" * 31, "3" * 31, ""
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [
