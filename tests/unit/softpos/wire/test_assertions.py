@@ -140,6 +140,33 @@ def test_what_changes_the_meaning_is_refused(member: dict[str, Any]) -> None:
     assert refused(token) is Reason.ENCRYPTION_ALGORITHM
 
 
+def test_what_is_encrypted_twice_is_opened_once() -> None:
+    token = sealed(sealed(signed(msgspec.json.encode(CLAIMS))))
+    assert refused(token) is Reason.NOT_SIGNED
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "dir", "enc": "A128CBC-HS256"},
+        {"alg": "none", "enc": "A128CBC-HS256"},
+        # A password that would be worked on for minutes (RFC 7518 section 4.8).
+        {"alg": "PBES2-HS256+A128KW", "enc": "A128CBC-HS256", "p2s": "c2FsdA", "p2c": 2**31},
+        {"alg": ["RSA-OAEP-256"], "enc": "A128CBC-HS256"},
+    ],
+)
+def test_no_other_algorithm_is_begun(header: dict[str, Any]) -> None:
+    parts = sealed(signed(msgspec.json.encode(CLAIMS))).split(".")
+    token = ".".join([_base64(json.dumps(header).encode()), *parts[1:]])
+    assert refused(token) in (Reason.ENCRYPTION_ALGORITHM, Reason.NOT_ENCRYPTED)
+
+
+def test_a_key_that_the_token_brings_along_checks_nothing() -> None:
+    jwk = key("thief").as_dict(private=False)
+    token = sealed(_signed_with("thief", {"alg": "RS256", "jwk": jwk}))
+    assert refused(token) is Reason.SIGNATURE
+
+
 def test_an_empty_set_of_keys_opens_nothing() -> None:
     assert refused(make_assertion(CLAIMS, key("app"), server()), keys=[]) is Reason.NO_KEY_OPENS_IT
 
