@@ -313,7 +313,7 @@ def change(
         return
     remark(changed)
     former = _former(after, now)
-    remark(f"{former[:1].upper()}{former[1:]}." if former else "No former secret is good any more.")
+    remark(f"Good beside it: {former}." if former else "No former secret is good any more.")
     remark("Its new secret is shown this once only:")
     say(secret)
 
