@@ -241,13 +241,13 @@ async def test_nothing_else_fails_for_it() -> None:
             raise OSError("no such host")
 
     client = GuardedClient(Addresses(["127.0.0.1"]), resolver=Nowhere())
-    server = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    for url in ("http://till.example/", f"http://127.0.0.1:{port}/"):
-        with pytest.raises(Exception) as failed:
-            await client.request("POST", url, headers={}, body=b"", timeout=30)
-        assert type(failed.value).__name__ == "NotDelivered"
+    with socket.socket() as dead:  # its port is nobody else's meanwhile
+        dead.bind(("127.0.0.1", 0))
+        port = dead.getsockname()[1]
+        for url in ("http://till.example/", f"http://127.0.0.1:{port}/"):
+            with pytest.raises(Exception) as failed:
+                await client.request("POST", url, headers={}, body=b"", timeout=30)
+            assert type(failed.value).__name__ == "NotDelivered"
     await client.close()
 
 

@@ -151,12 +151,12 @@ async def hung_up(reader: asyncio.StreamReader) -> None:
 
 @asynccontextmanager
 async def gateway_in(
-    folder: Path, limits: Limits | None = None, *, mutual: bool = True, **changes: Any
+    folder: Path, limits: Limits = PATIENT, *, mutual: bool = True, **changes: Any
 ) -> AsyncIterator[There]:
     clients = folder / "clients.pem"
     clients.write_bytes(authority().certificate)
     tls = TlsSettings(certificate=SERVER, key=SERVER, client_ca=str(clients) if mutual else "")
-    more: dict[str, Any] = {"tls": tls, "limits": limits or Limits()}
+    more: dict[str, Any] = {"tls": tls, "limits": limits}
     lanes = ListenerSettings(name="lanes", port=0, faces=(FaceSettings(name="lines"),), **more)
     settings = rig.configuration(folder, rig.listener(**more), lanes, **changes)
     kinds = rig.kinds(Echo(), Lines())
@@ -279,7 +279,9 @@ async def test_the_log_is_not_theirs_to_fill(
 @pytest.mark.parametrize("loop", LOOPS)
 def test_who_dawdles_makes_room_for_who_does_not(tmp_path: Path, loop: str) -> None:
     async def play() -> None:
-        async with gateway_in(tmp_path, Limits(connections=2)) as there:
+        async with gateway_in(
+            tmp_path, Limits(header_seconds=600.0, message_seconds=600.0, connections=2)
+        ) as there:
             port = there.port("lanes")
             held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
             reader, writer = await asyncio.open_connection(
