@@ -19,7 +19,7 @@ from tillwire.core.model import TransactionType
 from tillwire.errors import InvalidRequest
 from tillwire.reconcile.facts import FACTS, HELD, MOVED, NOTHING, OPEN, REVERSED
 from tillwire.reconcile.profiles import Key
-from tillwire.reconcile.sides import KeyOf, Numbers, Shared, Side, fetch, keys_of, load
+from tillwire.reconcile.sides import KeyOf, Numbers, Shared, Side, count, fetch, keys_of, load
 from tillwire.reconcile.workspace import Workspace
 
 GATEWAY: Final = "gateway"
@@ -50,16 +50,19 @@ def match(workspace: Workspace, sides: Mapping[str, Side]) -> Mapping[str, Numbe
     chosen = {label: _first(keys[label]) for label in others}
     first = {GATEWAY: {label: key for label, (key, _) in chosen.items()}}
     first |= {label: {GATEWAY: key} for label, (key, _) in chosen.items()}
-    numbers = {GATEWAY: load(workspace, sides[GATEWAY], first[GATEWAY], grouping=True)}
-    for label, (_, having) in chosen.items():
-        numbers[label] = load(workspace, sides[label], first[label], having=having)
+    with ThreadPoolExecutor(1) as counter:  # beside the database, which reads them, too
+        counted = counter.submit(count, sides.values())
+        numbers = {GATEWAY: load(workspace, sides[GATEWAY], first[GATEWAY], grouping=True)}
+        for label, (_, having) in chosen.items():
+            numbers[label] = load(workspace, sides[label], first[label], having=having)
+        lines = counted.result()
     _join(workspace, others, keys)
     for label, its_keys in first.items():
         _choose(workspace, label, list(its_keys))
         workspace.run(f"DROP TABLE {label}")
-    with workspace.in_order(), ThreadPoolExecutor(len(first)) as readers:
+    with ThreadPoolExecutor(len(first)) as readers:
         fetched = [
-            readers.submit(fetch, workspace, sides[label], numbers[label]) for label in first
+            readers.submit(fetch, workspace, sides[label], numbers[label], lines) for label in first
         ]
         for each in fetched:
             each.result()

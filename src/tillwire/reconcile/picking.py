@@ -1,46 +1,101 @@
 """Picking: a few records of a large CSV file, by their numbers, without parsing the others.
 
 Where each record is one line, its number is its line's. Whether it is so is known by counting: a
-break within quotes makes more lines than records, and nothing makes fewer.
+break within quotes makes more lines than records, and nothing makes fewer. Lines are counted beside
+the database, which reads the file at the same time (`count_lines`); what is wanted of them is known
+only when it has compared them.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, NamedTuple
 
 FEW: Final = 100_000
 """Records that are picked; of more, the file is read again as a whole."""
 _BLOCK: Final = 1 << 16
 """Octets that are looked at together."""
+_LONGEST: Final = 64
+"""Blocks that a line may reach over."""
 
 
-def pick(file: Path, into: Path, numbers: Sequence[int], *, records: int, header: bool) -> bool:
+class Lines(NamedTuple):
+    """The lines of a file."""
+
+    before: array[int]
+    """How many lines end before each of its blocks."""
+    total: int
+    """How many there are; the last one needs no end."""
+
+
+def count_lines(file: Path) -> Lines | None:
+    """The file's lines; None when they do not all end in a line feed, or it cannot be read."""
+    before = array("Q")
+    lines = 0
+    last = b""
+    try:
+        with file.open("rb") as source:
+            while block := source.read(_BLOCK):
+                if last.endswith(b"\r") or b"\r" in block:
+                    whole = last[-1:] + block
+                    inner = whole[:-1] if whole.endswith(b"\r") else whole
+                    if inner.count(b"\r") != whole.count(b"\r\n"):
+                        return None
+                before.append(lines)
+                lines += block.count(b"\n")
+                last = block
+    except OSError:
+        return None
+    if last.endswith(b"\r"):
+        return None
+    return Lines(before, lines + (last[-1:] not in (b"", b"\n")))
+
+
+def pick(
+    file: Path,
+    into: Path,
+    numbers: Sequence[int],
+    lines: Lines,
+    *,
+    records: int,
+    header: bool,
+    delimiter: str = ",",
+) -> bool:
     """Write those of the file's records that have these numbers, from 0 and ascending, into another
-    one, behind its headings; False when its lines are not its records."""
-    wanted = [number + header for number in numbers]
+    one, each with its number as a first column, behind the file's headings; False when its lines
+    are not its records."""
+    if lines.total != records + header:
+        return False
+    wanted = [(number + header, str(number)) for number in numbers]
     if header:
-        wanted.insert(0, 0)
-    place = lines = 0
-    tail = b""
-    with file.open("rb", buffering=0) as source, into.open("wb") as out:
-        while block := source.read(_BLOCK):
-            if b"\r" in block:
-                block += source.read(1) if block.endswith(b"\r") else b""
-                if block.count(b"\r") != block.count(b"\r\n"):
-                    return False
-            count = block.count(b"\n")
-            if place < len(wanted) and wanted[place] < lines + count:
-                split = (tail + block).split(b"\n")
-                while place < len(wanted) and wanted[place] < lines + count:
-                    out.write(split[wanted[place] - lines] + b"\n")
-                    place += 1
-            end = block.rfind(b"\n")
-            tail = block[end + 1 :] if end >= 0 else tail + block
-            lines += count
-        if tail:  # the last line needs no break
-            if place < len(wanted) and wanted[place] == lines:
-                out.write(tail + b"\n")
-            lines += 1
-    return lines == records + header
+        wanted.insert(0, (0, "n"))
+    known, split = -1, [b""]
+    with file.open("rb") as source, into.open("wb") as out:
+        for number, name in wanted:
+            block = max(bisect_left(lines.before, number) - 1, 0)
+            if block != known:
+                source.seek(block * _BLOCK)
+                known, split = block, source.read(_BLOCK).split(b"\n")
+            place = number - lines.before[block]
+            if place >= len(split):
+                return False  # it has changed
+            line = split[place]
+            if place == len(split) - 1:
+                line += _rest(source, block + 1)
+            out.write(f"{name}{delimiter}".encode() + line + b"\n")
+    return True
+
+
+def _rest(source: BinaryIO, block: int) -> bytes:
+    """What of a line is in this block and those that follow."""
+    source.seek(block * _BLOCK)
+    found = b""
+    for _ in range(_LONGEST):
+        more, end, _ = source.read(_BLOCK).partition(b"\n")
+        found += more
+        if end or not more:
+            break
+    return found

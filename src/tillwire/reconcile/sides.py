@@ -13,6 +13,7 @@ from __future__ import annotations
 import filecmp
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -20,7 +21,7 @@ import msgspec
 from tillwire import pan
 from tillwire.errors import InvalidRequest
 from tillwire.reconcile.facts import CHECKED, OUR_IDS, Window, allowed, typed
-from tillwire.reconcile.picking import FEW, pick
+from tillwire.reconcile.picking import FEW, Lines, count_lines, pick
 from tillwire.reconcile.profiles import COLUMNS, TEXTS, Key
 from tillwire.reconcile.sources import File, Prepared, Source, cut
 from tillwire.reconcile.workspace import Workspace, quoted
@@ -206,11 +207,17 @@ def _keys_of(one: Part, other: Part) -> list[KeyOf]:
 def telling(workspace: Workspace, prepared: Prepared, name: str) -> Prepared:
     """The source without a column for terminals in which there is nothing: by it no row would be
     at the terminal of any other. `name` is the source's. Raises `InvalidRequest`."""
+    filled = {
+        column: f"trim({prepared.found[column]}) <> ''"
+        for column in ("tid", "terminal")
+        if column in prepared.found
+    }
+    if not filled or _any(workspace, prepared.relation, " AND ".join(filled.values()), name):
+        return prepared  # a row has them all, as most have
     empty = [
         column
-        for column in ("tid", "terminal")
-        if (text := prepared.found.get(column))
-        and not _any(workspace, prepared.relation, f"trim({text}) <> ''", name)
+        for column, has in filled.items()
+        if not _any(workspace, prepared.relation, has, name)
     ]
     if not empty or not _any(workspace, prepared.relation, "true", name):
         return prepared
@@ -280,64 +287,99 @@ def _refuse_copies(side: Side, numbers: Numbers) -> None:
         known[alike].append(file)
 
 
-def fetch(workspace: Workspace, side: Side, numbers: Numbers) -> None:
+def count(sides: Iterable[Side]) -> dict[str, Lines | None]:
+    """The lines of those of the sides' sources that are CSV files, by their labels."""
+    return {
+        part.label: count_lines(part.prepared.table.path)
+        for side in sides
+        for part in side.parts
+        if part.prepared.table is not None
+    }
+
+
+def fetch(
+    workspace: Workspace, side: Side, numbers: Numbers, lines: Mapping[str, Lines | None]
+) -> None:
     """Make the table `rows_LABEL` with all columns of those of the side's rows that the table
-    `wanted_LABEL` names by their numbers `n`, in their order. To be called within
-    `Workspace.in_order`, where several sides may be fetched at once. Raises `InvalidRequest`."""
+    `wanted_LABEL` names by their numbers `n`. `lines` are those of the sources, by their labels.
+    Raises `InvalidRequest`."""
     for index, part in enumerate(side.parts):
-        _fetch(workspace, side.label, index, part, numbers)
+        _fetch(workspace, side.label, index, part, numbers, lines.get(part.label))
     digits = "regexp_replace(card_last4, '[^0-9]', '', 'g')"
     workspace.run(
         f"UPDATE rows_{side.label} SET card_last4 = right({digits}, 4) WHERE strlen(card_last4) > 4"
     )
 
 
-def _fetch(workspace: Workspace, label: str, index: int, part: Part, numbers: Numbers) -> None:
+def _fetch(
+    workspace: Workspace,
+    label: str,
+    index: int,
+    part: Part,
+    numbers: Numbers,
+    lines: Lines | None,
+) -> None:
     """Those of one source."""
     wanted = f"(SELECT * FROM wanted_{label} WHERE {numbers.within([index])})"
     ((count,),) = workspace.run(f"SELECT count(*) FROM {wanted}")
     if not count and index:
         return
+    few = _picked(workspace, part, wanted, count, numbers, index, lines)
+    read = f"SELECT * REPLACE (n + {numbers.begin(index)} AS n) FROM ({_read(part, {}, few)})"
+    if not few:
+        read = f"SELECT * FROM ({read}) WHERE n IN (SELECT n FROM {wanted})"
     names = [name for name in TEXTS if name in part.columns and name not in OUR_IDS]
-    chosen = _typed(part, _chosen(workspace, part, wanted, count, numbers, index))
     kept = ", ".join(
         name if name in OUR_IDS else f"CASE WHEN suspect THEN NULL ELSE {name} END AS {name}"
         for name in TEXTS
     )
-    workspace.run(
-        f"{_into(f'rows_{label}', index)} SELECT n, {kept}, kind AS type, word AS status, minor, "
-        f"cur, ms, CAST(day AS INTEGER) AS day, inside, facts, class, direction, suspect "
-        f"FROM (SELECT *, {_suspects(part, names)} AS suspect FROM ({chosen}))",
-        reading=part.source.name,
-    )
     rows = f"(SELECT * FROM rows_{label} WHERE {numbers.within([index])})"
-    ((same, suspects),) = workspace.run(
-        f"SELECT (SELECT count(*) FROM {wanted} JOIN {rows} USING (n, facts, day)), "
-        f"(SELECT count(*) FROM {rows} WHERE suspect)"
-    )
-    if same != count:
-        raise InvalidRequest(
-            part.source.name, "it has changed while it was read", "a file that nobody writes into"
+    with nullcontext() if few else workspace.in_order():
+        workspace.run(
+            f"{_into(f'rows_{label}', index)} SELECT n, {kept}, kind AS type, word AS status, "
+            "minor, cur, ms, CAST(day AS INTEGER) AS day, inside, facts, class, direction, suspect "
+            f"FROM (SELECT *, {_suspects(part, names)} AS suspect FROM ({_typed(part, read)}))",
+            reading=part.source.name,
         )
-    if suspects:
-        _cut(workspace, label, part, names, chosen)
+        ((same, suspects),) = workspace.run(
+            f"SELECT (SELECT count(*) FROM {wanted} JOIN {rows} USING (n, facts, day)), "
+            f"(SELECT count(*) FROM {rows} WHERE suspect)"
+        )
+        if same != count:
+            problem = "it has changed while it was read"
+            raise InvalidRequest(part.source.name, problem, "a file that nobody writes into")
+        if suspects:
+            _cut(workspace, label, part, names, _typed(part, read))
 
 
-def _chosen(
-    workspace: Workspace, part: Part, wanted: str, count: int, numbers: Numbers, index: int
+def _picked(
+    workspace: Workspace,
+    part: Part,
+    wanted: str,
+    count: int,
+    numbers: Numbers,
+    index: int,
+    lines: Lines | None,
 ) -> str:
-    """The `count` rows that are wanted, as they are written: picked from the file where they are
-    few and each is a line, else found by reading all of it again."""
-    table, begin = part.prepared.table, numbers.begin(index)
-    if table is not None and count <= FEW:
-        lines = [n for (n,) in workspace.run(f"SELECT n - {begin} AS n FROM {wanted} ORDER BY n")]
-        few, records = workspace.file(f"few_{part.label}.csv"), numbers.count(index)
-        if pick(table.path, few, lines, records=records, header=table.header):
-            read = _read(part, {}, relation=table.at(few))
-            ranked = f"SELECT n, row_number() OVER (ORDER BY n) - 1 AS place FROM {wanted}"
-            return f"SELECT w.n, r.* EXCLUDE (n) FROM ({read}) r JOIN ({ranked}) w ON w.place = r.n"
-    read = f"SELECT * REPLACE (n + {begin} AS n) FROM ({_read(part, {})})"
-    return f"SELECT * FROM ({read}) WHERE n IN (SELECT n FROM {wanted})"
+    """The relation over a file of the `count` rows that are wanted, where they are few and each is
+    a line; else nothing, and the whole source is read again."""
+    table = part.prepared.table
+    if table is None or lines is None or count > FEW:
+        return ""
+    begin = numbers.begin(index)
+    found = [n for (n,) in workspace.run(f"SELECT n - {begin} AS n FROM {wanted} ORDER BY n")]
+    few = workspace.file(f"few_{part.label}.csv")
+    if pick(
+        table.path,
+        few,
+        found,
+        lines,
+        records=numbers.count(index),
+        header=table.header,
+        delimiter=table.delimiter,
+    ):
+        return table.at(few, numbered=True)
+    return ""
 
 
 def _cut(workspace: Workspace, label: str, part: Part, names: Sequence[str], chosen: str) -> None:
@@ -368,13 +410,13 @@ def _suspects(part: Part, names: Sequence[str]) -> str:
 # --- from texts to facts --------------------------------------------------------------------
 
 
-def _read(part: Part, keys: Mapping[str, KeyOf | None], *, relation: str = "") -> str:
+def _read(part: Part, keys: Mapping[str, KeyOf | None], numbered: str = "") -> str:
     """The rows as they are written, each of our columns with `_` behind its name, and the hashes of
-    their keys, of none where there is none; or, without keys, their numbers `n` from 0. `relation`
-    is the source's, unless it is given."""
+    their keys, of none where there is none; or, without keys, their numbers `n` from 0, by which
+    those of the relation `numbered` are called already."""
     found = part.prepared.found
     raw = ", ".join(f"{found.get(name, 'NULL::VARCHAR')} AS {name}_" for name in COLUMNS)
-    number = "" if keys else ", row_number() OVER () - 1 AS n"
+    number = "" if keys else ", n" if numbered else ", row_number() OVER () - 1 AS n"
     hashes = "".join(
         f", CASE WHEN NOT ({_suspects(part, [f'{name}_' for name in key.texts()])}) "
         f"AND {key.quick()} IS NOT NULL THEN hash({key.quick()}) END AS h_{label}"
@@ -382,7 +424,7 @@ def _read(part: Part, keys: Mapping[str, KeyOf | None], *, relation: str = "") -
         else f", NULL::UBIGINT AS h_{label}"
         for label, key in keys.items()
     )  # what has no key has a hash, too, as DuckDB has it
-    return f"SELECT *{hashes} FROM (SELECT {raw}{number} FROM {relation or part.prepared.relation})"
+    return f"SELECT *{hashes} FROM (SELECT {raw}{number} FROM {numbered or part.prepared.relation})"
 
 
 def _typed(part: Part, read: str) -> str:

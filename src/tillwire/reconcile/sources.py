@@ -90,9 +90,11 @@ class Table(msgspec.Struct, frozen=True):
     quote: str = '"'
     header: bool = True
 
-    def at(self, path: Path) -> str:
-        """The relation over this file, or over another one of the same shape."""
+    def at(self, path: Path, *, numbered: bool = False) -> str:
+        """The relation over this file, or over another one of the same shape, which may have the
+        records' numbers `n` in front."""
         types = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(self.columns))
+        types = f"'n': 'BIGINT', {types}" if numbered else types
         return (
             f"read_csv({quoted(str(path))}, auto_detect=false, header={str(self.header).lower()}, "
             f"delim={quoted(self.delimiter)}, quote={quoted(self.quote)}, "

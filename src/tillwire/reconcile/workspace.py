@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,8 @@ class Workspace:
             duckdb.ParserException,
         )
         self._linked: list[Path] = []
+        self._in_order = 0
+        self._ordering = threading.Lock()
         _sweep(Path(tempfile.gettempdir()) if folder is None else folder)
         self._folder, self._lock = _made(folder)
         try:
@@ -134,12 +137,17 @@ class Workspace:
     @contextmanager
     def in_order(self) -> Iterator[None]:
         """Within it each statement is run by its caller's thread alone: several of DuckDB's would
-        not number a file's rows as they come."""
-        self._database.execute("SET threads = 1")
+        not number a file's rows as they come. Several callers may be within it at once."""
+        self._order(1)
         try:
             yield
         finally:
-            self._database.execute(f"SET threads = {THREADS}")
+            self._order(-1)
+
+    def _order(self, more: int) -> None:
+        with self._ordering:
+            self._in_order += more
+            self._database.execute(f"SET threads = {1 if self._in_order else THREADS}")
 
     def insert(self, table: str, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Make a table of texts."""

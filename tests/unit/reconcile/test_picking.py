@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.reconcile.books import compared, found, row, small, with_file
 from tillwire.reconcile import picking, sides
-from tillwire.reconcile.picking import pick
+from tillwire.reconcile.picking import count_lines, pick
 from tillwire.reconcile.results import Kind
 
 
@@ -25,20 +25,45 @@ def test_lines_are_picked_wherever_blocks_end(
     file, into = tmp_path / "file", tmp_path / "into"
     file.write_bytes(end.join(lines) + (end if last else b""))
     records = len(lines) - header
+    counted = count_lines(file)
+    assert counted is not None
     for count in (0, 1, 9, records):
         numbers = sorted(dice.sample(range(records), count))
-        assert pick(file, into, numbers, records=records, header=header)
-        wanted = [lines[number + header] for number in numbers]
-        assert into.read_bytes().split() == ([lines[0]] if header else []) + wanted
+        assert pick(file, into, numbers, counted, records=records, header=header)
+        wanted = [b"%d,%s" % (number, lines[number + header]) for number in numbers]
+        assert into.read_bytes().split() == ([b"n," + lines[0]] if header else []) + wanted
 
 
-@pytest.mark.parametrize(
-    "octets", [b'a\n"b\nc"\nd\n', b"a\nb\n\nd\n", b"a\rb\rd\r", b"a\nb\rd\n", b"a\nb\n", b""]
-)
+@pytest.mark.parametrize("octets", [b'a\n"b\nc"\nd\n', b"a\nb\n\nd\n", b"a\nb\n", b""])
 def test_what_is_no_line_each_is_not_picked(tmp_path: Path, octets: bytes) -> None:
     file = tmp_path / "file"
     file.write_bytes(octets)
-    assert not pick(file, tmp_path / "into", [1], records=3, header=False)
+    counted = count_lines(file)
+    assert counted is not None
+    assert not pick(file, tmp_path / "into", [1], counted, records=3, header=False)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+@pytest.mark.parametrize("octets", [b"a\rb\rd\r", b"a\nb\rd\n", b"a\n\r\r\nb\n", b"a\r\nb\r"])
+def test_lines_that_end_in_other_ways_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, octets: bytes, size: int
+) -> None:
+    monkeypatch.setattr(picking, "_BLOCK", size)
+    file = tmp_path / "file"
+    file.write_bytes(octets)
+    assert count_lines(file) is None
+    file.write_bytes(b"a\r\nb\r\n")
+    assert count_lines(file) is not None
+    assert count_lines(tmp_path / "none") is None
+
+
+def test_a_file_that_is_shorter_now_is_not_picked_from(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"a\nb\nc\n")
+    counted = count_lines(file)
+    assert counted is not None
+    file.write_bytes(b"a\n")
+    assert not pick(file, tmp_path / "into", [2], counted, records=3, header=False)
 
 
 @pytest.mark.parametrize("few", [0, 100])
