@@ -86,7 +86,9 @@ def show(
         known = books.read_now(lambda reader: reader.discrepancies(open_only=False))
     found = next((each for each in known if each.id == number), None)
     if found is None:
-        raise NotFound(f"There is no discrepancy {number}.")
+        raise NotFound(
+            f"There is no discrepancy {number}: `tillwire discrepancies list --all` lists them."
+        )
     if as_json:
         say_json(discrepancy_view(found))
         return

@@ -33,7 +33,7 @@ from tillwire.cli.times import in_utc, parse_moment, rfc3339
 from tillwire.clock import Instant, SystemClock
 from tillwire.core.estate_model import ApiKey, Lifecycle, Terminal
 from tillwire.core.ports import Unit
-from tillwire.errors import Conflict, NotFound
+from tillwire.errors import Conflict, InvalidRequest, NotFound
 from tillwire.estate.keys import new_api_key, new_device_token
 
 app = typer.Typer(
@@ -69,7 +69,12 @@ def create(
     """Make an API key, and print its secret: this once only."""
     begin = parse_moment(valid_from, "--from") if valid_from else None
     end = parse_moment(valid_until, "--until") if valid_until else None
-    key, secret = new_api_key(organisation, label, SystemClock(), begin, end)
+    clock = SystemClock()
+    if end is not None and end <= clock.now():
+        raise InvalidRequest(
+            "--until", "that is over, and the key would open nothing", "a later time"
+        )
+    key, secret = new_api_key(organisation, label, clock, begin, end)
 
     def work(unit: Unit) -> None:
         organisation_of(unit.estate(), organisation)

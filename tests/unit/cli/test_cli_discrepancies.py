@@ -133,4 +133,7 @@ def test_one_is_shown_with_what_is_known_and_what_was_heard(run: Run, journal: P
     assert run("discrepancies", "list", "--all", *here).out.count("Ada: All came a day later.") == 1
     assert run("discrepancies", "show", "1", "--json", *here).document["heard"] == wrong
     absent = run("discrepancies", "show", "2", *here)
-    assert (absent.status, absent.err) == (1, "Error: There is no discrepancy 2.\n")
+    assert (absent.status, absent.err) == (
+        1,
+        "Error: There is no discrepancy 2: `tillwire discrepancies list --all` lists them.\n",
+    )

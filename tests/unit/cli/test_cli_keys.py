@@ -53,6 +53,15 @@ def test_wrong_times_are_named(run: Run, journal: Path) -> None:
         assert ran.err.startswith("Error: --until: ")
 
 
+def test_no_key_is_made_whose_time_is_over(run: Run, journal: Path) -> None:
+    ran = run(
+        "keys", "create", "-o", "shop", "-l", "x", "--until", "2020-01-01", "--journal", journal
+    )
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("Error: --until: that is over, and the key would open nothing.")
+    assert run("keys", "list", "--journal", journal).out == ""
+
+
 def test_an_unknown_organisation_is_answered_with_those_there_are(run: Run, journal: Path) -> None:
     ran = run("keys", "create", "-o", "shp", "-l", "x", "--journal", journal)
     assert (ran.status, ran.out) == (1, "")
