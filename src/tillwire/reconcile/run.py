@@ -12,12 +12,13 @@ from typing import Final
 
 import msgspec
 
-from tillwire.core.model import Evidence, Outcome, TransactionType, Verdict
+from tillwire.core.model import Outcome
 from tillwire.errors import InvalidRequest
 from tillwire.reconcile import profiles
-from tillwire.reconcile.facts import FACTS, MOVED, NOTHING, OPEN, REVERSED, Window
-from tillwire.reconcile.match import ACQUIRER, GATEWAY, LABELS, NEAR, match
-from tillwire.reconcile.profiles import Key, Status
+from tillwire.reconcile.evidence import is_definite, outcome_of, undisputed
+from tillwire.reconcile.facts import FACTS, MOVED, Window
+from tillwire.reconcile.match import ACQUIRER, GATEWAY, LABELS, match
+from tillwire.reconcile.profiles import Status
 from tillwire.reconcile.results import (
     Group,
     Kind,
@@ -29,7 +30,7 @@ from tillwire.reconcile.results import (
 )
 from tillwire.reconcile.sides import Numbers, Part, Side, telling
 from tillwire.reconcile.sources import File, Row, Rows, Source, Sources
-from tillwire.reconcile.workspace import Workspace, opened
+from tillwire.reconcile.workspace import Workspace, opened, quoted
 
 MOST: Final = 100_000
 """Differences that a run may find; more are no person's work, and of files of something else."""
@@ -37,7 +38,6 @@ MOST_FILES: Final = 1000
 """Files of one side."""
 MOST_NAMED: Final = 3
 """Of them, how many a sentence names."""
-_STRONG: Final = (Key.ID, Key.REFERENCE, Key.ACQUIRER_REFERENCE)
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -216,14 +216,14 @@ def _resolve(
         return set(), set()
     known = {
         each.seen[GATEWAY].texts["transaction_id"]: each
-        for each in results(workspace, others, numbers, condition=_undisputed(workspace))
+        for each in results(workspace, others, numbers, condition=undisputed(workspace))
         if is_definite(each)
     }
     if not known:
         return set(), set()
     resolved = resolve(
         [
-            Resolution(name, _outcome(each), each.seen[ACQUIRER].source)
+            Resolution(name, outcome_of(each), each.seen[ACQUIRER].source)
             for name, each in known.items()
         ]
     )
@@ -235,74 +235,7 @@ def _resolve(
         high = ours.amount.minor * FACTS if theirs.meaning == MOVED else 0
         workspace.run(
             f"UPDATE rows_gateway SET status = {statuses.index(theirs.status)}, "
-            f"class = {theirs.meaning}, facts = {high} + {low} WHERE n = {ours.row - 1}"
+            f"class = {theirs.meaning}, facts = {high} + {low} "
+            f"WHERE transaction_id = {quoted(name)}"
         )
     return set(known), resolved
-
-
-def _undisputed(workspace: Workspace) -> str:
-    """The condition of those UNKNOWN to us of which the acquirer has no other row than the one that
-    was found: none that takes the sale back, as a terminal may do whose answer was lost, none that
-    says that it was, or that it is not over, and none that was charged where the one that was found
-    was declined; and none, of another file perhaps, that may be the same payment by the reference
-    by which that one was found, and was not compared by it since it does not say where it was. A
-    row is no other transaction's as long as that is UNKNOWN, too, but by our id."""
-    workspace.run(
-        "CREATE TABLE rest AS SELECT n, direction, class, original_id, acquirer_reference, "
-        "reference, lower(tid) AS tid, lower(terminal) AS terminal "
-        "FROM rows_acquirer WHERE n IN (SELECT n FROM odd_acquirer) "
-        f"AND n NOT IN (SELECT p.b FROM pairs_{GATEWAY}_{ACQUIRER} p "
-        "JOIN rows_gateway g ON g.n = p.a JOIN rows_acquirer a ON a.n = p.b "
-        f"WHERE p.key = '{Key.ID.value}' OR (g.class = a.class AND g.class <> {OPEN}))"
-    )
-    told = (
-        f"o.class <> {NOTHING} "
-        f"AND (o.direction = 1 OR o.class IN ({REVERSED}, {OPEN}) OR acquirer.class = {NOTHING})"
-    )
-    there = "coalesce(o.tid = lower(gateway.tid), true)"
-    here = "coalesce(o.tid = lower(gateway.tid), o.terminal = lower(gateway.terminal), true)"
-    alike = "o.direction = acquirer.direction AND c.key"
-    doubts = (
-        f"o.original_id = gateway.transaction_id AND {told}",
-        f"o.acquirer_reference = acquirer.acquirer_reference AND {told}",
-        f"o.reference = gateway.reference AND {there} AND {told}",
-        f"o.reference = gateway.reference AND {here} AND {alike} = '{Key.REFERENCE.value}'",
-        f"o.acquirer_reference = acquirer.acquirer_reference AND {alike} <> '{Key.ID.value}'",
-    )
-    others = [
-        f"NOT EXISTS (SELECT 1 FROM rest o WHERE o.n <> c.acquirer AND {each})" for each in doubts
-    ]
-    unknown = f"gateway.class = {OPEN} AND gateway.inside AND c.acquirer IS NOT NULL"
-    return " AND ".join([unknown, *others])
-
-
-def is_definite(result: Result) -> bool:
-    """Whether the acquirer's word about an UNKNOWN transaction leaves no doubt: one row, under a
-    key that is nobody else's, of that amount. That it was declined counts under our own id alone:
-    a till may have tried again under the same reference. On another day a reference may be another
-    sale's."""
-    ours, theirs = result.seen[GATEWAY], result.seen[ACQUIRER]
-    if not result.alone or result.key not in _STRONG or ours.status is not Status.UNKNOWN:
-        return False
-    if result.key is not Key.ID and abs(theirs.at - ours.at) > NEAR:
-        return False
-    if theirs.meaning == MOVED:
-        same = (ours.amount, ours.back) == (theirs.amount, theirs.back)
-        return same and ours.type not in (TransactionType.PREAUTH, TransactionType.INCREMENT)
-    return theirs.meaning == NOTHING and theirs.status is Status.DECLINED and result.key is Key.ID
-
-
-def _outcome(result: Result) -> Outcome:
-    ours, theirs = result.seen[GATEWAY], result.seen[ACQUIRER]
-    approved = theirs.meaning == MOVED
-    return Outcome(
-        Verdict.APPROVED if approved else Verdict.DECLINED,
-        evidence=Evidence.RECOVERED,
-        approved_amount=ours.amount.minor if approved else 0,
-        at=theirs.at,
-        reason="" if approved else "The acquirer has it as declined.",
-        authorisation_code=theirs.texts.get("authorisation_code", ""),
-        stan=theirs.texts.get("stan", ""),
-        card_last4=theirs.texts.get("card_last4", ""),
-        acquirer_reference=theirs.texts.get("acquirer_reference", ""),
-    )

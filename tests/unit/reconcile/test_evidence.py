@@ -106,6 +106,67 @@ def test_what_may_have_taken_the_sale_back_is_not_taken_for_a_refund_that_is_unk
     assert resolved([LOST, refund], [paid, named]).resolved == both
 
 
+NAMELESS = {"transaction_id": "", "reference": "", "acquirer_reference": "", "original_id": ""}
+UNTRACED = {"stan": "", "authorisation_code": ""}
+MAY_BE_ITS_OWN: list[tuple[dict[str, str], bool]] = [
+    ({"authorisation_code": ""}, True),
+    ({"stan": ""}, True),
+    ({"authorisation_code": "", "status": "REVERSED", "type": "PURCHASE"}, True),
+    ({"tid": "T0"}, False),
+    (UNTRACED, True),
+    ({**UNTRACED, "type": "REFUND"}, True),
+    ({**UNTRACED, "tid": "", "terminal": ""}, True),
+    ({**UNTRACED, "tid": "T0"}, False),
+    ({**UNTRACED, "amount": "12.49"}, False),
+    ({**UNTRACED, "card_last4": "1111"}, False),
+    ({**UNTRACED, "reference": "sale-0"}, False),
+    ({**UNTRACED, "at": "2026-03-16T10:00:00Z"}, False),
+    ({"stan": "999999", "authorisation_code": "999999", "amount": "9.00"}, False),
+]
+"""What takes something back, and whether it may be what was paid at the terminal just there."""
+
+
+@pytest.mark.parametrize("by", ["our id", "its reference"])
+def test_what_takes_something_back_without_a_name_may_be_the_terminals_own_doing(by: str) -> None:
+    lost, theirs, expected = [], [], []
+    for number, (told, doubt) in enumerate(MAY_BE_ITS_OWN, 1):
+        paid = row(number, tid=f"T{number}", terminal="", amount=f"{20 + number}.00")
+        lost.append(msgspec.structs.replace(paid, status="UNKNOWN", **UNTRACED))
+        found = paid if by == "our id" else msgspec.structs.replace(paid, transaction_id="")
+        back = {**NAMELESS, "type": "REVERSAL", **told}
+        theirs += [found, msgspec.structs.replace(paid, **back)]
+        expected += [] if doubt else [paid.transaction_id]
+    assert resolved(lost, theirs).resolved == expected
+
+
+def test_what_another_sale_of_ours_took_back_leaves_no_doubt() -> None:
+    sold, back = row(2), row(3, type="REFUND", original_id=row(2).transaction_id)
+    theirs = [BY_REFERENCE, row(2, transaction_id=""), row(3, transaction_id="", type="REFUND")]
+    assert resolved([LOST, sold, back], theirs).resolved == [LOST.transaction_id]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"acquirer_reference": "rrn-5"}, {"stan": "000005", "authorisation_code": "000005"}],
+    ids=["its own reference", "terminal, STAN and code"],
+)
+def test_a_row_that_is_another_sales_by_another_key_is_for_a_person(told: dict[str, str]) -> None:
+    known = row(5, at=LOST.at)
+    assert resolved([LOST, known], [row(1, transaction_id="", **told)]).resolved == []
+    assert resolved([LOST, known], [row(1, **told)]).resolved == [LOST.transaction_id]
+
+
+def test_nothing_is_settled_on_the_day_before_it_was_accepted() -> None:
+    """The till's numbers began anew, and yesterday's was paid past the gateway."""
+    yesterday = row(1, transaction_id="", at="2026-03-13T11:00:00Z")
+    assert resolved([LOST], [yesterday]).resolved == []
+    first = msgspec.structs.replace(LOST, at="2026-03-14T00:10:00Z")
+    slow = row(1, transaction_id="", at="2026-03-13T23:59:00Z")
+    assert resolved([first], [slow]).resolved == [LOST.transaction_id], "clocks differ"
+    day = row(1, transaction_id="", at="2026-03-14T00:00:00Z")
+    assert resolved([LOST], [day]).resolved == [LOST.transaction_id], "some files have days alone"
+
+
 def test_where_there_is_too_much_nothing_is_resolved_either() -> None:
     def resolve(known: list[Resolution]) -> set[str]:
         raise AssertionError("it was told")
