@@ -604,6 +604,31 @@ async def test_who_is_not_logged_in_logs_in_and_asks_again() -> None:
 
 
 @virtual()
+async def test_who_asks_what_was_done_last_does_not_log_in_first() -> None:
+    """A terminal that is at work on a payment of which nobody can tell may drop it for a Login."""
+    counter = await till(login="first")
+    counter.poi.will("Admin", answer(Response=SUCCESS))
+    assert await perform(counter, AskLast()) is None
+    await perform(counter, Update())
+    kinds = [each.header.message_category for each in counter.poi.heard]
+    assert kinds == ["TransactionStatus", "Login", "Admin"]
+
+
+@pytest.mark.parametrize("condition", ["LoggedOut", "NotAllowed"])
+@virtual()
+async def test_a_terminal_that_wants_a_login_first_gets_it_and_is_asked_again(
+    condition: str,
+) -> None:
+    counter = await till(login="first")
+    counter.poi.will("TransactionStatus", fail(condition), fail("NotFound"), fail("NotAllowed"))
+    assert await perform(counter, AskLast()) is None
+    with pytest.raises(ErrandFailed):  # it is logged in to: that is not the reason
+        await perform(counter, AskLast())
+    kinds = [each.header.message_category for each in counter.poi.heard]
+    assert kinds == ["TransactionStatus", "Login", "TransactionStatus", "TransactionStatus"]
+
+
+@virtual()
 async def test_a_lost_errand_is_lost() -> None:
     counter = await till()
     counter.poi.will("Admin", poi.hang_up)

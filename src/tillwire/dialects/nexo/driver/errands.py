@@ -20,6 +20,7 @@ from tillwire.dialects.nexo.driver.errand_messages import (
 )
 from tillwire.dialects.nexo.driver.lines import Refused
 from tillwire.dialects.nexo.driver.link import Link, reference_of
+from tillwire.dialects.nexo.driver.reading import LOG_IN
 from tillwire.dialects.nexo.driver.settings import (
     AbortConnection,
     Binding,
@@ -73,9 +74,10 @@ class Errands:
     async def perform(self, errand: Errand, tell: Callable[[str], None]) -> Result:
         """Run it. Called off at the terminal when the caller is cancelled, or nobody acts for too
         long. Raises `ErrandFailed`, `PeerError`."""
-        await self._link.log_in_first()
+        if not isinstance(errand, AskLast):
+            await self._link.log_in_first()
         body = await self._exchanged(errand, tell)
-        if response_of(body).error_condition == ErrorCondition.LOGGED_OUT and self._link.may_log_in:
+        if self._wants_login(errand, response_of(body).error_condition):
             await self._link.log_in()
             body = await self._exchanged(errand, tell)
         response = response_of(body)
@@ -84,6 +86,15 @@ class Errands:
         if (failure := failure_of(response)) is not None:
             raise failure
         return result_of(errand, body)
+
+    def _wants_login(self, errand: Errand, condition: str | None) -> bool:
+        """Whether it was refused for want of a login. The last transaction is asked for without
+        one, also beside an UNKNOWN: a terminal that is still at work on that may drop it for a
+        Login."""
+        link = self._link
+        if isinstance(errand, AskLast) and condition in LOG_IN and not link.logged_in:
+            return link.may_log_in
+        return condition == ErrorCondition.LOGGED_OUT and link.may_log_in
 
     async def _exchanged(self, errand: Errand, tell: Callable[[str], None]) -> Body:
         link, settings = self._link, self._link.settings

@@ -69,7 +69,8 @@ class Link:
         self._inbox = inbox
         self._lines = Lines(settings, clock, network)
         self._series = f"nexo {settings.sale_id} {self.poi_id}"
-        self._logged_in = False
+        self.logged_in = False
+        """Whether this process has opened a session."""
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -136,11 +137,11 @@ class Link:
         if response.result == Result.FAILURE:
             condition = response.error_condition or ""
             raise LoginRefused(f"{condition}: {response.additional_response or ''}".strip(": "))
-        self._logged_in = True
+        self.logged_in = True
 
     async def log_in_first(self) -> None:
         """Open a session, if that is to be done before anything else and was not yet."""
-        if self.settings.login is LoginRule.FIRST and not self._logged_in:
+        if self.settings.login is LoginRule.FIRST and not self.logged_in:
             await self.log_in()
 
     @property

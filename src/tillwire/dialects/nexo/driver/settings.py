@@ -34,7 +34,8 @@ class LoginRule(StrEnum):
     WHEN_ASKED = "when_asked"
     """When it says that nobody is logged in."""
     FIRST = "first"
-    """Before the first exchange of this gateway's life, too."""
+    """Before the first payment or errand of this gateway's life, too; a question for what was done
+    asks without."""
     NEVER = "never"
 
 
