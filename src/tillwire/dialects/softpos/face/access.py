@@ -50,10 +50,8 @@ def _by_secret(context: Context, scope: Scope, asked: TokenRequest) -> ClientApp
     app = context.app(asked.client_id)
     if app is None:
         raise Unknown("client id")
-    # Before the secret: under another certificate nobody guesses it, nor uses up the tries of who
-    # has the right one.
+    # Before the secret: under another certificate nobody guesses it.
     _check_certificate(context, scope, app)
-    context.strangers.check(scope, app.id)
     given = digest_of(asked.client_secret)
     if not hmac.compare_digest(app.secret_digest, given):
         _check_former(context, scope, app, given)
@@ -61,8 +59,8 @@ def _by_secret(context: Context, scope: Scope, asked: TokenRequest) -> ClientApp
 
 
 def _check_former(context: Context, scope: Scope, app: ClientApp, given: bytes) -> None:
-    """Raise `Unknown` unless it is a former secret of the application's that is still good. Who
-    uses one is to be given the new one, and is logged."""
+    """Raise `Unknown`, or `HttpError` (429), unless it is a former secret of the application's that
+    is still good. Who uses one is to be given the new one, and is logged."""
     for former in client_apps.former_secrets(app, context.now()):
         if hmac.compare_digest(former.digest, given):
             context.former_secrets.warning(
@@ -72,6 +70,8 @@ def _check_former(context: Context, scope: Scope, app: ClientApp, given: bytes) 
                 until=utc(former.until).isoformat(timespec="seconds"),
             )
             return
+    # Who has a good one is never kept out by who goes on with one that has ended.
+    context.strangers.check(scope, app.id)
     context.strangers.failed(scope, app.id)
     raise Unknown("client secret")
 
