@@ -22,7 +22,7 @@ from tests.kit.sandbox_process import PORTS, start_sandbox
 PAGES: Final = [page for page in pages() if examples(page)]
 _ON_THE_PAGE: Final = 8700
 """From where on `make sandbox` listens."""
-_ASKED_FOR: Final = 20.0
+_ASKED_FOR: Final = 60.0
 """Seconds: what a page promises to happen "soon" has happened by then."""
 _PAUSE: Final = 0.1
 _AS_INSTALLED: Final = {"README.md"}
