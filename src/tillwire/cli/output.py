@@ -9,6 +9,7 @@ its own; a remark that cannot be is let go, for nothing may end because nobody l
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import unicodedata
@@ -21,6 +22,7 @@ from rich import box
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -184,15 +186,19 @@ def _stacked(
             if line:
                 yield line if share is shares[0] else Padding(line, (0, 0, 0, 2), expand=False)
         if number == 0:
-            longest = max(sum(widths[each] + 2 for each in share) - 2 for share in shares)
-            yield Text("─" * min(longest, limit))
+            yield Rule(characters="─", style="none")
 
 
 def mend_streams() -> None:
-    """Give what was closed by whoever started us a place to write to."""
+    """See to it that all can be written: streams that whoever started us has closed lead nowhere;
+    files and programs get UTF-8, whatever the locale is; a terminal, all that it can show."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if stream is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 class _Console(Console):

@@ -121,6 +121,8 @@ def pay(
         reference = _new_reference()
     elif not reference.strip():
         raise InvalidRequest("--reference", "it is empty", "the till's name, or no such option")
+    elif not _is_text(reference):
+        raise InvalidRequest("--reference", "it is no text", "what the terminal's encoding can say")
     if not as_json:
         remark(f"Paying {money} under the reference {reference}.")
     ending = asyncio.run(_paid(face, money, reference, wait, ca))
@@ -154,6 +156,14 @@ def _face(url: str, api_key: str, card: Path, terminal: str) -> Face:
     except msgspec.MsgspecError as error:
         raise ConfigurationError(f"{card} is not a sandbox card: {error}.") from None
     return Face(found.url, found.api_key, terminal or found.terminals[0])
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # it came as octets that the locale's encoding does not know
+        return False
+    return True
 
 
 def _new_reference() -> str:

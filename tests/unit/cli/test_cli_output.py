@@ -75,7 +75,7 @@ def test_what_is_too_wide_for_a_terminal_stands_on_several_lines(
     assert lines_of(terminal) == [
         "ID                               ACCEPTED                     TERMINAL",
         "  STATE     REFERENCE",
-        "─" * 78,
+        "─" * 80,
         f"{ID}  2026-03-14 10:20:00.905 CET  TILLWIRE-V1-0001",
         "  UNKNOWN   sale-9",
         f"{ID}  2026-03-14 10:20:00.905 CET  NEXI-P61B-1",

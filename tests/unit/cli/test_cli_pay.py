@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
@@ -79,6 +80,16 @@ def test_what_was_paid_is_paid_though_nobody_reads_it(
     assert os.strerror(trouble) in ran.err.splitlines()[-1]
 
 
+def test_a_receipt_is_printed_whatever_the_locale_is(
+    run: Run, gateway: InMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.more = {"receipt": "Café مرحبا\n"}
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="ascii"))
+    assert run("pay", "12.50", *HERE).status == 0
+    assert printed.getvalue().decode().startswith("Café مرحبا\n")
+
+
 @pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EPIPE])
 def test_remarks_that_nobody_reads_stop_no_payment(
     run: Run, gateway: InMemory, monkeypatch: pytest.MonkeyPatch, trouble: int
@@ -116,6 +127,7 @@ def test_a_wrong_key_is_status_2(run: Run, gateway: InMemory) -> None:
         (("1.234",), "amount: more decimals than EUR has"),
         (("1", "EURO"), "currency: 'EURO' is not a currency"),
         (("1", "-r", ""), "--reference: it is empty"),
+        (("1", "-r", "caf\udce9"), "--reference: it is no text"),
     ],
 )
 def test_a_wrong_amount_is_status_2_and_starts_nothing(
