@@ -205,6 +205,10 @@ async def test_two_of_the_same_moment_are_both_left_to_the_terminal(counter: Cou
     await counter.lost(order)
     await asyncio.sleep(100)
     assert not counter.system.of("DELETE")
+    # Later neither is wanted any more, and one that the system fails at is in no other's way.
+    counter.system.deletes.extend([there.answer(500), there.cancelled] * 5)
+    await asyncio.sleep(100)
+    assert [each.status for each in counter.system.tasks] == ["CREATED", "CANCELLED"]
 
 
 @at_a_counter()

@@ -262,12 +262,13 @@ class MerchantApiDriver:
 
 async def _call_off(ladder: Ladder, transaction: Transaction) -> AbortResult:
     """Call off what is overdue of it, be it a double that the network has made."""
-    try:
-        overdue = await ladder.listed_overdue(transaction)
-        granted = [await ladder.cancel(each) for each in sorted(overdue)]
-    except PeerError:
-        return AbortResult.UNKNOWN
-    if not granted:
+    granted: list[bool | None] = []
+    with contextlib.suppress(PeerError):
+        for each in sorted(await ladder.listed_overdue(transaction)):
+            granted.append(None)
+            with contextlib.suppress(PeerError):
+                granted[-1] = await ladder.cancel(each)
+    if not granted or None in granted:
         return AbortResult.UNKNOWN
     return AbortResult.ABORTED if all(granted) else AbortResult.TOO_LATE
 
