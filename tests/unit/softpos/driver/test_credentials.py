@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from structlog.testing import capture_logs
 
 from tests.kit.scripted import Asked
@@ -24,6 +30,7 @@ from tests.unit.softpos.face.shop import SetClock, certificate
 from tillwire.clock import Instant, instant, utc
 from tillwire.core.model import State
 from tillwire.dialects.softpos.driver.credentials import Account, Credentials
+from tillwire.errors import NotDelivered
 from tillwire.estate import client_apps
 from tillwire.net.asgi import Reply
 from tillwire.net.http_client import AiohttpClient
@@ -83,6 +90,17 @@ async def test_it_is_told_each_day_that_the_certificate_ends_soon(tmp_path: Path
     ]
     assert logged[0]["ends"] == utc(ends_at(tmp_path)).isoformat()
     assert logged[0]["file"] == str(tmp_path / "app.crt")
+
+
+async def test_a_key_with_a_passphrase_is_told_for_what_it_is(tmp_path: Path) -> None:
+    ours = credentials(tmp_path, SetClock())
+    key = load_pem_private_key((tmp_path / "app.key").read_bytes(), None)
+    sealed = key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"of the portal")
+    )
+    (tmp_path / "app.key").write_bytes(sealed)
+    with pytest.raises(NotDelivered, match=r"private_key_file: .*, or has a passphrase"):
+        await ours.now()
 
 
 def credentials(folder: Path, clock: SetClock) -> Credentials:

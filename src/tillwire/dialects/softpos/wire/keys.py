@@ -55,7 +55,7 @@ def load(pem: str) -> RSAKey:
     try:
         return RSAKey.import_key(pem)
     except _BAD_KEY:
-        raise LocalProtocolError("It is no RSA key in PEM.") from None
+        raise LocalProtocolError("It is no RSA key in PEM, or has a passphrase.") from None
 
 
 def write_set(keys: Iterable[NamedKey]) -> bytes:
