@@ -239,16 +239,16 @@ def _pair(
                 stronger = _lacking(known[:index])
                 counts[table] = _candidates(workspace, table, label, key, stronger, condition)
         if all(counts.values()):
-            _pair_by(workspace, pairs, key, "facts, day", _EARLIEST)
-            _pair_by(workspace, pairs, key, "facts", _EARLIEST)
+            _pair_by(workspace, pairs, key, "facts, day")
+            _pair_by(workspace, pairs, key, "facts")
             # One side says of a sale that it was reversed, the other has the reversal beside it.
-            _pair_by(workspace, pairs, key, "paid, day", _EARLIEST)
-            _pair_by(workspace, pairs, key, "paid", _EARLIEST)
+            _pair_by(workspace, pairs, key, "paid, day")
+            _pair_by(workspace, pairs, key, "paid")
         for table, label, taken, *_ in tables:
             if label != GATEWAY and counts[table] > 1:  # the gateway's are sales of their own
                 _set_apart(workspace, table, label, key, f"SELECT {taken} FROM {pairs}")
         if all(counts.values()):
-            paid_first = f"class = {MOVED} DESC, {_EARLIEST}"
+            paid_first = f"class = {MOVED} DESC, turn"
             _pair_by(workspace, pairs, key, "day", paid_first)
             _pair_by(workspace, pairs, key, "", paid_first)
 
@@ -263,9 +263,10 @@ def _candidates(
     workspace: Workspace, table: str, label: str, key: KeyOf, stronger: str, condition: str
 ) -> int:
     """Make the table of those rows of a side that have the key `k`, with `paid`, the facts of what
-    was paid once, be it reversed since or not; how many there are."""
+    was paid once, be it reversed since or not, and whose `turn` it is; how many there are."""
     ((count,),) = workspace.run(
-        f"CREATE OR REPLACE TABLE {table} AS SELECT *, count(*) OVER (PARTITION BY k) AS size "
+        f"CREATE OR REPLACE TABLE {table} AS SELECT n, k, strongest, facts, paid, day, class, ms, "
+        f"count(*) OVER (PARTITION BY k) AS size, row_number() OVER (ORDER BY {_EARLIEST}) AS turn "
         f"FROM (SELECT *, {key.sql()} AS k, {stronger} AS strongest, "
         f"CASE WHEN class IN ({MOVED}, {REVERSED}) THEN facts - class * 2 END AS paid "
         f"FROM rows_{label} "
@@ -274,7 +275,7 @@ def _candidates(
     return int(count)
 
 
-def _pair_by(workspace: Workspace, pairs: str, key: KeyOf, same: str, order: str) -> None:
+def _pair_by(workspace: Workspace, pairs: str, key: KeyOf, same: str, order: str = "turn") -> None:
     """Pair the rows of both tables that have the key and all of `same` in common, in this order."""
     columns = f"k, {same}" if same else "k"
     ranked = f"SELECT *, row_number() OVER (PARTITION BY {columns} ORDER BY {order}) AS i FROM"
@@ -296,7 +297,7 @@ def _set_apart(workspace: Workspace, table: str, label: str, key: KeyOf, paired:
     same = "k, facts" if key.key is Key.ID else "k, facts, day"
     workspace.run(
         f"INSERT INTO twins_{label} SELECT n, twin FROM (SELECT n, strongest, class, paired, "
-        f"first(n) OVER (PARTITION BY {same} ORDER BY paired DESC, {_EARLIEST}) AS twin "
+        f"first(n) OVER (PARTITION BY {same} ORDER BY paired DESC, turn) AS twin "
         f"FROM (SELECT *, n IN ({paired}) AS paired FROM {table})) "
         f"WHERE NOT paired AND n <> twin AND strongest AND class IN ({MOVED}, {HELD}, {REVERSED})"
     )
