@@ -7,6 +7,7 @@ import re
 import signal
 import ssl
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,13 @@ from tillwire.cli.payment import (
 )
 from tillwire.cli.till import RefusedError, Till
 from tillwire.clock import SystemClock, utc
-from tillwire.errors import ConfigurationError, InvalidRequest, NotDelivered, PeerError
+from tillwire.errors import (
+    ConfigurationError,
+    InvalidRequest,
+    NotDelivered,
+    PeerError,
+    TillwireError,
+)
 from tillwire.money import Money, currency, from_text, positive
 from tillwire.net.http_client import AiohttpClient
 
@@ -125,7 +132,14 @@ def pay(
         raise InvalidRequest("--reference", "it is no text", "what the terminal's encoding can say")
     if not as_json:
         remark(f"Paying {money} under the reference {reference}.")
-    ending = asyncio.run(_paid(face, money, reference, wait, ca))
+    try:
+        ending = asyncio.run(_paid(face, money, reference, wait, ca))
+    except TillwireError:
+        raise  # before anything was started
+    except Exception:  # noqa: BLE001 - a defect of ours is no end of the payment
+        traceback.print_exc()
+        words = f"Unknown: the purchase may have been started. Look for the reference {reference}"
+        ending = Ending(End.OPEN, f"{words} before paying again.")
     try:
         if as_json:
             say_json(_view(ending, money, reference))

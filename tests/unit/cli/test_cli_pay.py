@@ -16,6 +16,7 @@ import pytest
 from tests.unit.cli.conftest import Run, Unwritable
 from tests.unit.cli.counter import TERMINAL, Bad, Gateway, reply
 from tillwire.cli import pay
+from tillwire.cli.till import Till
 from tillwire.core.ports import HttpResponse
 
 HERE = ("--url", "http://gateway", "--api-key", "tw_secret", "--terminal", TERMINAL)
@@ -103,6 +104,20 @@ def test_what_cannot_be_told_is_status_3(run: Run, gateway: InMemory) -> None:
     ran = run("pay", "12.50", *HERE, "--wait", "0.1")
     assert ran.status == 3
     assert "Still open (time is up)" in ran.err
+
+
+def test_a_defect_of_ours_is_no_end_of_the_payment(
+    run: Run, gateway: InMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    gateway.card_after = 1
+    monkeypatch.setattr(Till, "read", broken)
+    ran = run("pay", "12.50", *HERE, "--reference", "till1-1")
+    assert ran.status == 3
+    assert "RuntimeError: a defect" in ran.err
+    assert ran.err.splitlines()[-1].startswith("Unknown: the purchase may have been started.")
 
 
 def test_a_gateway_that_is_not_there_is_status_4(run: Run, gateway: InMemory) -> None:
