@@ -398,6 +398,28 @@ async def test_a_refund_without_a_place_is_where_its_sale_is(counter: Counter) -
     assert (entry.name, entry.type, entry.original) == (backs[0]["id"], _T.REFUND, here["id"])
 
 
+@pytest.mark.parametrize("apart", [3_600, 1])
+@at_a_counter()
+async def test_refunds_without_a_place_are_not_left_out_for_being_many(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, apart: int
+) -> None:
+    """Their sales are asked for one by one: of a shorter time each, or else it is said."""
+    monkeypatch.setattr(books, "MOST_ORIGINALS", 2)
+    sales = [foreign(counter, 1000) for _ in range(5)]
+    await asyncio.sleep(3 * DAY)
+    begin = counter.gateway.clock.now()
+    backs = set()
+    for sale in sales:
+        refund = {"action": "REFUND", "status": "REFUNDED", "context": context()}
+        backs.add(foreign(counter, 10, parentId=sale["id"], **refund)["id"])
+        await asyncio.sleep(apart)
+    if apart == 1:
+        with pytest.raises(PeerError, match="follow others"):
+            await told(counter, begin)
+    else:
+        assert {each.name for each in await told(counter, begin)} == backs
+
+
 @at_a_counter()
 async def test_what_a_lost_journal_asked_for_keeps_our_id(counter: Counter) -> None:
     lost = counter.gateway.clock.transaction_id()

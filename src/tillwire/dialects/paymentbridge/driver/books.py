@@ -200,7 +200,9 @@ class CloudBooks:
             and known.ours(row) is None
             and (not (tid := lanes.tid(row)) or (tid == self._terminal.tid and is_capture(row)))
         }
-        for key, name in sorted(wanted.items())[:MOST_ORIGINALS]:
+        if len(wanted) > MOST_ORIGINALS:
+            raise TooManyPages(f"More than {MOST_ORIGINALS} of its list follow others of before.")
+        for key, name in sorted(wanted.items()):
             try:
                 found[key] = await self._cloud.transaction(name, self._settings)
             except Refused as refusal:
