@@ -38,11 +38,12 @@ def test_a_restart_tells_what_the_life_before_could_not(tmp_path: Path) -> None:
         async with asyncio.timeout(30), receiving() as receiver:
             async with living(tmp_path, receiver) as there:
                 till = await there.application()
-                receiver.statuses = [503] * 3
+                receiver.statuses = [503] * 1000
                 order = till.order(amount=1000)
                 await till.send(order)
                 await receiver.until(3, order["referenceId"])
             receiver.heard.clear()
+            receiver.statuses.clear()
             async with living(tmp_path, receiver) as there:
                 final = await receiver.final(order["referenceId"], within=20)
                 assert final["transactions"][0]["status"] == "CAPTURED"
