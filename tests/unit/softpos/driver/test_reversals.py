@@ -36,6 +36,31 @@ async def test_silence_proves_nothing_when_its_original_is_not_approved_any_more
 
 
 @at_a_counter(horizon_seconds=HOUR)
+async def test_an_original_that_is_called_a_reversal_is_not_the_payment_any_more(
+    counter: Counter,
+) -> None:
+    """A backend may write a reversal into the payment's own record."""
+    paid = await counter.paid(1250)
+    order = await counter.order(1250, _T.REVERSAL, original=paid)
+    await counter.shown(order)
+    counter.backend.known[TID, paid.id]["operationType"] = "REVERSAL"
+    await counter.lost(order)
+    await asyncio.sleep(HOUR + 1_000)
+    assert (await counter.now(order)).state is State.UNKNOWN, "it may well have been reversed"
+    assert "Its original: The backend calls it REVERSAL" in counter.words(order)[-1]
+    assert counter.told(order)
+
+
+@at_a_counter()
+async def test_no_link_for_an_original_that_is_called_a_reversal(counter: Counter) -> None:
+    paid = await counter.paid(1250)
+    counter.backend.known[TID, paid.id]["operationType"] = "REVERSAL"
+    failed = await counter.ended(await counter.order(1250, _T.REVERSAL, original=paid), 10)
+    assert (failed.state, failed.proof) == (State.FAILED, Proof.NEVER_SENT)
+    assert phone.LINK not in failed.peer
+
+
+@at_a_counter(horizon_seconds=HOUR)
 async def test_an_original_that_is_forgotten_proves_nothing(counter: Counter) -> None:
     paid = await counter.paid(1250)
     order = await counter.order(1250, _T.REVERSAL, original=paid)

@@ -36,7 +36,6 @@ from tillwire.dialects.softpos.driver.backend import Backends, NoSuchTransaction
 from tillwire.dialects.softpos.driver.inquiries import last_on_phone
 from tillwire.dialects.softpos.driver.outcome import Asked
 from tillwire.dialects.softpos.driver.settings import DriverSettings
-from tillwire.dialects.softpos.wire.check import Status
 from tillwire.dialects.softpos.wire.links import Operation
 from tillwire.errors import (
     ConfigurationError,
@@ -152,11 +151,11 @@ class SoftPosDriver:
             found = await self._ask(transaction.id if original is None else original.id)
         except (PeerError, LocalProtocolError) as error:
             raise NotDelivered(f"The backend could not confirm it. {error}") from error
-        status = found.answer.status if found else "not there"
         if original is None and found is not None:
-            raise NotDelivered(f"The backend knows its id already, and calls it {status}.")
-        if original is not None and status is not Status.APPROVED:
-            raise NotDelivered(f"Its original is not approved at the backend: {status}.")
+            told = found.answer.status
+            raise NotDelivered(f"The backend knows its id already, and calls it {told}.")
+        if original is not None and (problem := outcome.why_not_approved(found, transaction)):
+            raise NotDelivered(f"Its original is not approved at the backend: {problem}")
 
     async def _confirmed(self, transaction: Transaction) -> Outcome:
         """What the backend says, as soon as it says something definite."""

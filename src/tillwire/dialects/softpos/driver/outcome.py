@@ -69,10 +69,7 @@ def of_payment(asked: Asked | None, transaction: Transaction) -> Outcome | Undec
     if asked is None:
         return Undecided("The backend does not know it.", is_absent=True)
     answer = asked.answer
-    problem = _other(asked, transaction.amount.currency)
-    if not problem and answer.operation_type.upper() not in _PAYMENTS:
-        problem = f"The backend calls it {answer.operation_type}, and it was sent as a payment."
-    if problem:
+    if problem := _no_payment(asked, transaction.amount.currency):
         return Undecided(problem, needs_person=True)
     if answer.status is Status.APPROVED:
         return _approved(asked, transaction)
@@ -95,6 +92,8 @@ def of_reversal(
         return Undecided(f"Its original: {problem}", needs_person=True)
     if original.answer.status is Status.REVERSED:
         return _reversed(own, original, transaction)
+    if problem := _no_payment(original, transaction.amount.currency):
+        return Undecided(f"Its original: {problem}", needs_person=True)
     if original.answer.status is not Status.APPROVED:
         return _not_approved(original, of="Its original")
     if own is None:
@@ -108,6 +107,16 @@ def of_reversal(
             needs_person=True,
         )
     return _not_approved(own)
+
+
+def why_not_approved(original: Asked | None, transaction: Transaction) -> str:
+    """Why the backend does not have the payment as one that a reversal can take back; empty if it
+    has."""
+    if original is None:
+        return "it is not there."
+    status = original.answer.status
+    problem = "" if status is Status.APPROVED else f"it is {status}."
+    return problem or _no_payment(original, transaction.amount.currency)
 
 
 def _reversed(own: Asked | None, original: Asked, transaction: Transaction) -> Outcome | Undecided:
@@ -146,6 +155,16 @@ def _not_of(own: Asked, transaction: Transaction) -> str:
     if kind and kind.upper() not in _REVERSALS:
         return "The backend calls it no reversal."
     return _other(own, transaction.amount.currency)
+
+
+def _no_payment(asked: Asked, currency: str) -> str:
+    """Why the answer cannot be of a payment that was asked for; empty if it can. A backend may
+    write a reversal into the record of what it has reversed."""
+    kind = asked.answer.operation_type
+    problem = _other(asked, currency)
+    if not problem and kind.upper() not in _PAYMENTS:
+        problem = f"The backend calls it {kind}, and it was sent as a payment."
+    return problem
 
 
 def _other(asked: Asked, currency: str) -> str:
