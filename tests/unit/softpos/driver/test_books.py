@@ -15,6 +15,7 @@ from tillwire.clock import Instant
 from tillwire.core.entries import Entry, Lists
 from tillwire.core.errands import AskLast, Show
 from tillwire.core.model import State, Transaction, TransactionType, Verdict
+from tillwire.dialects.softpos.driver import books
 from tillwire.errors import PeerError, Unsupported
 
 _T = TransactionType
@@ -265,7 +266,9 @@ async def test_a_backend_that_fails_is_not_a_list_that_ends(counter: Counter) ->
 
 
 @at_a_counter()
-async def test_the_last_transaction_is_the_newest_that_the_backend_knows(counter: Counter) -> None:
+async def test_the_last_transaction_is_the_newest_that_the_backend_knows(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert (await counter.gateway.engine.last_transaction(LANE)).entry is None
     paid = await counter.paid(1250)
     declined = await counter.order(300)
@@ -277,6 +280,10 @@ async def test_the_last_transaction_is_the_newest_that_the_backend_knows(counter
     assert last.entry is not None
     assert (last.entry.name, last.entry.verdict) == (paid.id, "APPROVED")
     assert last.known == paid
+    monkeypatch.setattr(books, "LOOKED_BACK", 1)
+    last = await counter.gateway.engine.last_transaction(LANE)
+    assert last.entry is None
+    assert "none of the last 1" in last.trouble, "it may know an earlier one"
 
 
 @at_a_counter()

@@ -14,6 +14,7 @@ import msgspec
 
 from tillwire.clock import Instant
 from tillwire.core.entries import Entry
+from tillwire.core.errands import ErrandFailed, Trouble
 from tillwire.core.model import Evidence, Outcome, State, Transaction, TransactionType
 from tillwire.core.ports import Inbox
 from tillwire.dialects.softpos.driver import outcome, phone
@@ -53,11 +54,16 @@ async def listed(
 
 
 async def last(check: Check, inbox: Inbox, terminal_id: str) -> Entry | None:
-    """The newest that the backend knows, of the terminal's last few. Raises `PeerError`."""
-    for each in await inbox.newest_at(terminal_id, LOOKED_BACK):
+    """The newest that the backend knows; None if it knows none. Raises `ErrandFailed` where it
+    knows none of the last few, and may know one before them, and `PeerError`."""
+    newest = await inbox.newest_at(terminal_id, LOOKED_BACK + 1)
+    for each in newest[:LOOKED_BACK]:
         entry = await _entry(check, inbox, each)
         if entry is not None:
             return entry
+    if len(newest) > LOOKED_BACK:
+        words = f"The backend knows none of the last {LOOKED_BACK}: ask for its books."
+        raise ErrandFailed(Trouble.REFUSED, words)
     return None
 
 
