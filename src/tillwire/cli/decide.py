@@ -23,7 +23,7 @@ from tillwire.cli.journals import (
     locate,
     opened,
 )
-from tillwire.cli.options import JsonOption, no_transaction
+from tillwire.cli.options import JsonOption, check_signed, no_transaction
 from tillwire.cli.output import remark, say, say_json
 from tillwire.cli.views import transaction_view
 from tillwire.clock import Instant, SystemClock
@@ -74,6 +74,7 @@ def decide(
     For when asking the terminal will not help any more. No money moves: this writes down what has
     happened. The gateway may run meanwhile.
     """
+    check_signed(person, reason)
     path = locate(journal, config, data)
     vault = KeyFileVault(key_file(path, config))
     with opened(path) as books:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from tillwire.cli.journals import ConfigOption, DataOption, JournalOption, commit, locate, opened
-from tillwire.cli.options import JsonOption
+from tillwire.cli.options import JsonOption, check_signed
 from tillwire.cli.output import aligned, remark, say, say_json, say_table
 from tillwire.cli.times import in_utc
 from tillwire.cli.views import discrepancy_view
@@ -123,9 +123,7 @@ def close(
     data: DataOption = None,
 ) -> None:
     """Close discrepancies that were settled, all or none. The transactions stay as they are."""
-    for option, text in (("--person", person), ("--reason", reason)):
-        if not text.strip():
-            raise InvalidRequest(option, "it is empty", "a text that says who or why")
+    check_signed(person, reason)
     wanted = [_wanted(each) for each in numbers]
     now = SystemClock().now()
 

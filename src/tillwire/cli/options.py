@@ -8,7 +8,7 @@ import typer
 
 from tillwire.core.estate import Estate
 from tillwire.core.estate_model import Lifecycle, Organisation, Store, Terminal
-from tillwire.errors import Conflict, NotFound
+from tillwire.errors import Conflict, InvalidRequest, NotFound
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, for programs.")
@@ -46,6 +46,16 @@ def store_of(estate: Estate, text: str) -> Store:
         ids = ", ".join(sorted(each.id for each in named))
         raise Conflict(f"Several stores are called {text}: name one by its UUID ({ids}).")
     return named[0]
+
+
+def check_signed(person: str, reason: str) -> None:
+    """Raise `InvalidRequest` unless it is said who does a thing and why, in as many words as a
+    history has room for."""
+    for option, text, most in (("--person", person, 100), ("--reason", reason, 500)):
+        if not text.strip():
+            raise InvalidRequest(option, "it is empty", "a text that says who or why")
+        if len(text) > most:
+            raise InvalidRequest(option, "it is too long", f"up to {most} characters")
 
 
 def no_transaction(transaction_id: str) -> NotFound:

@@ -227,6 +227,26 @@ def test_a_tip_that_was_added_on_the_terminal_is_decided_too(
     assert document["approved_amount"]["minor"] == moved
 
 
+@pytest.mark.parametrize(
+    ("person", "reason", "says"),
+    [
+        (" ", "seen", "--person: it is empty"),
+        ("Ada", "", "--reason: it is empty"),
+        ("A" * 101, "seen", "--person: it is too long. Allowed: up to 100 characters."),
+        ("Ada", "x" * 5000, "--reason: it is too long. Allowed: up to 500 characters."),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [("transactions", "decide", "1", "approved"), ("discrepancies", "close", "1")]
+)
+def test_it_is_said_who_decides_and_why_before_anybody_is_asked(
+    run: Run, books: Path, command: tuple[str, ...], person: str, reason: str, says: str
+) -> None:
+    ran = run(*command, "--person", person, "--reason", reason, "--journal", books)
+    assert ran.status == 2
+    assert ran.err.startswith(f"Error: {says}")
+
+
 def test_what_is_known_is_not_decided(run: Run, tmp_path: Path, books: Path) -> None:
     sale = played(tmp_path, paid)
     ran = run("transactions", "decide", sale.id, "declined", *WHO, "--journal", books)
