@@ -389,7 +389,8 @@ def test_whatever_is_wrong_the_till_gets_one_answer_and_no_card_number_stays(
     encoder = msgspec.json.Encoder(decimal_format="number")
 
     @settings(
-        max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+        max_examples=100,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
     @given(st.data())
     def check(data: st.DataObject) -> None:
