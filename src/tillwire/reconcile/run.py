@@ -128,7 +128,8 @@ def reconcile(
     `most` differences, no room in `folder`)."""
     listed = {label: some for label, some in _listed(sources).items() if some}
     assert GATEWAY in listed
-    assert len(listed) > 1, "there is something to compare with"
+    if len(listed) == 1:
+        raise InvalidRequest("sources", "there is nothing to compare with", "till, acquirer")
     others: list[str] = [label for label in LABELS[1:] if label in listed]
     with opened(folder) as workspace:
         sides = _read(

@@ -67,8 +67,6 @@ async def reconcile_journal(
             theirs.narrowed(window, engine.estate),
             {each.id for each in theirs.asked},
         )
-    elif not sources:
-        raise InvalidRequest("sources", "there is nothing to compare with", "till, acquirer")
 
     def compared(resolve: Resolve, reader: Snapshot) -> Report:
         sides, moment_of = dict(sources), accepted_at

@@ -86,6 +86,22 @@ async def test_what_an_acquirers_side_proves_ends_an_unknown(tmp_path: Path) -> 
 
 
 @virtual()
+async def test_several_acquirers_are_one_side(tmp_path: Path) -> None:
+    driver = ScriptedDriver()
+    async with on(tmp_path, driver) as engine:
+        driver.at_once = approved()
+        paid, unknown = await sold(engine), await lost(engine, driver)
+        first = Rows("first.csv", [row_of(paid)], profiles.load("tillwire"))
+        proof = msgspec.structs.replace(row_of(unknown), status="APPROVED")
+        second = Rows("second.csv", [proof], profiles.load("tillwire"))
+        done = await reconcile_journal(engine, ALWAYS, {ACQUIRER: [first, second]})
+        assert (done.report.resolved, done.report.differences) == ([unknown.id], [])
+        assert done.report.files[ACQUIRER] == ["first.csv", "second.csv"]
+        events = await engine.journal.read(lambda reader: reader.events(unknown.id))
+        assert events[-1].detail["source"] == "second.csv"
+
+
+@virtual()
 async def test_each_difference_is_opened_once(tmp_path: Path) -> None:
     driver = ScriptedDriver()
     driver.at_once = approved()
@@ -263,7 +279,7 @@ async def test_what_cannot_be_compared(tmp_path: Path) -> None:
     driver = ScriptedDriver()
     async with on(tmp_path, driver) as engine:
         with pytest.raises(InvalidRequest, match="nothing to compare with"):
-            await reconcile_journal(engine, ALWAYS, {})
+            await reconcile_journal(engine, ALWAYS, {ACQUIRER: []})
         with pytest.raises(InvalidRequest, match="one of both"):
             await reconcile_journal(engine, ALWAYS, {ACQUIRER: file()}, ask_terminals=True)
         now = engine.clock.now()
