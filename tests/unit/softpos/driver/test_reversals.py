@@ -35,28 +35,40 @@ async def test_silence_proves_nothing_when_its_original_is_not_approved_any_more
     assert counter.told(order)
 
 
+WRITTEN_INTO = [
+    ({"operationType": "REVERSAL"}, "The backend calls it REVERSAL"),
+    ({"amount": 0}, "The backend tells of 0 minor units"),
+    ({"resultCode": 22}, "The backend calls it approved, with result 22"),
+]
+"""How a backend may write a reversal into the payment's own record."""
+
+
+@pytest.mark.parametrize(("changes", "words"), WRITTEN_INTO)
 @at_a_counter(horizon_seconds=HOUR)
-async def test_an_original_that_is_called_a_reversal_is_not_the_payment_any_more(
-    counter: Counter,
+async def test_an_original_that_is_not_as_it_was_may_have_been_reversed(
+    counter: Counter, changes: dict[str, Any], words: str
 ) -> None:
-    """A backend may write a reversal into the payment's own record."""
     paid = await counter.paid(1250)
     order = await counter.order(1250, _T.REVERSAL, original=paid)
     await counter.shown(order)
-    counter.backend.known[TID, paid.id]["operationType"] = "REVERSAL"
+    counter.backend.known[TID, paid.id].update(changes)
     await counter.lost(order)
     await asyncio.sleep(HOUR + 1_000)
-    assert (await counter.now(order)).state is State.UNKNOWN, "it may well have been reversed"
-    assert "Its original: The backend calls it REVERSAL" in counter.words(order)[-1]
+    assert (await counter.now(order)).state is State.UNKNOWN
+    assert f"Its original: {words}" in counter.words(order)[-1]
     assert counter.told(order)
 
 
+@pytest.mark.parametrize(("changes", "words"), WRITTEN_INTO)
 @at_a_counter()
-async def test_no_link_for_an_original_that_is_called_a_reversal(counter: Counter) -> None:
+async def test_no_link_for_an_original_that_is_not_as_it_was(
+    counter: Counter, changes: dict[str, Any], words: str
+) -> None:
     paid = await counter.paid(1250)
-    counter.backend.known[TID, paid.id]["operationType"] = "REVERSAL"
+    counter.backend.known[TID, paid.id].update(changes)
     failed = await counter.ended(await counter.order(1250, _T.REVERSAL, original=paid), 10)
     assert (failed.state, failed.proof) == (State.FAILED, Proof.NEVER_SENT)
+    assert words in counter.reasons(failed)[-1]
     assert phone.LINK not in failed.peer
 
 

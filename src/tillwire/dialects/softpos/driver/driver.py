@@ -154,8 +154,8 @@ class SoftPosDriver:
         if original is None and found is not None:
             told = found.answer.status
             raise NotDelivered(f"The backend knows its id already, and calls it {told}.")
-        if original is not None and (problem := outcome.why_not_approved(found, transaction)):
-            raise NotDelivered(f"Its original is not approved at the backend: {problem}")
+        if original is not None and (problem := outcome.why_not_standing(found, transaction)):
+            raise NotDelivered(f"Its original does not stand at the backend. {problem}")
 
     async def _confirmed(self, transaction: Transaction) -> Outcome:
         """What the backend says, as soon as it says something definite."""

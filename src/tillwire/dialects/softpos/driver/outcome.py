@@ -92,10 +92,10 @@ def of_reversal(
         return Undecided(f"Its original: {problem}", needs_person=True)
     if original.answer.status is Status.REVERSED:
         return _reversed(own, original, transaction)
-    if problem := _no_payment(original, transaction.amount.currency):
-        return Undecided(f"Its original: {problem}", needs_person=True)
     if original.answer.status is not Status.APPROVED:
         return _not_approved(original, of="Its original")
+    if problem := why_not_standing(original, transaction):
+        return Undecided(f"Its original: {problem}", needs_person=True)
     if own is None:
         return Undecided("Its original is not reversed.", is_absent=True)
     if problem := _not_of(own, transaction):
@@ -109,14 +109,17 @@ def of_reversal(
     return _not_approved(own)
 
 
-def why_not_approved(original: Asked | None, transaction: Transaction) -> str:
-    """Why the backend does not have the payment as one that a reversal can take back; empty if it
-    has."""
+def why_not_standing(original: Asked | None, transaction: Transaction) -> str:
+    """Why the backend does not have the payment that a reversal is of as it was approved; empty if
+    it has. A backend may write a reversal into the payment's own record."""
     if original is None:
-        return "it is not there."
-    status = original.answer.status
-    problem = "" if status is Status.APPROVED else f"it is {status}."
-    return problem or _no_payment(original, transaction.amount.currency)
+        return "The backend does not know it."
+    if problem := _no_payment(original, transaction.amount.currency):
+        return problem
+    if original.answer.status is not Status.APPROVED:
+        return f"The backend calls it {original.answer.status}."
+    read = _approved(original, transaction)
+    return read.detail if isinstance(read, Undecided) else ""
 
 
 def _reversed(own: Asked | None, original: Asked, transaction: Transaction) -> Outcome | Undecided:
@@ -158,8 +161,7 @@ def _not_of(own: Asked, transaction: Transaction) -> str:
 
 
 def _no_payment(asked: Asked, currency: str) -> str:
-    """Why the answer cannot be of a payment that was asked for; empty if it can. A backend may
-    write a reversal into the record of what it has reversed."""
+    """Why the answer cannot be of a payment that was asked for; empty if it can."""
     kind = asked.answer.operation_type
     problem = _other(asked, currency)
     if not problem and kind.upper() not in _PAYMENTS:
