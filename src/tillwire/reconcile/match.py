@@ -56,7 +56,7 @@ def match(workspace: Workspace, sides: Mapping[str, Side]) -> Mapping[str, Numbe
         for label, (_, having) in chosen.items():
             numbers[label] = load(workspace, sides[label], first[label], having=having)
         lines = counted.result()
-    _join(workspace, others, keys)
+    _join(workspace, others, keys, unique=[key.key for key, _ in chosen.values()] == [Key.ID])
     for label, its_keys in first.items():
         _choose(workspace, label, list(its_keys))
         workspace.run(f"DROP TABLE {label}")
@@ -97,20 +97,32 @@ def _first(keys: Sequence[Shared]) -> tuple[KeyOf, frozenset[int]]:
 # --- what agrees ----------------------------------------------------------------------------
 
 
-def _join(workspace: Workspace, others: Sequence[str], keys: Keys) -> None:
+def _join(workspace: Workspace, others: Sequence[str], keys: Keys, *, unique: bool) -> None:
     """Make the table `joined`: one row for all that agree of a place, day and kind, and one for
-    each that does not."""
-    twice = [
-        condition
-        for label in others
-        for condition in (
-            _twice(workspace, GATEWAY, f"h_{label}"),
-            _twice(workspace, label, f"h_{GATEWAY}"),
+    each that does not. `unique`: there is one other side, and the key is our id, which is hardly
+    ever on our side twice; that it is not need not be looked at, but can be seen from the join."""
+    theirs = [_twice(workspace, label, f"h_{GATEWAY}") for label in others]
+    if unique:
+        (label,) = others
+        ours = _twice(workspace, GATEWAY, f"h_{label}", _of_those_that_may_be_alone(label))
+        _join_but(workspace, others, keys, [ours, *theirs])
+        ((once,),) = workspace.run(
+            f"SELECT (SELECT coalesce(sum(count_{label}), 0) FROM joined) = "
+            f"(SELECT count(h_{GATEWAY}) FROM {label})"
         )
-        if condition
-    ]
+        if once:
+            return
+        workspace.run("DROP TABLE joined")
+    ours_all = [_twice(workspace, GATEWAY, f"h_{label}") for label in others]
+    _join_but(workspace, others, keys, [*ours_all, *theirs])
+
+
+def _join_but(
+    workspace: Workspace, others: Sequence[str], keys: Keys, twice: Sequence[str]
+) -> None:
+    """Make the table `joined`, in which nothing agrees that is there `twice`."""
     agrees = " AND ".join(
-        [f"({_agrees(workspace, others, keys)})", *(f"NOT {each}" for each in twice)]
+        [f"({_agrees(workspace, others, keys)})", *(f"NOT {each}" for each in twice if each)]
     )
     joins = " ".join(
         f"FULL JOIN {label} ON {GATEWAY}.h_{label} = {label}.h_{GATEWAY}" for label in others
@@ -159,12 +171,19 @@ def _lacks(workspace: Workspace, label: str, column: str) -> bool:
     return bool(workspace.run(f"SELECT 1 FROM {label} WHERE {column} IS NULL LIMIT 1"))
 
 
-def _twice(workspace: Workspace, label: str, column: str) -> str:
-    """Whether the joined row's key comes more than once on this side; empty when none does."""
+def _of_those_that_may_be_alone(label: str) -> str:
+    """The condition of the gateway's rows whose key is that of one which agrees alone, too."""
+    alone = f"SELECT h_{label} FROM {GATEWAY} WHERE {_class(GATEWAY)} IN ({NOTHING}, {HELD})"
+    return f"h_{label} IN ({alone})"
+
+
+def _twice(workspace: Workspace, label: str, column: str, which: str = "true") -> str:
+    """Whether the joined row's key comes more than once on this side, among the rows of `which`;
+    empty when none does."""
     table = f"twice_{label}_{column}"
     workspace.run(
-        f"CREATE TABLE {table} AS SELECT {column} AS h FROM {label} "
-        f"WHERE {column} IS NOT NULL GROUP BY {column} HAVING count(*) > 1"
+        f"CREATE OR REPLACE TABLE {table} AS SELECT {column} AS h FROM {label} "
+        f"WHERE {column} IS NOT NULL AND {which} GROUP BY {column} HAVING count(*) > 1"
     )
     ((count,),) = workspace.run(f"SELECT count(*) FROM {table}")
     if not count:

@@ -131,3 +131,14 @@ def test_a_sale_that_was_reversed_and_made_again_is_no_duplicate(till: list[Row]
     twice = [*settled, settled[0]]
     report = compared([first, again, back], till, twice)
     assert kinds(report) == {"matched": 3, "duplicate": 1}
+
+
+def test_what_is_there_once_is_no_other_sales_of_the_same_id_too() -> None:
+    declined = row(2, status="DECLINED")
+    report = compared([row(1), row(1), declined, declined], None, [row(1), row(3), row(3)])
+    assert kinds(report) == {
+        "duplicate": 1,
+        "missing_at_gateway": 1,
+        "missing_at_acquirer": 1,
+        "matched": 3,
+    }
