@@ -86,8 +86,8 @@ def typed(
     texts = ", ".join(f"{_text(name)} AS {name}" for name in TEXTS)
     words = (
         f"SELECT *, {texts}, {_currency(profile, found)} AS cur, {_type(profile, found)} AS told, "
-        f"{_status(profile, found)} AS word, {_clean(profile)} AS cleaned, "
-        f"{_moment(profile, found)} AS ms FROM ({read})"
+        f"{_status(profile, found)} AS word, {_plain(profile)} AS plain, "
+        f"{_clean(profile)} AS cleaned, {_moment(profile, found)} AS ms FROM ({read})"
     )
     scaled = f"SELECT *, {_scaled(profile)} AS scaled, {_unit()} AS unit FROM ({words})"
     below = "starts_with(cleaned, '-')" if profile.amount.negative == "refund" else "false"
@@ -152,6 +152,11 @@ def _type(profile: Profile, found: Mapping[str, str]) -> str:
     return _words("type_", {word: _TYPES.index(each) for word, each in meanings.items()})
 
 
+def _plain(profile: Profile) -> str:
+    """Whether an amount is written as most are: nothing to tidy, and no three decimals."""
+    return _shaped(profile, "amount_", decimals="(?:[0-9]{1,2}|[0-9]{4})")[0]
+
+
 def _clean(profile: Profile) -> str:
     """The amount's digits and point; NULL when it is not written as the profile says. What needs
     tidying is looked at apart, since it is seldom: blanks around it, a plus, a minus behind."""
@@ -163,10 +168,10 @@ def _clean(profile: Profile) -> str:
         f"WHEN {condition} THEN {text}"
         for condition, text in (_shaped(profile, "amount_"), _shaped(profile, tidy))
     )
-    return f"CASE {cases} END"
+    return f"CASE WHEN plain THEN {_shaped(profile, 'amount_')[1]} {cases} END"
 
 
-def _shaped(profile: Profile, amount: str) -> tuple[str, str]:
+def _shaped(profile: Profile, amount: str, decimals: str = "[0-9]{1,4}") -> tuple[str, str]:
     """Whether an amount is written as the profile says, and its digits and point."""
     shape = profile.amount
     sign = "-?" if shape.negative == "refund" else ""
@@ -183,7 +188,7 @@ def _shaped(profile: Profile, amount: str) -> tuple[str, str]:
         text = f"replace({text}, {quoted(shape.thousands)}, '')"
     if shape.decimal == ",":
         text = f"replace({text}, ',', '.')"
-    pattern = quoted(f"{sign}{whole}(?:{decimal}[0-9]{{1,4}})?")
+    pattern = quoted(f"{sign}{whole}(?:{decimal}{decimals})?")
     return f"regexp_full_match({told}, {pattern})", text
 
 
@@ -224,7 +229,8 @@ def _minor(profile: Profile, below: str) -> str:
     mark = "instr(cleaned, '.')"
     thousands = f"({mark} > 1 AND {mark} = strlen(cleaned) - 3 AND cur < {few})"
     exact = f"scaled % unit = 0 AND divide(scaled, unit) <= {MAX_MINOR}"
-    return f"CASE WHEN {exact} AND NOT {thousands} AND NOT {held} THEN divide(scaled, unit) END"
+    right = f"{exact} AND (plain OR NOT {thousands}) AND NOT {held}"
+    return f"CASE WHEN {right} THEN divide(scaled, unit) END"
 
 
 def _moment(profile: Profile, found: Mapping[str, str]) -> str:
