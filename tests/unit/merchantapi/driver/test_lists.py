@@ -190,6 +190,24 @@ async def test_one_that_could_not_be_called_off_keeps_no_other_from_it(counter: 
 
 
 @at_a_counter()
+async def test_a_double_that_waits_behind_what_nobody_can_read_is_called_off(
+    counter: Counter,
+) -> None:
+    """Perhaps that was paid."""
+    counter.system.posts.append(_double_behind_it)
+    counter.system.terminal = there.ends("CANCELLED", "APPROVED", after=1)
+    counter.system.pauses = 4
+    order = await counter.order()
+    await counter.lost(order)
+    counter.system.pauses = 60
+    await asyncio.sleep(120)
+    first, double = counter.system.tasks
+    assert (first.fetched, double.fetched) == (True, False)
+    assert double.status == "CANCELLED"
+    assert "CANCELLED with APPROVED" in await counter.for_a_person(order)
+
+
+@at_a_counter()
 async def test_two_of_the_same_moment_are_both_left_to_the_terminal(counter: Counter) -> None:
     """Nobody can tell which of them it has fetched."""
 

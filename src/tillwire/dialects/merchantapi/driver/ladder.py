@@ -14,6 +14,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final, NamedTuple
 
+import msgspec
+
 from tillwire import clock as clocks
 from tillwire.clock import Instant
 from tillwire.core.model import Outcome, Transaction, Verdict
@@ -98,14 +100,15 @@ class Ladder:
             called = transaction.peer.get(PEER_ID)
             return self.overdue(transaction, Pending(waiting=(called,) if called else ()))
         reading = seen.read(seen.mine, transaction)
-        return self.overdue(transaction, reading) if isinstance(reading, Pending) else frozenset()
+        return frozenset() if isinstance(reading, Outcome) else self.overdue(transaction, reading)
 
-    def overdue(self, transaction: Transaction, reading: Pending) -> frozenset[str]:
+    def overdue(self, transaction: Transaction, reading: Pending | Unclear) -> frozenset[str]:
         """What a terminal that has not fetched it should not come upon any more: all of it after a
         while, and at once what is of no use."""
         after = self._settings.cancel_after_seconds
         assert transaction.sent_at is not None, "it was dispatched"
-        if after and self._clock.now() > transaction.sent_at + round(after * 1000):
+        is_late = after and self._clock.now() > transaction.sent_at + round(after * 1000)
+        if is_late and isinstance(reading, Pending):
             return frozenset(reading.waiting)
         return reading.spare
 
@@ -128,7 +131,8 @@ class Ladder:
         if isinstance(reading, Pending):
             where = "is at work on it" if reading.begun else "has not ended it, or not fetched it"
             return CannotTell(f"{self._name} {where}.", overdue=self.overdue(transaction, reading))
-        return self._later(transaction, reading.detail)
+        found = self._later(transaction, reading.detail)
+        return msgspec.structs.replace(found, overdue=self.overdue(transaction, reading))
 
     # --- the list -------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -55,6 +56,8 @@ class Unclear(msgspec.Struct, frozen=True):
     """Nobody can tell what it says."""
 
     detail: str
+    spare: frozenset[str] = frozenset()
+    """As in `Pending`: what waits while another one may have been paid."""
 
 
 Reading = Outcome | Pending | Unclear
@@ -80,7 +83,8 @@ def all_read(mine: Sequence[Told], transaction: Transaction, reference: str) -> 
     assert readings, "of what is not listed, nothing is read"
     for each in readings:
         if isinstance(each, Unclear):
-            return each
+            waiting = (one.waiting for one in readings if isinstance(one, Pending))
+            return Unclear(each.detail, frozenset(chain.from_iterable(waiting)))
     ends = [each for each in readings if isinstance(each, Outcome)]
     paid = [each for each in ends if each.verdict is Verdict.APPROVED]
     if len(paid) > 1:
