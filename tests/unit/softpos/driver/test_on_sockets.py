@@ -17,7 +17,7 @@ from tests.unit.softpos.driver.backend import CHECK, TID, answers
 from tests.unit.softpos.driver.counter import Counter
 from tillwire.cli import application
 from tillwire.core.model import State, TransactionType
-from tillwire.dialects.softpos.driver import backend, phone
+from tillwire.dialects.softpos.driver import backend, pace, phone
 from tillwire.dialects.softpos.driver.driver import SoftPosDriver
 from tillwire.errors import Conflict
 
@@ -31,7 +31,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def counter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Counter]:
-    """A counter on real sockets, at free ports, whose backend takes questions at any pace."""
+    """A counter on real sockets, at free ports, whose backend takes questions at any pace, and is
+    asked by itself only when there is news, however long a test takes."""
+    monkeypatch.setattr(pace, "MOMENTS", (3600.0,))
     monkeypatch.setattr(backend, "APART", 0.0)
     monkeypatch.setattr(backend, "PAUSES", (0.0, 0.0))
     made = Counter(folder, {}, free_ports=True)
