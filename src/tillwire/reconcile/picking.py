@@ -20,6 +20,8 @@ _BLOCK: Final = 1 << 16
 """Octets that are looked at together."""
 _LONGEST: Final = 64
 """Blocks that a line may reach over."""
+LONGEST_LINE: Final = 2 << 20
+"""Octets of a line."""
 
 
 class Lines(NamedTuple):
@@ -27,31 +29,45 @@ class Lines(NamedTuple):
 
     before: array[int]
     """How many lines end before each of its blocks."""
-    total: int
-    """How many there are; the last one needs no end."""
+    total: int | None
+    """How many there are, the last of which needs no end; None when they do not all end in a line
+    feed."""
+    too_long: int | None
+    """The number of the first one, from 1, that is longer than any may be. The database does not
+    see each of those."""
 
 
 def count_lines(file: Path) -> Lines | None:
-    """The file's lines; None when they do not all end in a line feed, or it cannot be read."""
+    """The file's lines; None when it cannot be read."""
     before = array("Q")
-    lines = 0
+    lines = quiet = 0
+    alike = True
+    too_long = None
     last = b""
     try:
         with file.open("rb") as source:
             while block := source.read(_BLOCK):
-                if last.endswith(b"\r") or b"\r" in block:
-                    whole = last[-1:] + block
-                    inner = whole[:-1] if whole.endswith(b"\r") else whole
-                    if inner.count(b"\r") != whole.count(b"\r\n"):
-                        return None
+                alike = alike and _alike(last, block)
                 before.append(lines)
-                lines += block.count(b"\n")
+                ends = block.count(b"\n")
+                quiet = 0 if ends or b"\r" in block else quiet + len(block)
+                if quiet > LONGEST_LINE and too_long is None:
+                    too_long = lines + 1
+                lines += ends
                 last = block
     except OSError:
         return None
-    if last.endswith(b"\r"):
-        return None
-    return Lines(before, lines + (last[-1:] not in (b"", b"\n")))
+    whole = lines + (last[-1:] not in (b"", b"\n"))
+    return Lines(before, whole if alike and last[-1:] != b"\r" else None, too_long)
+
+
+def _alike(last: bytes, block: bytes) -> bool:
+    """Whether each carriage return stands before a line feed; the block's last octet is looked at
+    with the next one."""
+    if b"\r" not in block and not last.endswith(b"\r"):
+        return True
+    whole = last[-1:] + block
+    return whole.count(b"\r", 0, len(whole) - 1) == whole.count(b"\r\n")
 
 
 def pick(

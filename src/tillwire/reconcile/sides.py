@@ -288,13 +288,17 @@ def _refuse_copies(side: Side, numbers: Numbers) -> None:
 
 
 def count(sides: Iterable[Side]) -> dict[str, Lines | None]:
-    """The lines of those of the sides' sources that are CSV files, by their labels."""
-    return {
-        part.label: count_lines(part.prepared.table.path)
-        for side in sides
-        for part in side.parts
-        if part.prepared.table is not None
-    }
+    """The lines of those of the sides' sources that are CSV files, by their labels. Raises
+    `InvalidRequest` when one is too long."""
+    found: dict[str, Lines | None] = {}
+    for part in (part for side in sides for part in side.parts):
+        if part.prepared.table is None:
+            continue
+        lines = found[part.label] = count_lines(part.prepared.table.path)
+        if lines is not None and lines.too_long:
+            where = "a line" if lines.total is None else f"line {lines.too_long}"
+            raise InvalidRequest(part.source.name, f"{where} is too long", "lines of up to 2 MB")
+    return found
 
 
 def fetch(

@@ -19,13 +19,13 @@ import msgspec
 
 from tillwire import pan
 from tillwire.errors import InvalidRequest
+from tillwire.reconcile.picking import LONGEST_LINE
 from tillwire.reconcile.profiles import COLUMNS, TEXTS, Name, Profile
-from tillwire.reconcile.workspace import Workspace, quoted
+from tillwire.reconcile.workspace import Workspace, quoted, shown
 
 LARGEST_JSON: Final = 64 << 20
 """Octets of a JSON file, which is read as a whole."""
 MOST_COLUMNS: Final = 1000
-LONGEST_LINE: Final = 2 << 20
 
 AMOUNTS: Final = ("amount", "refund")
 MOST_DIGITS: Final = 30
@@ -144,7 +144,7 @@ class File:
     """A file that somebody else wrote."""
 
     def __init__(self, path: Path, profile: Profile) -> None:
-        self.name = path.name
+        self.name = shown(path.name)
         self.profile = profile
         self.path = path
         self._left_out = 0
@@ -152,7 +152,7 @@ class File:
     def by_path(self) -> File:
         """The same one, called by its path, where another one of the run has its name."""
         file = File(self.path, self.profile)
-        file.name = str(self.path)
+        file.name = shown(str(self.path))
         return file
 
     def prepare(self, workspace: Workspace, side: str) -> Prepared:

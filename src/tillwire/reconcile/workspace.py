@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -55,6 +55,8 @@ class Workspace:
         _sweep(Path(tempfile.gettempdir()) if folder is None else folder)
         self._folder, self._lock = _made(folder)
         try:
+            if shown(str(self._folder)) != str(self._folder):
+                raise OSError(errno.EILSEQ, "its name is not UTF-8 text")
             self._database = duckdb.connect(
                 config={
                     "autoinstall_known_extensions": "false",
@@ -88,7 +90,7 @@ class Workspace:
         self._leave()
 
     def _leave(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove(self._folder)
         os.close(self._lock)
 
     def file(self, name: str) -> Path:
@@ -96,10 +98,14 @@ class Workspace:
         return self._folder / name
 
     def link(self, path: Path, name: str) -> Path:
-        """A link to a file, under a name that has no meaning to DuckDB."""
-        link = self.file(name)
-        link.symlink_to(path.resolve())
-        self._linked.append(path.resolve())
+        """A link to a file, under a name that has no meaning to DuckDB. Raises `InvalidRequest`
+        when DuckDB has no name for what it leads to."""
+        link, target = self.file(name), path.resolve()
+        if shown(str(target)) != str(target):
+            problem = "its name, or that of a folder above it, is not UTF-8 text"
+            raise InvalidRequest(shown(path.name), problem, "names that are")
+        link.symlink_to(target)
+        self._linked.append(target)
         return link
 
     def seal(self) -> None:
@@ -179,7 +185,7 @@ def opened(folder: Path | None = None) -> Iterator[Workspace]:
 
 def _unusable(folder: Path | str | None, problem: str) -> TillwireError:
     which = "folder for temporary files (TMPDIR)"
-    which = f"{folder}, the {which}," if folder else f"The {which}"
+    which = f"{shown(str(folder))}, the {which}," if folder else f"The {which}"
     return TillwireError(f"{which} cannot be used: {problem}. Nothing was imported.")
 
 
@@ -205,11 +211,30 @@ def _sweep(home: Path) -> None:
             continue  # it is just being made, or removed
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         except BlockingIOError:
             pass  # somebody works there
         finally:
             os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder, its lock last: without it nobody would remove what is left of it when this
+    run is killed meanwhile."""
+    with suppress(OSError):
+        for each in folder.iterdir():
+            if each.name == _LOCK:
+                continue
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def shown(name: str) -> str:
+    """A file's name as text, which it need not be."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def quoted(text: str) -> str:

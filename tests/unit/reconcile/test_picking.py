@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.reconcile.books import compared, found, row, small, with_file
+from tillwire.errors import InvalidRequest
 from tillwire.reconcile import picking, sides
 from tillwire.reconcile.picking import count_lines, pick
 from tillwire.reconcile.results import Kind
@@ -51,10 +52,29 @@ def test_lines_that_end_in_other_ways_are_not_counted(
     monkeypatch.setattr(picking, "_BLOCK", size)
     file = tmp_path / "file"
     file.write_bytes(octets)
-    assert count_lines(file) is None
+    counted = count_lines(file)
+    assert counted is not None
+    assert counted.total is None
+    assert not pick(file, tmp_path / "into", [1], counted, records=3, header=False)
     file.write_bytes(b"a\r\nb\r\n")
-    assert count_lines(file) is not None
+    counted = count_lines(file)
+    assert counted is not None
+    assert counted.total == 2
     assert count_lines(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("end", "told"), [(b"\n", "line 3 is too long"), (b"\r", "a line is too long")]
+)
+def test_a_last_line_that_the_database_does_not_see_is_told(
+    tmp_path: Path, end: bytes, told: str
+) -> None:
+    octets = b"Ref,Amount,Date" + end + b"sale-1,12.50,2026-03-14T10:00:01Z" + end
+    file = small(tmp_path, octets)
+    with (tmp_path / "till.csv").open("r+b") as out:
+        out.truncate(40 << 20)  # as a machine may leave it that went down
+    with pytest.raises(InvalidRequest, match=rf"till\.csv: {told}"):
+        with_file([row(1)], file)
 
 
 def test_a_file_that_is_shorter_now_is_not_picked_from(tmp_path: Path) -> None:

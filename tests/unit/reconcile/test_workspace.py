@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,11 +18,11 @@ from typing import TextIO
 import duckdb
 import pytest
 
-from tests.unit.reconcile.books import WINDOW, row, sides
-from tillwire.errors import TillwireError
+from tests.unit.reconcile.books import WINDOW, row, sides, small, with_file
+from tillwire.errors import InvalidRequest, TillwireError
 from tillwire.reconcile import sources, workspace
 from tillwire.reconcile.run import reconcile
-from tillwire.reconcile.sources import Row, write_rows
+from tillwire.reconcile.sources import File, Row, write_rows
 from tillwire.reconcile.workspace import Workspace
 
 KILLED = """
@@ -45,6 +46,23 @@ def test_what_was_killed_leaves_its_folder_to_the_next_one(tmp_path: Path) -> No
     with Workspace(tmp_path) as one:
         assert folders(tmp_path) == [one.file("").resolve()]
     assert folders(tmp_path) == []
+
+
+def test_what_was_killed_as_it_removed_its_folder_leaves_the_rest_to_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Workspace(tmp_path)
+    for name in ("a.csv", "half.csv", "mine.csv", "z.csv"):
+        one.file(name).write_text("of a table")
+    (link := one.file("till.csv")).symlink_to(tmp_path / "till.csv")
+    (tmp_path / "till.csv").write_text("theirs")
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", lambda *_, **__: None)
+        one.close()
+    assert [each.name for each in link.parent.iterdir()] == ["lock"]
+    Workspace(tmp_path).close()
+    assert folders(tmp_path) == []
+    assert (tmp_path / "till.csv").read_text() == "theirs"
 
 
 def test_who_still_works_is_not_disturbed_nor_is_anything_else(tmp_path: Path) -> None:
@@ -137,3 +155,16 @@ def test_what_duckdb_cannot_write_is_no_fault_of_the_file(
         patched.undo()
     assert "No space left on device" in error.value.detail
     assert "till.csv" not in error.value.detail
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff")
+    file = small(tmp_path, b"Ref,Amount,Date\nsale-1,12.50,2026-03-14T10:00:01Z\n")
+    (tmp_path / odd).mkdir()
+    there = File(file.path.rename(tmp_path / odd / "till.csv"), file.profile)
+    with pytest.raises(InvalidRequest, match="is not UTF-8 text"):
+        with_file([row(1)], there)
+    with pytest.raises(TillwireError) as error:
+        reconcile(sides([row(1)], [row(1)]), WINDOW, folder=tmp_path / odd)
+    assert error.value.detail.endswith("its name is not UTF-8 text. Nothing was imported.")
+    assert folders(tmp_path / odd) == []
