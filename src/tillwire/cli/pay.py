@@ -9,7 +9,7 @@ import ssl
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -137,7 +137,8 @@ def pay(
     except TillwireError:
         raise  # before anything was started
     except Exception:  # noqa: BLE001 - a defect of ours is no end of the payment
-        traceback.print_exc()
+        with suppress(OSError):  # nobody may listen
+            traceback.print_exc()
         words = f"Unknown: the purchase may have been started. Look for the reference {reference}"
         ending = Ending(End.OPEN, f"{words} before paying again.")
     try:
