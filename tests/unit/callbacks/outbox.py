@@ -131,10 +131,11 @@ class Outbox:
     async def settled(self, letter_id: int, within: float = 86_400) -> Letter:
         """The letter, once it waits no more."""
         async with asyncio.timeout(within):
-            while (found := await self.found(letter_id)).state is LetterState.WAITING:
-                self.news.clear()
+            while True:
+                self.news.clear()  # before the look: what comes while it lasts is news
+                if (found := await self.found(letter_id)).state is not LetterState.WAITING:
+                    return found
                 await self.news.wait()
-        return found
 
 
 class _Counter:
